@@ -1,0 +1,91 @@
+"""What all commands share: Hydra composes the config, the schema checks it, errors become one line and an exit code.
+
+Exit codes: 0 done, 1 the work failed, 2 bad input, 130 interrupted. Nothing here or above imports torch, so that ``--help``,
+``--cfg job`` and completion answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+import hydra
+import yaml
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from mnist_lite.errors import UserError, did_you_mean
+from mnist_lite.schema import Config, explain, validate
+
+C = TypeVar("C", bound=Config)
+BAD_INPUT = 2
+
+
+def config_dir() -> Path:
+    """The folder of the shipped configs: inside the package when installed from a wheel, else at the top of the checkout."""
+    here = Path(__file__).resolve().parent
+    return here / "conf" if (here / "conf").is_dir() else here.parents[1] / "conf"
+
+
+def run_command(config_name: str, schema: type[C], job: Callable[[C], int]) -> NoReturn:
+    """Composes ``config_name`` with the command line's overrides, runs ``job`` on it, and exits.
+
+    In a sweep (``-m``) a bad or failing job does not stop the others; the exit code is the highest of all.
+    """
+    codes = [0]
+
+    def task(composed: DictConfig) -> None:
+        codes.append(_guarded(lambda: job(_checked(composed, schema))))
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # lets Hydra's errors through to us instead of printing and exiting 1
+    main = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=config_name)(task)
+    codes.append(_guarded(lambda: main() or 0))
+    sys.exit(max(codes))
+
+
+def _checked(composed: DictConfig, schema: type[C]) -> C:
+    settings = HydraConfig.get()
+    chosen = {str(group): name for group, name in settings.runtime.choices.items() if "hydra/" not in str(group)}
+    with open_dict(composed):
+        composed.choices = chosen
+        if OmegaConf.select(composed, "name") is None:
+            composed.name = chosen.get("experiment") or chosen.get("model")
+        if settings.mode == RunMode.MULTIRUN:
+            composed.runs_dir = settings.sweep.dir
+    config = validate(composed, schema)
+    assert isinstance(config, schema)
+    return config
+
+
+def _guarded(work: Callable[[], int]) -> int:
+    """The exit code of ``work``; errors of the user's making are printed as one line."""
+    try:
+        return work()
+    except (UserError, HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+        print(f"error: {_one_line(error)}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        return f"{group or 'config'}: no choice {name!r}; {did_you_mean(name, _names(error.options))}"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override!r} is not of the form key=value ({str(error).splitlines()[0]})"
+    for cause in (error, error.__cause__):
+        if isinstance(cause, OmegaConfBaseException):
+            return explain(cause)
+    return str(UserError(str(error)))
+
+
+def _names(options: Sequence[str] | None) -> list[str]:
+    return [name for name in options or [] if name]

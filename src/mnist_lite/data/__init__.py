@@ -1,0 +1,93 @@
+"""The data set as tensors: which files, which images of them, on which device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from mnist_lite.data.split import Split, balanced, without
+from mnist_lite.errors import UserError
+from mnist_lite.schema import DataConfig
+
+__all__ = ["Dataset", "Split", "load"]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a run trains on and is measured on."""
+
+    name: str
+    """``mnist`` or ``digits``: what was in fact loaded."""
+    train: Split
+    test: Split
+    holdout: Split | None
+    mean: float
+    """Of the training images, pixels scaled to 0..1."""
+    std: float
+    warning: str | None = None
+    """What a user must know before believing the figures."""
+
+    @property
+    def judge(self) -> str:
+        """The split that may decide (best checkpoint, early stop): the held-out part of train if there is one."""
+        return "test" if self.holdout is None else "holdout"
+
+    def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Float pixels in 0..1 to mean 0, standard deviation 1 over the training images."""
+        return (pixels - self.mean) / self.std
+
+    def to(self, device: torch.device) -> Dataset:
+        """The same data on ``device``, or where it is when the device has no room for it beside a network."""
+        if not _fits(self, device):
+            return self
+        holdout = None if self.holdout is None else self.holdout.to(device)
+        return replace(self, train=self.train.to(device), test=self.test.to(device), holdout=holdout)
+
+
+def load(config: DataConfig) -> Dataset:
+    """The data set that ``config`` asks for, on the CPU.
+
+    Raises:
+        UserError: MNIST cannot be had, or more images are asked for than there are.
+    """
+    name, (train, test), warning = _source(config)
+    holdout = None
+    if config.holdout:
+        held = balanced(train, config.holdout, "data.holdout")
+        holdout, train = train.take(held), train.take(without(len(train), held))
+    if config.train_limit is not None:
+        train = train.take(balanced(train, config.train_limit, "data.train_limit"))
+    if config.test_limit is not None:
+        test = test.take(balanced(test, config.test_limit, "data.test_limit"))
+    mean, std = train.mean_and_std()
+    return Dataset(name, train, test, holdout, mean, std, warning)
+
+
+def _source(config: DataConfig) -> tuple[str, tuple[Split, Split], str | None]:
+    # torchvision and scikit-learn each take a second to import; a run needs one of them.
+    warning = None
+    if config.name != "digits":
+        from mnist_lite.data.mnist import load_mnist
+
+        try:
+            return "mnist", load_mnist(Path(config.root).expanduser()), None
+        except UserError as error:
+            if config.name == "mnist":
+                raise
+            warning = (
+                "THIS IS NOT MNIST. MNIST could not be had, so data=auto takes scikit-learn's 1,797 small digits instead. "
+                f"The figures of this run say nothing about MNIST. Reason: {error}"
+            )
+    from mnist_lite.data.digits import load_digits
+
+    return "digits", load_digits(), warning
+
+
+def _fits(data: Dataset, device: torch.device) -> bool:
+    if device.type != "cuda":
+        return True
+    size = sum(split.images.nbytes + split.labels.nbytes for split in (data.train, data.test, data.holdout) if split)
+    free, _ = torch.cuda.mem_get_info(device)
+    return size < free / 2

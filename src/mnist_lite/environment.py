@@ -1,0 +1,71 @@
+"""Where a run takes place: the device, the precision it can do, and the versions that go into its record."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from mnist_lite.errors import UserError
+
+KINDS = ("auto", "cpu", "cuda", "mps")
+
+
+def pick_device(name: str) -> torch.device:
+    """The device that ``name`` asks for; ``auto`` is CUDA, else MPS, else the CPU.
+
+    Raises:
+        UserError: no such device here.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    kind, _, index = name.partition(":")
+    if kind not in KINDS or (index and (kind != "cuda" or not index.isdigit())):
+        raise UserError(f"device: {name!r} is not allowed; allowed: auto, cpu, cuda, cuda:<number>, mps")
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        raise UserError(f"device: {name} is asked for and there are {torch.cuda.device_count()} CUDA devices; use device=cpu")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise UserError("device: mps is asked for and is not here; use device=cpu")
+    return torch.device(name)
+
+
+def describe_device(device: torch.device) -> str:
+    """The device in words."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"{device} ({torch.get_num_threads()} threads)" if device.type == "cpu" else str(device)
+
+
+def record(device: torch.device) -> dict[str, object]:
+    """What can change the bits of a run beside its config."""
+    return {
+        "device": describe_device(device),
+        "threads": torch.get_num_threads(),
+        "machine": platform.machine(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "cores": os.cpu_count(),
+        "platform": platform.platform(),
+        "versions": {"python": platform.python_version(), **_versions()},
+        "git": git_commit(Path(__file__).parent),
+    }
+
+
+def _versions() -> dict[str, str]:
+    names = ("mnist-lite", "torch", "torchvision", "hydra-core", "omegaconf", "numpy")
+    return {name: version(name) for name in names}
+
+
+def git_commit(folder: Path) -> str | None:
+    """The commit of the checkout that ``folder`` is in, with ``-dirty`` for local changes; None outside of a checkout."""
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        # a checkout that ignores this folder (an environment inside somebody's project) is not ours to name
+        ignored = subprocess.run([*command[:3], "check-ignore", "-q", "."], capture_output=True, timeout=10, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 and ignored.returncode == 1 else None

@@ -1,0 +1,23 @@
+"""The one kind of error that a user is meant to see: what is wrong, where, and what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """Bad input. Its text is one line for the user; the command prints it and exits with code 2."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
+def did_you_mean(name: str, allowed: Iterable[str]) -> str:
+    """The end of an error line: the nearest of the ``allowed`` names, or all of them when none is near."""
+    options = sorted(str(option) for option in allowed)
+    near = get_close_matches(name.lower(), [option.lower() for option in options], n=1, cutoff=0.6)
+    if near:
+        best = next(option for option in options if option.lower() == near[0])
+        return f"did you mean {best}?" + (f" (allowed: {', '.join(options)})" if len(options) <= 16 else "")
+    return f"allowed: {', '.join(options)}" if options else "nothing is allowed here"

@@ -1,0 +1,127 @@
+"""Builds the learning-rate schedule: any class of ``torch.optim.lr_scheduler``, by its own name and keyword arguments.
+
+An argument may be given in units that only the loop knows: ``total_steps`` and ``steps_per_epoch``, alone or with a factor
+(``0.1 * total_steps``). They count the scheduler's own steps: batches with ``interval: step``, epochs with ``interval: epoch``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.optim import lr_scheduler
+
+from mnist_lite.arguments import bind
+from mnist_lite.errors import UserError, did_you_mean
+
+INTERVALS = ("step", "epoch")
+MONITORS = ("train/loss", "train/accuracy", "holdout/loss", "holdout/accuracy", "test/loss", "test/accuracy")
+TAKE_FUNCTIONS = ("LambdaLR", "MultiplicativeLR")
+_UNIT = re.compile(r"(?:([0-9.eE+-]+)\s*\*\s*)?(total_steps|steps_per_epoch)")
+
+
+@dataclass
+class Schedule:
+    """A torch scheduler and when it steps."""
+
+    scheduler: lr_scheduler.LRScheduler
+    interval: str
+    """``step``: after each batch; ``epoch``: after each epoch's evaluation."""
+    monitor: str | None
+    """The metric that the scheduler watches (ReduceLROnPlateau), as ``metrics.jsonl`` names it; else None."""
+
+    def step(self, interval: str, metrics: Mapping[str, float]) -> None:
+        """To be called at the end of each ``step`` and each ``epoch``; moves the rate when it is the schedule's turn."""
+        if interval != self.interval:
+            return
+        if self.monitor is not None:
+            self.scheduler.step(metrics[self.monitor])  # type: ignore[arg-type]
+        else:
+            self.scheduler.step()
+
+
+def scheduler_classes() -> dict[str, type[lr_scheduler.LRScheduler]]:
+    """The classes of ``torch.optim.lr_scheduler`` whose arguments YAML can say, by name."""
+    return {
+        name: member
+        for name, member in vars(lr_scheduler).items()
+        if inspect.isclass(member)
+        and issubclass(member, lr_scheduler.LRScheduler)
+        and name not in ("LRScheduler", "_LRScheduler", *TAKE_FUNCTIONS)
+    }
+
+
+def build_schedule(
+    config: Mapping[str, Any], optimizer: torch.optim.Optimizer, epochs: int, steps_per_epoch: int, holdout: bool
+) -> Schedule:
+    """The schedule that ``config`` names, for a run of ``epochs`` of ``steps_per_epoch`` batches.
+
+    Raises:
+        UserError: no such class, an argument that it does not take, or a value that it refuses.
+    """
+    interval = config.get("interval")
+    if interval not in INTERVALS:
+        raise UserError(f"scheduler.interval: {interval!r} is not allowed; {did_you_mean(str(interval), INTERVALS)}")
+    units = {"total_steps": epochs, "steps_per_epoch": 1}
+    if interval == "step":
+        units = {"total_steps": epochs * steps_per_epoch, "steps_per_epoch": steps_per_epoch}
+    given = {key: value for key, value in config.items() if key not in ("interval", "monitor")}
+    scheduler = _build(given, optimizer, units, "scheduler")
+    monitor = config.get("monitor")
+    if isinstance(scheduler, lr_scheduler.ReduceLROnPlateau):
+        if monitor not in MONITORS or interval != "epoch" or (str(monitor).startswith("holdout/") and not holdout):
+            raise UserError(
+                f"scheduler.monitor: {config['name']} with monitor {monitor!r} and interval {interval!r} cannot work; it needs "
+                f"interval: epoch and one of {', '.join(MONITORS)} (holdout/... only with data.holdout)"
+            )
+    elif monitor is not None:
+        raise UserError(f"scheduler.monitor: unknown key; {config['name']} watches no metric (ReduceLROnPlateau does)")
+    return Schedule(scheduler, interval, monitor)
+
+
+def _build(
+    given: Mapping[str, Any], optimizer: torch.optim.Optimizer, units: Mapping[str, int], where: str
+) -> lr_scheduler.LRScheduler:
+    classes = scheduler_classes()
+    name = str(given.get("name"))
+    if name not in classes:
+        raise UserError(f"{where}.name: no class {name!r} in torch.optim.lr_scheduler; {did_you_mean(name, classes)}")
+    cls = classes[name]
+    values = {key: _in_steps(value, units) for key, value in given.items() if key not in ("name", "schedulers")}
+    supplied = ["optimizer", "schedulers"] if "schedulers" in inspect.signature(cls).parameters else ["optimizer"]
+    arguments = bind(cls, values, where, supplied)
+    if "schedulers" in supplied:
+        parts = given.get("schedulers")
+        if not isinstance(parts, list) or not parts or not all(isinstance(part, dict) for part in parts):
+            raise UserError(f"{where}.schedulers: {name} needs a list of schedulers, each with its name and arguments")
+        arguments["schedulers"] = [
+            _build(part, optimizer, units, f"{where}.schedulers.{i}") for i, part in enumerate(parts)
+        ]
+    elif "schedulers" in given:
+        raise UserError(f"{where}.schedulers: unknown key; {name} takes no list of schedulers")
+    if "optimizer" in inspect.signature(cls).parameters:
+        arguments["optimizer"] = optimizer
+    try:
+        with warnings.catch_warnings():
+            # SequentialLR rewinds its parts by calling step() before any optimiser step; torch warns of its own doing.
+            warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*before.*optimizer.step.*")
+            return cls(**arguments)
+    except (ValueError, TypeError, ZeroDivisionError, KeyError, AttributeError) as error:
+        raise UserError(f"{where}: {name} refuses its arguments: {error}") from error
+
+
+def _in_steps(value: Any, units: Mapping[str, int]) -> Any:
+    if isinstance(value, list):
+        return [_in_steps(item, units) for item in value]
+    match = _UNIT.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        return value
+    try:
+        return max(1, round(float(match[1] or 1) * units[match[2]]))
+    except ValueError:
+        return value

@@ -1,0 +1,174 @@
+"""The shape of a whole config: typed dataclasses, every field with its meaning and its range.
+
+Defaults are not here but in ``conf/``, where users read and change them. ``validate`` turns what Hydra composed into a
+``Config`` or says in one line what is wrong with it. It needs neither torch nor data. The free-form parts (layers,
+augmentations, optimiser and scheduler arguments) are checked against the signatures that they are meant for, where those
+are at hand: see ``arguments.bind``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
+
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mnist_lite.errors import UserError, did_you_mean
+
+
+def number(ge: float = -math.inf, gt: float = -math.inf, le: float = math.inf, lt: float = math.inf) -> Any:
+    """A field with a range: ``ge`` and ``le`` belong to it, ``gt`` and ``lt`` do not. NaN is in no range."""
+    return field(default=MISSING, metadata={"ge": ge, "gt": gt, "le": le, "lt": lt})
+
+
+def choice(*allowed: str) -> Any:
+    """A field that takes one of some words."""
+    return field(default=MISSING, metadata={"allowed": allowed})
+
+
+@dataclass
+class DataConfig:
+    """Which images, from where, and how many of them."""
+
+    name: str = choice("mnist", "auto", "digits")
+    """``mnist`` is strict, ``digits`` is embedded in scikit-learn, ``auto`` is MNIST if it can be had and else digits."""
+    root: str = MISSING
+    """The folder that holds, or will hold, ``MNIST/raw``."""
+    train_limit: int | None = number(ge=10)
+    """Train on so many images, balanced over the classes; null: all."""
+    test_limit: int | None = number(ge=10)
+    """Evaluate on so many test images, balanced over the classes; null: all."""
+    holdout: int = number(ge=0)
+    """Training images that are kept out of training and evaluated instead, for model selection."""
+
+
+@dataclass
+class Budget:
+    """What a network is asked to keep to. Null: not asked."""
+
+    parameters: int | None = number(gt=0)
+    """Fewer parameters than this."""
+    epochs: int | None = number(gt=0)
+    """At most so many epochs."""
+    accuracy: float | None = number(ge=0, le=100)
+    """Test accuracy in percent, to be reached ..."""
+    last_epochs: int = number(gt=0)
+    """... in each of so many last epochs."""
+    fully_connected: bool | None = MISSING
+    """false: no fully connected (linear) layer."""
+    enforce: bool = MISSING
+    """A miss ends the command with a non-zero exit code."""
+
+
+@dataclass
+class Config:
+    """Everything that a run depends on."""
+
+    name: str = MISSING
+    """The run's name; part of its folder's name."""
+    seed: int = number(ge=0, lt=2**63)
+    """All random draws (initialisation, order, augmentation, dropout) follow from it."""
+    epochs: int = number(gt=0)
+    """Passes over the training images."""
+    batch_size: int = number(gt=0)
+    """Images per training step."""
+    device: str = MISSING
+    """auto, cpu, cuda, cuda:N or mps."""
+    precision: str = choice("fp32", "bf16")
+    """Arithmetic of the forward pass: float32, or autocast to bfloat16."""
+    threads: int | None = number(gt=0)
+    """CPU threads; null: torch's own choice."""
+    init: str = choice("torch", "kaiming")
+    """Initial weights: PyTorch's default, or Kaiming normal (fan-out) with zero biases."""
+    label_smoothing: float = number(ge=0, lt=1)
+    """As in ``torch.nn.CrossEntropyLoss``; training only."""
+    l1: float = number(ge=0)
+    """Weight of the sum of absolute values of all parameters in the training objective."""
+    clip_grad_norm: float | None = number(gt=0)
+    """``max_norm`` of ``torch.nn.utils.clip_grad_norm_``; null: off."""
+    ema_decay: float | None = number(gt=0, lt=1)
+    """Evaluate an exponential moving average of the weights with this decay per step; null: off."""
+    eval_every: int | None = number(gt=0)
+    """Evaluate every so many steps as well as at the end of each epoch; null: epochs only."""
+    stop_at_accuracy: float | None = number(ge=0, le=100)
+    """End the training at the first evaluation that reaches this accuracy in percent; null: off."""
+    runs_dir: str = MISSING
+    """Where run folders go."""
+    model: dict[str, Any] = MISSING
+    """``layers`` and the model's own knobs."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """The images."""
+    augment: dict[str, Any] = MISSING
+    """``transforms`` and their knobs."""
+    optimizer: dict[str, Any] = MISSING
+    """``name`` in ``torch.optim`` and its arguments."""
+    scheduler: dict[str, Any] = MISSING
+    """``name`` in ``torch.optim.lr_scheduler`` and its arguments."""
+    budget: Budget = field(default_factory=Budget)
+    """What the network should keep to."""
+    choices: dict[str, Any] = field(default_factory=dict)
+    """The file that was chosen in each group; filled in by the command line."""
+
+
+@dataclass
+class SummaryConfig(Config):
+    """A config of the ``summary`` command."""
+
+    format: str = choice("table", "json", "torchsummary")
+    """How to print the layers."""
+
+
+def validate(composed: DictConfig, schema: type[Config] = Config) -> Config:
+    """The composed config as a checked ``schema`` object, interpolations resolved.
+
+    Raises:
+        UserError: an unknown key, a wrong type, a number out of range, a missing value, a broken interpolation.
+    """
+    try:
+        plain = OmegaConf.create(OmegaConf.to_container(composed, resolve=True, throw_on_missing=True))
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), plain))
+    except OmegaConfBaseException as error:
+        raise UserError(explain(error)) from error
+    assert isinstance(config, schema)
+    for problem in _problems(config, ""):
+        raise UserError(problem)
+    for group, inner in (("model", "layers"), ("augment", "transforms")):
+        if not isinstance(getattr(config, group).get(inner), list):
+            raise UserError(f"{group}.{inner}: missing; a list is expected")
+    return config
+
+
+def explain(error: OmegaConfBaseException) -> str:
+    """One line for an error of OmegaConf: the key, what is wrong with it, what is allowed."""
+    key = error.full_key or error.key
+    kind = type(error).__name__
+    if kind in ("ConfigKeyError", "ConfigAttributeError") and error.parent_node is not None:
+        names = [str(name) for name in error.parent_node] if isinstance(error.parent_node, DictConfig) else []
+        return f"{key}: unknown key; {did_you_mean(str(error.key), names)}"
+    if kind == "MissingMandatoryValue":
+        return f"{key}: missing; give it a value"
+    first_line = str(error.msg or error).splitlines()[0]
+    return f"{key}: {first_line}" if key else first_line
+
+
+def _problems(node: Any, prefix: str) -> Iterator[str]:
+    for spec in fields(node):
+        key, value, rule = prefix + spec.name, getattr(node, spec.name), spec.metadata
+        if is_dataclass(value):
+            yield from _problems(value, key + ".")
+        elif "allowed" in rule and value not in rule["allowed"]:
+            yield f"{key}: {value!r} is not allowed; {did_you_mean(value, rule['allowed'])}"
+        elif "ge" in rule and value is not None and not _in_range(value, rule):
+            yield f"{key}: {value} is out of range; expected {_range_text(rule)}"
+
+
+def _in_range(value: float, rule: Any) -> bool:
+    return bool(rule["ge"] <= value <= rule["le"] and rule["gt"] < value < rule["lt"] and math.isfinite(value))
+
+
+def _range_text(rule: Any) -> str:
+    signs = (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"))
+    return " and ".join(f"{sign} {rule[name]:g}" for name, sign in signs if math.isfinite(rule[name]))

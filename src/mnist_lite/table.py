@@ -1,0 +1,63 @@
+"""Prints a network: our layer table, the same as JSON, and torchsummary's table for comparison with published ones."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import json
+from dataclasses import asdict
+
+import torch
+import torchsummary
+
+from mnist_lite.model import INPUT_SHAPE, Network
+
+
+def as_text(network: Network) -> str:
+    """The layer table, with totals."""
+    head = ("#", "layer", "output", "parameters", "multiply-adds", "receptive field", "jump")
+    rows = [head]
+    for layer in network.layers:
+        text = f"{layer.block}: {layer.text}" if layer.block else layer.text
+        output = " x ".join(str(size) for size in layer.output)
+        numbers = (f"{layer.parameters:,}" if layer.parameters else "", f"{layer.multiply_adds:,}" if layer.multiply_adds else "")
+        rows.append((str(layer.number), text, output, *numbers, str(layer.receptive_field), str(layer.jump)))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    left = {1, 2}
+    lines = [
+        "  ".join(cell.ljust(w) if i in left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))).rstrip()
+        for row in rows
+    ]
+    lines.insert(1, "-" * max(len(line) for line in lines))
+    lines.append(lines[1])
+    lines.append(f"{network.parameters:,} parameters, {work(network):,} multiply-adds per image")
+    return "\n".join(lines)
+
+
+def as_json(network: Network) -> str:
+    """The layer table for programs."""
+    table = {
+        "parameters": network.parameters,
+        "multiply_adds": work(network),
+        "fully_connected": network.fully_connected,
+        "layers": [asdict(layer) for layer in network.layers],
+    }
+    return json.dumps(table, indent=2)
+
+
+def as_torchsummary(network: Network) -> str:
+    """What ``torchsummary.summary`` prints, made without its side effects.
+
+    torchsummary runs the network as it finds it, on random input. Here it gets a copy in evaluation mode, under ``no_grad``
+    and with the random state put back, so that neither BatchNorm's statistics nor the next draw of the caller move.
+    """
+    printed = io.StringIO()
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), contextlib.redirect_stdout(printed):
+        torchsummary.summary(copy.deepcopy(network.module).cpu().eval(), INPUT_SHAPE, device="cpu")
+    return printed.getvalue().rstrip("\n")
+
+
+def work(network: Network) -> int:
+    """Multiplications for one image."""
+    return sum(layer.multiply_adds for layer in network.layers)

@@ -1,0 +1,86 @@
+"""What a user sees while a run goes on: a progress bar on a terminal, plain lines elsewhere; a copy of the lines in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TextIO
+
+from tqdm import tqdm
+
+WIDTH = 100
+
+
+class Reporter:
+    """Prints lines to standard output and to ``run.log``, and keeps a bar below them when there is a terminal."""
+
+    def __init__(self) -> None:
+        self._log: TextIO | None = None
+        self._before: list[str] = []
+        self._bar: tqdm[None] | None = None
+
+    def log_to(self, path: Path) -> None:
+        """From now on lines are kept in ``path`` too, those printed so far included."""
+        self._log = path.open("a", encoding="utf-8")
+        for text in self._before:
+            self._write(text)
+        self._before = []
+
+    def line(self, text: str = "") -> None:
+        """A line, or several."""
+        with tqdm.external_write_mode(file=sys.stdout):
+            print(text, flush=True)
+        self.note(text)
+
+    def warn(self, text: str) -> None:
+        """A warning that cannot be missed, on standard error."""
+        rule = "!" * WIDTH
+        framed = f"{rule}\n{text}\n{rule}"
+        with tqdm.external_write_mode(file=sys.stderr):
+            print(framed, file=sys.stderr, flush=True)
+        self.note(framed)
+
+    def note(self, text: str) -> None:
+        """For the log only."""
+        if self._log is None:
+            self._before.append(text)
+        else:
+            self._write(text)
+
+    def start_epoch(self, epoch: int, epochs: int, steps: int) -> None:
+        """A new bar for the steps of an epoch."""
+        self.end_epoch()
+        if sys.stderr.isatty():
+            width = len(str(epochs))
+            self._bar = tqdm(total=steps, desc=f"epoch {epoch:{width}d}/{epochs}", unit="step", leave=False, mininterval=0.2)
+
+    def advance(self, rows: list[Mapping[str, float]]) -> None:
+        """One step more; ``rows`` are the figures that have arrived since, possibly none."""
+        if self._bar is None:
+            return
+        if rows:
+            last = rows[-1]
+            figures = f"loss {last['train/loss']:.3f}, accuracy {last['train/accuracy']:.1f} %, lr {last['lr']:.2g}"
+            self._bar.set_postfix_str(figures, refresh=False)
+        self._bar.update()
+
+    def end_epoch(self) -> None:
+        """Takes the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def close(self) -> None:
+        """Ends bar and log."""
+        self.end_epoch()
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+    def _write(self, text: str) -> None:
+        assert self._log is not None
+        stamp = time.strftime("%H:%M:%S")
+        self._log.writelines(f"{stamp} {line}\n" for line in text.splitlines() or [""])
+        self._log.flush()

@@ -1,0 +1,22 @@
+"""``python -m mnist_lite.train``: trains a network and writes a run folder."""
+
+from __future__ import annotations
+
+from mnist_lite.cli import run_command
+from mnist_lite.schema import Config
+
+
+def job(config: Config) -> int:
+    """Trains as ``config`` says; the result is the exit code."""
+    from mnist_lite.session import run  # imports torch, which takes seconds
+
+    return run(config)
+
+
+def main() -> None:
+    """The command."""
+    run_command("config", Config, job)
+
+
+if __name__ == "__main__":
+    main()
