@@ -14,7 +14,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from mnist_lite.errors import UserError, did_you_mean
 
 
-def bind(function: Callable[..., Any], given: Mapping[str, Any], where: str, supplied: Collection[str] = ()) -> dict[str, Any]:
+def bind(
+    function: Callable[..., Any], given: Mapping[str, Any], where: str, supplied: Collection[str] = ()
+) -> dict[str, Any]:
     """The keyword arguments for ``function``, checked.
 
     ``given`` are the values from YAML, ``where`` is the key under which they stand, ``supplied`` names the parameters
@@ -45,7 +47,7 @@ def bind(function: Callable[..., Any], given: Mapping[str, Any], where: str, sup
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    target = function.__init__ if inspect.isclass(function) else function  # type: ignore[misc]
+    target = function.__init__ if inspect.isclass(function) else function
     try:
         return get_type_hints(target)
     except NameError:  # a torch class whose hints name things that are imported for type checkers only
@@ -105,5 +107,12 @@ def _describe(hint: Any) -> str:
         return "[" + ", ".join("..." if arg is Ellipsis else _describe(arg) for arg in args) + "]"
     if origin is list:
         return f"a list of {_describe(args[0])}"
-    names = {float: "a number", int: "a whole number", bool: "true or false", str: "a word", type(None): "null", Any: "a value"}
+    names = {
+        float: "a number",
+        int: "a whole number",
+        bool: "true or false",
+        str: "a word",
+        type(None): "null",
+        Any: "a value",
+    }
     return names.get(hint, getattr(hint, "__name__", str(hint)))

@@ -45,7 +45,9 @@ def before_training(budget: Budget, parameters: int, epochs: int, fully_connecte
     if budget.epochs is not None:
         checks.append(Check(f"<= {budget.epochs} epochs", f"{epochs}", epochs <= budget.epochs))
     if budget.fully_connected is False:
-        checks.append(Check("no fully connected layer", "one or more" if fully_connected else "none", not fully_connected))
+        checks.append(
+            Check("no fully connected layer", "one or more" if fully_connected else "none", not fully_connected)
+        )
     return Verdict(tuple(checks))
 
 
@@ -60,7 +62,5 @@ def after_training(
         if budget.last_epochs > 1:
             demand = f">= {budget.accuracy:g} % test accuracy in each of the last {budget.last_epochs} epochs"
         found = ", ".join(f"{accuracy:.2f}" for accuracy in last)
-        checks.append(
-            Check(demand, found or "none", len(last) == budget.last_epochs and min(last) >= budget.accuracy)
-        )
+        checks.append(Check(demand, found or "none", len(last) == budget.last_epochs and min(last) >= budget.accuracy))
     return Verdict(tuple(checks))

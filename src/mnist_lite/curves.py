@@ -61,7 +61,9 @@ def _points(axes: Axes, evaluations: Rows, key: str, color: str) -> None:
     rows = [row for row in evaluations if key in row]
     if rows:
         values = [row[key] for row in rows]
-        axes.plot([row["step"] for row in rows], values, color=color, marker="o", markersize=3.5, linewidth=1.2, label=key)
+        axes.plot(
+            [row["step"] for row in rows], values, color=color, marker="o", markersize=3.5, linewidth=1.2, label=key
+        )
 
 
 def _zoom(axes: Axes, evaluations: Rows, target: float | None) -> None:

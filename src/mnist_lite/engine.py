@@ -80,7 +80,9 @@ class Trainer:
                 yield rows
             rows = self._keep(self._recorder.drain())
             row = self._evaluation_row(time.perf_counter() - started - evaluating, end=True)
-            self.schedule.step("epoch", {**row, "train/loss": row["train/epoch_loss"], "train/accuracy": row["train/epoch_accuracy"]})
+            self.schedule.step(
+                "epoch", {**row, "train/loss": row["train/epoch_loss"], "train/accuracy": row["train/epoch_accuracy"]}
+            )
             yield [*rows, row]
             if self._good_enough(row):
                 return
@@ -130,7 +132,7 @@ class Trainer:
         if config.l1:
             objective = loss + config.l1 * torch.stack([p.abs().sum() for p in self.module.parameters()]).sum()
         self.optimizer.zero_grad(set_to_none=True)
-        objective.backward()  # type: ignore[no-untyped-call]
+        objective.backward()
         if config.clip_grad_norm is not None:
             nn.utils.clip_grad_norm_(self.module.parameters(), config.clip_grad_norm)
         row: Row = {"step": self.step, "epoch": self.epoch, "lr": float(self.optimizer.param_groups[0]["lr"])}

@@ -27,7 +27,9 @@ def pick_device(name: str) -> torch.device:
     if kind not in KINDS or (index and (kind != "cuda" or not index.isdigit())):
         raise UserError(f"device: {name!r} is not allowed; allowed: auto, cpu, cuda, cuda:<number>, mps")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
-        raise UserError(f"device: {name} is asked for and there are {torch.cuda.device_count()} CUDA devices; use device=cpu")
+        raise UserError(
+            f"device: {name} is asked for and there are {torch.cuda.device_count()} CUDA devices; use device=cpu"
+        )
     if kind == "mps" and not torch.backends.mps.is_available():
         raise UserError("device: mps is asked for and is not here; use device=cpu")
     return torch.device(name)
@@ -64,7 +66,9 @@ def git_commit(folder: Path) -> str | None:
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         # a checkout that ignores this folder (an environment inside somebody's project) is not ours to name
-        ignored = subprocess.run([*command[:3], "check-ignore", "-q", "."], capture_output=True, timeout=10, check=False)
+        ignored = subprocess.run(
+            [*command[:3], "check-ignore", "-q", "."], capture_output=True, timeout=10, check=False
+        )
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -37,7 +37,7 @@ class GhostBatchNorm2d(nn.BatchNorm2d):
 
     def extra_repr(self) -> str:
         """What ``print(model)`` shows."""
-        return f"{super().extra_repr()}, size={self.size}"
+        return f"{self.num_features}, size={self.size}, eps={self.eps}, momentum={self.momentum}"
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``(N, C, H, W)`` to the same shape."""

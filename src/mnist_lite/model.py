@@ -76,7 +76,9 @@ def build(model: dict[str, Any], init: str = "torch") -> Network:
         where = f"model.layers: layer {number} ({entry})"
         module, output = _fit(entry, shape, where)
         if getattr(module, "kernel_size", None) is not None:
-            kernel, stride, dilation = (_side(getattr(module, name, 1)) for name in ("kernel_size", "stride", "dilation"))
+            kernel, stride, dilation = (
+                _side(getattr(module, name, 1)) for name in ("kernel_size", "stride", "dilation")
+            )
             field, jump = field + (kernel - 1) * dilation * jump, jump * stride
         elif entry.word in ("global_avg_pool", "flatten") and len(shape) == 3:
             field += (max(shape[1:]) - 1) * jump

@@ -57,6 +57,6 @@ def build_optimizer(config: Mapping[str, Any], module: nn.Module) -> torch.optim
         if key in arguments and not 0 <= arguments[key] < float("inf"):
             raise UserError(f"optimizer.{key}: {arguments[key]} is out of range; expected a finite number >= 0")
     try:
-        return classes[name](groups, **arguments)  # type: ignore[call-arg]
+        return classes[name](groups, **arguments)
     except (ValueError, TypeError, RuntimeError) as error:
         raise UserError(f"optimizer: {name} refuses its arguments: {error}") from error

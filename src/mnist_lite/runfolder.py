@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -70,4 +69,4 @@ class RunFolder:
     def _replace(self, name: str, write: Callable[[Path], object]) -> None:
         temporary = self.path / f".{name}.tmp"
         write(temporary)
-        os.replace(temporary, self.path / name)
+        temporary.replace(self.path / name)

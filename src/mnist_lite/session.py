@@ -20,7 +20,7 @@ from mnist_lite.schema import Config
 from mnist_lite.terminal import Reporter
 
 
-class TrainingFailed(Exception):
+class TrainingError(Exception):
     """The training cannot go on; its text is one line for the user."""
 
 
@@ -71,7 +71,7 @@ def _run(config: Config, reporter: Reporter) -> int:
         folder.write_text("model.txt", table.as_text(network) + "\n")
         rows = _train(trainer, folder, reporter)
         return _finish(config, network, trainer, rows, folder, reporter)
-    except TrainingFailed as failure:
+    except TrainingError as failure:
         reporter.warn(str(failure))
         return 1
     except Exception:
@@ -112,7 +112,8 @@ def _train(trainer: Trainer, folder: RunFolder, reporter: Reporter) -> list[Row]
         if evaluation is None:
             reporter.advance(new)
             continue
-        reporter.end_epoch() if evaluation["epoch_end"] else None
+        if evaluation["epoch_end"]:
+            reporter.end_epoch()
         reporter.line(results.epoch_line(evaluation, trainer.config.epochs))
         if results.has_died(evaluation):
             reporter.warn(_DEATH.format(epoch=epoch))
@@ -137,7 +138,7 @@ def _check_finite(rows: list[Row]) -> None:
     for row in rows:
         for key, value in row.items():
             if key.endswith("loss") and not math.isfinite(value):
-                raise TrainingFailed(
+                raise TrainingError(
                     f"{key} is {value} at step {row['step']} (epoch {row['epoch']}, lr {row['lr']:.3g}): training has diverged; "
                     "try a lower optimizer.lr or clip_grad_norm=1"
                 )
@@ -203,5 +204,7 @@ def _closing(figures: dict[str, dict[str, float]], data: Dataset, parameters: in
     ]
     if "selected" in figures:
         chosen = figures["selected"]
-        lines.append(f"test accuracy at the epoch best on the holdout (epoch {chosen['epoch']}): {chosen['test']:.2f} %")
+        lines.append(
+            f"test accuracy at the epoch best on the holdout (epoch {chosen['epoch']}): {chosen['test']:.2f} %"
+        )
     return lines

@@ -21,12 +21,17 @@ def as_text(network: Network) -> str:
     for layer in network.layers:
         text = f"{layer.block}: {layer.text}" if layer.block else layer.text
         output = " x ".join(str(size) for size in layer.output)
-        numbers = (f"{layer.parameters:,}" if layer.parameters else "", f"{layer.multiply_adds:,}" if layer.multiply_adds else "")
+        numbers = (
+            f"{layer.parameters:,}" if layer.parameters else "",
+            f"{layer.multiply_adds:,}" if layer.multiply_adds else "",
+        )
         rows.append((str(layer.number), text, output, *numbers, str(layer.receptive_field), str(layer.jump)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     left = {1, 2}
     lines = [
-        "  ".join(cell.ljust(w) if i in left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))).rstrip()
+        "  ".join(
+            cell.ljust(w) if i in left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
         for row in rows
     ]
     lines.insert(1, "-" * max(len(line) for line in lines))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from tqdm import tqdm
 
@@ -19,7 +19,7 @@ class Reporter:
     def __init__(self) -> None:
         self._log: TextIO | None = None
         self._before: list[str] = []
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[NoReturn] | None = None
 
     def log_to(self, path: Path) -> None:
         """From now on lines are kept in ``path`` too, those printed so far included."""
@@ -54,9 +54,11 @@ class Reporter:
         self.end_epoch()
         if sys.stderr.isatty():
             width = len(str(epochs))
-            self._bar = tqdm(total=steps, desc=f"epoch {epoch:{width}d}/{epochs}", unit="step", leave=False, mininterval=0.2)
+            self._bar = tqdm(
+                total=steps, desc=f"epoch {epoch:{width}d}/{epochs}", unit="step", leave=False, mininterval=0.2
+            )
 
-    def advance(self, rows: list[Mapping[str, float]]) -> None:
+    def advance(self, rows: Sequence[Mapping[str, float]]) -> None:
         """One step more; ``rows`` are the figures that have arrived since, possibly none."""
         if self._bar is None:
             return

@@ -16,7 +16,9 @@ def uniform(n: int, low: float, high: float, generator: torch.Generator) -> torc
     return torch.rand(n, generator=generator, device=generator.device) * (high - low) + low
 
 
-def matrix(n: int, a: object, b: object, x: object, c: object, d: object, y: object, device: torch.device) -> torch.Tensor:
+def matrix(
+    n: int, a: object, b: object, x: object, c: object, d: object, y: object, device: torch.device
+) -> torch.Tensor:
     """``(n, 3, 3)`` from rows (a, b, x), (c, d, y), (0, 0, 1); each a number or a tensor of ``(n,)``."""
     cells = [torch.as_tensor(value, dtype=torch.float32, device=device).expand(n) for value in (a, b, x, c, d, y)]
     zero, one = torch.zeros(n, device=device), torch.ones(n, device=device)

@@ -56,7 +56,9 @@ def _read(root: Path) -> tuple[Split, Split]:
     for name, count in IMAGES.items():
         source = MNIST(str(root), train=name == "train", download=True)
         if source.data.shape != (count, 28, 28) or source.targets.shape != (count,):
-            raise UserError(f"data.root: {name} split in {root} has shape {tuple(source.data.shape)}, not ({count}, 28, 28)")
+            raise UserError(
+                f"data.root: {name} split in {root} has shape {tuple(source.data.shape)}, not ({count}, 28, 28)"
+            )
         splits.append(Split(source.data.unsqueeze(1).contiguous(), source.targets.to(torch.int64)))
     return splits[0], splits[1]
 

@@ -1,0 +1,52 @@
+# Sourced by scripts/train and scripts/test: sets `python` to one that has the project.
+#
+#   use_environment <extra>     <extra> is "" or "[test]"
+#
+# An active virtual environment that has the project already is used as it is. Else .venv is made once at the top of the
+# checkout, and the project is installed into it, again only when pyproject.toml has changed.
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+find_python() {
+    local name
+    for name in python3.12 python3.13 python3.11 python3.10 python3 python; do
+        if "$name" -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null; then
+            echo "$name"
+            return
+        fi
+    done
+    echo "error: Python 3.10, 3.11, 3.12 or 3.13 (with venv) is needed and none was found on PATH" >&2
+    return 1
+}
+
+has_project() { # <python> <extra>
+    "$1" - "$2" 2>/dev/null <<'EOF'
+import sys
+from importlib.metadata import distribution
+
+distribution("mnist-lite")
+for name in ["pytest", "ruff", "mypy"] if sys.argv[1] else []:
+    distribution(name)
+EOF
+}
+
+use_environment() {
+    local extra=$1 wanted stamp base
+    if [ -n "${VIRTUAL_ENV:-}" ] && [ "$VIRTUAL_ENV" != "$top/.venv" ] && has_project "$VIRTUAL_ENV/bin/python" "$extra"; then
+        python=$VIRTUAL_ENV/bin/python
+        return
+    fi
+    python=$top/.venv/bin/python
+    stamp=$top/.venv/installed$extra
+    if ! "$python" -m pip --version > /dev/null 2>&1; then
+        base=$(find_python) || return 1
+        echo "making .venv with $("$base" --version) ..." >&2
+        "$base" -m venv --clear "$top/.venv" || return 1
+    fi
+    wanted=$("$python" -c 'import hashlib, sys; print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest())' "$top/pyproject.toml")
+    if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
+        echo "installing mnist-lite$extra into .venv; torch is large, the first time takes minutes ..." >&2
+        "$python" -m pip install --quiet --disable-pip-version-check --editable "$top$extra" >&2 || return 1
+        echo "$wanted" > "$top/.venv/installed" && echo "$wanted" > "$stamp"
+    fi
+}

@@ -1,0 +1,74 @@
+"""Shared by all tests: a composed config, real MNIST where this machine has it, a way to run the commands."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import open_dict
+
+from mnist_lite.cli import config_dir
+from mnist_lite.schema import Config, validate
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+MNIST_FILE = Path("MNIST/raw/train-images-idx3-ubyte.gz")
+
+Compose = Callable[..., Config]
+RunCommand = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _two_threads():
+    torch.set_num_threads(min(2, os.cpu_count() or 1))
+
+
+@pytest.fixture
+def composed() -> Compose:
+    """``composed("model=step3", ...)``: the checked config of a training command with these overrides."""
+
+    def make(*overrides: str) -> Config:
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+            config = compose("config", list(overrides))
+        with open_dict(config):
+            config.name = config.name or "test"
+        return validate(config)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def mnist_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A private copy of MNIST's ``.gz`` files in torchvision's folder shape."""
+    source = Path(os.environ.get("MNIST_LITE_DATA") or REPOSITORY / "data")
+    if not (source / MNIST_FILE).is_file():
+        pytest.skip(f"no MNIST in {source}/MNIST/raw (set MNIST_LITE_DATA to a folder that has it)")
+    root = tmp_path_factory.mktemp("mnist")
+    raw = root / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for file in (source / "MNIST" / "raw").glob("*.gz"):
+        (raw / file.name).write_bytes(file.read_bytes())
+    return root
+
+
+@pytest.fixture
+def run_command(tmp_path: Path) -> RunCommand:
+    """``run_command("train", "epochs=1", env={...})``: a command in a subprocess, in an empty folder."""
+
+    def run(command: str, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", f"mnist_lite.{command}", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return run
