@@ -45,7 +45,18 @@ def test_published_rows_of_base_and_salvation(composed):
 
 def test_receptive_field_of_era3_is_its_authors(composed):
     rows = build(composed("model=era3").model).layers
-    assert [row.receptive_field for row in rows if row.kind in {"Conv2d", "MaxPool2d"}] == [3, 5, 6, 6, 10, 14, 18, 22, 26, 26]
+    assert [row.receptive_field for row in rows if row.kind in {"Conv2d", "MaxPool2d"}] == [
+        3,
+        5,
+        6,
+        6,
+        10,
+        14,
+        18,
+        22,
+        26,
+        26,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +89,12 @@ def test_same_numbers_as_torch_by_hand():
     ours = build({"layers": layers}).module
     torch.manual_seed(3)
     theirs = nn.Sequential(
-        nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 10, 13, bias=False), nn.Flatten()
+        nn.Conv2d(1, 6, 3),
+        nn.BatchNorm2d(6),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(6, 10, 13, bias=False),
+        nn.Flatten(),
     )
     images = torch.randn(4, 1, 28, 28)
     assert torch.equal(ours(images), theirs(images))
@@ -104,13 +120,25 @@ def test_every_word_builds_trains_and_counts():
 
 
 def test_depthwise_and_grouped_convolution_count():
-    rows = build({"layers": [{"conv": 8}, {"conv": 8, "groups": "in"}, {"conv": 12, "groups": 4}, {"conv": 10}, "global_avg_pool"]})
+    rows = build(
+        {
+            "layers": [
+                {"conv": 8},
+                {"conv": 8, "groups": "in"},
+                {"conv": 12, "groups": 4},
+                {"conv": 10},
+                "global_avg_pool",
+            ]
+        }
+    )
     assert [row.parameters for row in rows.layers] == [72, 72, 9 * 2 * 12, 9 * 12 * 10, 0]
 
 
 def test_repeat_is_the_list_written_out():
     block = [{"conv": 6}, "batch_norm", "relu"]
-    repeated = build({"layers": [{"repeat": 3, "name": "body", "layers": block}, {"conv": 10, "kernel": 1}, "global_avg_pool"]})
+    repeated = build(
+        {"layers": [{"repeat": 3, "name": "body", "layers": block}, {"conv": 10, "kernel": 1}, "global_avg_pool"]}
+    )
     plain = build({"layers": [*block * 3, {"conv": 10, "kernel": 1}, "global_avg_pool"]})
     assert [(r.text, r.output) for r in repeated.layers] == [(r.text, r.output) for r in plain.layers]
     assert [r.block for r in repeated.layers[:9:3]] == ["body.1", "body.2", "body.3"]
@@ -143,14 +171,19 @@ def test_norms_against_the_formula(kind):
     x = torch.randn(2, 4, 6, 6)
     groups = {"layer_norm": 1, "instance_norm": 4}.get(kind if isinstance(kind, str) else "", 2)
     flat = x.view(2, groups, -1)
-    expected = ((flat - flat.mean(2, keepdim=True)) / (flat.var(2, unbiased=False, keepdim=True) + 1e-5).sqrt()).view_as(x)
+    expected = (
+        (flat - flat.mean(2, keepdim=True)) / (flat.var(2, unbiased=False, keepdim=True) + 1e-5).sqrt()
+    ).view_as(x)
     assert torch.allclose(module(x), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
     ("layers", "said"),
     [
-        ([{"conv": 4, "kernel": 5, "stride": 5}, {"conv": 10, "kernel": 7}], ["layer 2", "conv 10 kernel=7", "(4, 5, 5)"]),
+        (
+            [{"conv": 4, "kernel": 5, "stride": 5}, {"conv": 10, "kernel": 7}],
+            ["layer 2", "conv 10 kernel=7", "(4, 5, 5)"],
+        ),
         ([{"conv": 9}, "global_avg_pool"], ["layer 2", "(9, 1, 1)", "10"]),
         ([{"conv": 10}], ["layer 1", "(10, 26, 26)", "global_avg_pool"]),
         ([{"avg_pool": 30}], ["layer 1", "(1, 28, 28)"]),

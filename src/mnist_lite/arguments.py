@@ -7,6 +7,7 @@ or a missing value is the same one line everywhere.
 from __future__ import annotations
 
 import inspect
+import math
 import types
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -89,7 +90,7 @@ def _fit(value: Any, hint: Any) -> Any:
 def _fit_plain(value: Any, hint: Any) -> Any:
     if hint is type(None) and value is None:
         return None
-    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
     if hint in (bool, int, str) and type(value) is hint:
         return value
@@ -108,7 +109,7 @@ def _describe(hint: Any) -> str:
     if origin is list:
         return f"a list of {_describe(args[0])}"
     names = {
-        float: "a number",
+        float: "a finite number",
         int: "a whole number",
         bool: "true or false",
         str: "a word",

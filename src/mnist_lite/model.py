@@ -99,12 +99,19 @@ def build(model: dict[str, Any], init: str = "torch") -> Network:
 
 
 def initialise(module: nn.Module, init: str) -> None:
-    """Redraws the weights: ``torch`` leaves them as made; ``kaiming`` is He et al. (2015), normal, fan-out, zero biases."""
+    """Redraws the weights of convolutions and linear layers.
+
+    ``torch`` leaves them as torch makes them. ``kaiming`` is He et al. (2015), normal, fan-in; ``orthogonal`` is Saxe et al.
+    (2014) with ReLU's gain of sqrt(2). Both set biases to zero.
+    """
     if init == "torch":
         return
     for layer in module.modules():
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            if init == "orthogonal":
+                nn.init.orthogonal_(layer.weight, nn.init.calculate_gain("relu"))
+            else:
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
 

@@ -21,6 +21,7 @@ from mnist_lite.errors import UserError, did_you_mean
 
 INTERVALS = ("step", "epoch")
 MONITORS = ("train/loss", "train/accuracy", "holdout/loss", "holdout/accuracy", "test/loss", "test/accuracy")
+REHEARSED_STEPS = 50_000
 TAKE_FUNCTIONS = ("LambdaLR", "MultiplicativeLR")
 _UNIT = re.compile(r"(?:([0-9.eE+-]+)\s*\*\s*)?(total_steps|steps_per_epoch)")
 
@@ -82,6 +83,29 @@ def build_schedule(
     elif monitor is not None:
         raise UserError(f"scheduler.monitor: unknown key; {config['name']} watches no metric (ReduceLROnPlateau does)")
     return Schedule(scheduler, interval, monitor)
+
+
+def rehearse(
+    config: Mapping[str, Any], optimizer: torch.optim.Optimizer, epochs: int, steps_per_epoch: int, holdout: bool
+) -> None:
+    """Plays a whole run of the schedule on a throw-away ``optimizer``, without training.
+
+    Some of torch's schedulers accept an argument and fail on it hours later (``step_size: 0``, a ``total_steps`` that is
+    too small). A rehearsal takes some 10 microseconds a step.
+
+    Raises:
+        UserError: what ``build_schedule`` raises, and what only stepping shows.
+    """
+    plan = build_schedule(config, optimizer, epochs, steps_per_epoch, holdout)
+    count = epochs if plan.interval == "epoch" else min(epochs * steps_per_epoch, REHEARSED_STEPS)
+    figures = dict.fromkeys(MONITORS, 0.0)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch expects optimizer.step() in between, and says so
+            for _ in range(count):
+                plan.step(plan.interval, figures)
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise UserError(f"scheduler: {config['name']} cannot do {count} steps: {error}") from error
 
 
 def _build(

@@ -81,8 +81,8 @@ class Config:
     """Arithmetic of the forward pass: float32, or autocast to bfloat16."""
     threads: int | None = number(gt=0)
     """CPU threads; null: torch's own choice."""
-    init: str = choice("torch", "kaiming")
-    """Initial weights: PyTorch's default, or Kaiming normal (fan-out) with zero biases."""
+    init: str = choice("torch", "kaiming", "orthogonal")
+    """Initial weights: PyTorch's default, He et al.'s normal, or orthogonal; the last two with zero biases."""
     label_smoothing: float = number(ge=0, lt=1)
     """As in ``torch.nn.CrossEntropyLoss``; training only."""
     l1: float = number(ge=0)
@@ -129,6 +129,9 @@ def validate(composed: DictConfig, schema: type[Config] = Config) -> Config:
     """
     try:
         plain = OmegaConf.create(OmegaConf.to_container(composed, resolve=True, throw_on_missing=True))
+        for name in ("data", "budget"):
+            if not isinstance(plain[name], DictConfig):
+                raise UserError(f"{name}: {plain[name]!r} is not allowed; a mapping is expected")
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), plain))
     except OmegaConfBaseException as error:
         raise UserError(explain(error)) from error

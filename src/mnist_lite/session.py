@@ -50,7 +50,7 @@ def _run(config: Config, reporter: Reporter) -> int:
     # a trial with MNIST's size, so that a bad argument is found before any data is touched
     trial = optim.build_optimizer(config.optimizer, network.module)
     steps = math.ceil((config.data.train_limit or 60_000) / config.batch_size)
-    schedule.build_schedule(config.scheduler, trial, config.epochs, steps, config.data.holdout > 0)
+    schedule.rehearse(config.scheduler, trial, config.epochs, steps, config.data.holdout > 0)
     early = budget.before_training(config.budget, network.parameters, config.epochs, network.fully_connected)
 
     reporter.line(f"{config.name}\n\n{table.as_text(network)}\n")

@@ -1,0 +1,182 @@
+"""Every YAML file composes, passes the schema and builds."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields, is_dataclass
+from inspect import getsource
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from mnist_lite import augment, optim, schedule, schema
+from mnist_lite.cli import config_dir
+from mnist_lite.errors import UserError
+from mnist_lite.model import build
+from mnist_lite.schema import Config, SummaryConfig, validate
+from tests.published import ALIASES, NOTATION
+
+GROUPS = ("model", "data", "augment", "optimizer", "scheduler", "experiment")
+FILES = [(group, path.stem) for group in GROUPS for path in sorted((config_dir() / group).glob("*.yaml"))]
+
+
+def raw(*overrides: str, name: str = "config") -> DictConfig:
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        config = compose(name, list(overrides))
+    with open_dict(config):
+        config.name = config.name or "test"
+    return config
+
+
+@pytest.mark.parametrize(("group", "name"), FILES)
+def test_file_composes_and_builds(group, name, composed):
+    config = composed(f"{group}={name}")
+    network = build(config.model, config.init)
+    augment.build(config.augment)
+    optimizer = optim.build_optimizer(config.optimizer, network.module)
+    schedule.rehearse(config.scheduler, optimizer, config.epochs, 10, config.data.holdout > 0)
+
+
+def test_every_published_model_has_its_file_and_recipe():
+    assert {name for group, name in FILES if group == "model"} >= {*NOTATION, *ALIASES}
+    assert {name for group, name in FILES if group == "experiment"} >= set(NOTATION)
+
+
+@pytest.mark.parametrize("name", NOTATION)
+def test_recipe_is_a_lab_note_about_its_model(name, composed):
+    text = (config_dir() / "experiment" / f"{name}.yaml").read_text(encoding="utf-8")
+    for heading in ("Source:", "Published:", "Open:", "Measured:", "Time:", "Command:"):
+        assert f"# {heading}" in text, heading
+    assert f"experiment={name}" in text
+    config = composed(f"experiment={name}")
+    assert config.model == composed(f"model={name}").model
+    assert config.data.name == "mnist"
+
+
+PUBLISHED_RECIPES = {
+    "genesis": {"epochs": 30, "optimizer.lr": 0.01},
+    "salvation": {
+        "epochs": 15,
+        "optimizer.lr": 0.02,
+        "scheduler.step_size": 6,
+        "scheduler.gamma": 0.5,
+        "scheduler.interval": "epoch",
+        "budget.parameters": 10_000,
+        "budget.epochs": 15,
+    },
+    "era1": {"epochs": 16, "batch_size": 128, "optimizer.name": "SGD", "optimizer.lr": 0.01, "optimizer.momentum": 0.9},
+    "era2": {"epochs": 16, "batch_size": 128, "optimizer.name": "SGD", "optimizer.lr": 0.01, "optimizer.momentum": 0.9},
+    "era3": {"epochs": 16, "batch_size": 128, "optimizer.lr": 0.01, "augment.transforms": []},
+    "era4": {
+        "epochs": 16,
+        "batch_size": 128,
+        "optimizer.name": "SGD",
+        "optimizer.lr": 0.01,
+        "optimizer.momentum": 0.9,
+        "scheduler.name": "StepLR",
+        "scheduler.step_size": 8,
+        "scheduler.gamma": 0.1,
+        "augment.transforms": [{"rotate": 6}],
+        "budget.parameters": 8_000,
+        "budget.accuracy": 99.4,
+    },
+    "eva5": {
+        "epochs": 19,
+        "batch_size": 64,
+        "optimizer.lr": 0.1,
+        "optimizer.momentum": 0.9,
+        "augment.transforms": [],
+        "stop_at_accuracy": 99.41,
+        "budget.parameters": 20_000,
+        "budget.fully_connected": False,
+    },
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED_RECIPES)
+def test_recipe_is_the_published_one(name):
+    config = raw(f"experiment={name}")
+    OmegaConf.resolve(config)
+    assert {key: OmegaConf.select(config, key) for key in PUBLISHED_RECIPES[name]} == PUBLISHED_RECIPES[name]
+
+
+def test_recipes_keep_their_authors_initialisation_of_batch_norm_networks(composed):
+    for name in ("era1", "era2", "era3", "era4", "eva5", "salvation", "genesis"):
+        config = composed(f"experiment={name}")
+        assert config.init == "torch" and config.optimizer["weight_decay"] == 0
+
+
+def test_no_file_can_run_code():
+    for path in config_dir().rglob("*.yaml"):
+        assert "_target_" not in path.read_text(encoding="utf-8"), path
+
+
+def test_every_file_says_what_it_is():
+    for path in config_dir().rglob("*.yaml"):
+        if "hydra" not in path.parts:
+            assert "#" in path.read_text(encoding="utf-8").split("\n\n")[0], path
+
+
+def test_every_field_of_the_schema_has_a_docstring():
+    source = getsource(schema)
+    for cls in vars(schema).values():
+        if isinstance(cls, type) and is_dataclass(cls):
+            for spec in fields(cls):
+                assert re.search(rf'^    {spec.name}: .*\n    """', source, re.MULTILINE), f"{cls.__name__}.{spec.name}"
+
+
+def test_config_yaml_states_every_key_of_the_schema():
+    stated = yaml.safe_load((config_dir() / "config.yaml").read_text(encoding="utf-8"))
+    plain = {spec.name for spec in fields(Config)} - {"choices", "model", "data", "augment", "optimizer", "scheduler"}
+    assert plain == set(stated) - {"defaults", "hydra"}
+
+
+def test_summary_takes_what_train_takes():
+    config = validate(raw("experiment=era4", "format=json", name="summary"), SummaryConfig)
+    assert isinstance(config, SummaryConfig) and config.format == "json" and config.epochs == 16
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"epochs": "abc"}, "epochs: Value 'abc'"),
+        ({"epochs": 1.5}, "epochs"),
+        ({"epochs": 0}, "epochs: 0 is out of range; expected > 0"),
+        ({"epochs": True}, "epochs"),
+        ({"epochs": None}, "epochs"),
+        ({"epochs": "???"}, "epochs: missing"),
+        ({"batch_size": -1}, "batch_size"),
+        ({"seed": -1}, "seed"),
+        ({"label_smoothing": 1}, "expected >= 0 and < 1"),
+        ({"label_smoothing": "nan"}, "label_smoothing"),
+        ({"l1": float("inf")}, "l1"),
+        ({"clip_grad_norm": 0}, "clip_grad_norm"),
+        ({"ema_decay": 1}, "ema_decay"),
+        ({"precision": "fp3"}, "did you mean fp32?"),
+        ({"init": "kaming"}, "did you mean kaiming?"),
+        ({"epoch": 3}, "epoch: unknown key; did you mean epochs?"),
+        ({"data.holdot": 3}, "data.holdot: unknown key; did you mean holdout?"),
+        ({"data.name": "mnst"}, "data.name: 'mnst' is not allowed; did you mean mnist?"),
+        ({"data.train_limit": 9}, "data.train_limit"),
+        ({"budget.acuracy": 3}, "did you mean accuracy?"),
+        ({"budget.accuracy": 101}, "budget.accuracy"),
+        ({"budget": 3}, "budget: 3 is not allowed; a mapping is expected"),
+        ({"model.layers": "relu"}, "model.layers"),
+        ({"model": "step3"}, "model"),
+        ({"model.width": "${model.wdth}"}, "wdth"),
+        ({"augment.transforms": None}, "augment.transforms"),
+        ({"optimizer": None}, "optimizer"),
+        ({"name": ["a"]}, "name"),
+    ],
+)
+def test_bad_values_are_one_line(changes, said):
+    config = raw()
+    OmegaConf.set_struct(config, False)
+    for key, value in changes.items():
+        OmegaConf.update(config, key, value, merge=False)
+    with pytest.raises(UserError) as caught:
+        validate(config)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
