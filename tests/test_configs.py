@@ -55,7 +55,7 @@ def test_recipe_is_a_lab_note_about_its_model(name, composed):
     assert config.data.name == "mnist"
 
 
-PUBLISHED_RECIPES = {
+PUBLISHED_RECIPES: dict[str, dict[str, object]] = {
     "genesis": {"epochs": 30, "optimizer.lr": 0.01},
     "salvation": {
         "epochs": 15,

@@ -101,8 +101,11 @@ def build(model: dict[str, Any], init: str = "torch") -> Network:
 def initialise(module: nn.Module, init: str) -> None:
     """Redraws the weights of convolutions and linear layers.
 
-    ``torch`` leaves them as torch makes them. ``kaiming`` is He et al. (2015), normal, fan-in; ``orthogonal`` is Saxe et al.
-    (2014) with ReLU's gain of sqrt(2). Both set biases to zero.
+    ``torch`` leaves them as torch makes them. ``kaiming`` is He et al. (2015), normal, fan-in. ``orthogonal`` is Saxe et al.
+    (2014) with ReLU's gain of sqrt(2), each filter turned so that its weights sum to no less than zero. Both set biases to zero.
+
+    The turning is for networks such as step3 that end in a ReLU: what comes in is positive there, so a filter of negative sum
+    gives nothing but zeros and its digit is lost from the first step (measured: 2 of 10 digits at seed 0, none when turned).
     """
     if init == "torch":
         return
@@ -110,6 +113,8 @@ def initialise(module: nn.Module, init: str) -> None:
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
             if init == "orthogonal":
                 nn.init.orthogonal_(layer.weight, nn.init.calculate_gain("relu"))
+                with torch.no_grad():
+                    layer.weight[layer.weight.flatten(1).sum(1) < 0] *= -1
             else:
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             if layer.bias is not None:

@@ -130,8 +130,9 @@ def validate(composed: DictConfig, schema: type[Config] = Config) -> Config:
     try:
         plain = OmegaConf.create(OmegaConf.to_container(composed, resolve=True, throw_on_missing=True))
         for name in ("data", "budget"):
-            if not isinstance(plain[name], DictConfig):
-                raise UserError(f"{name}: {plain[name]!r} is not allowed; a mapping is expected")
+            value = OmegaConf.select(plain, name)
+            if not isinstance(value, DictConfig):
+                raise UserError(f"{name}: {value!r} is not allowed; a mapping is expected")
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), plain))
     except OmegaConfBaseException as error:
         raise UserError(explain(error)) from error

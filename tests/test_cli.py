@@ -1,0 +1,228 @@
+"""The commands as a user types them, in a subprocess, in an empty folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY, RunCommand
+
+NO_MNIST = {
+    "MNIST_LITE_DATA": "no-such-folder",
+    "http_proxy": "http://127.0.0.1:9",
+    "https_proxy": "http://127.0.0.1:9",
+}
+QUICK = ("data=digits", "data.train_limit=100", "data.test_limit=50", "epochs=1", "batch_size=50")
+
+
+def assert_one_line(done: subprocess.CompletedProcess[str], *said: str) -> None:
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("error: ")
+    for words in said:
+        assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["optimizer.momentm=0.9", "optimizer=sgd"], "optimizer.momentm: unknown key; did you mean momentum?"),
+        (["+optimizer.momentm=0.9", "optimizer=sgd"], "optimizer.momentm: unknown key; did you mean momentum?"),
+        (["model=stp3"], "model: no choice 'stp3'; did you mean step3?"),
+        (["modle=step3"], "modle: unknown key; did you mean model?"),
+        (["model.dropuot=0.1", "model=era4"], "model.dropuot: unknown key; did you mean dropout?"),
+        (["+modle=step3"], "modle: unknown key; did you mean model?"),
+        (["epochs=abc"], "epochs: Value 'abc'"),
+        (["epochs=0"], "epochs: 0 is out of range; expected > 0"),
+        (["epochs"], "'epochs' is not of the form key=value"),
+        (["epochs=[1"], "'epochs=[1' is not of the form key=value"),
+        (["precision=fp8"], "precision: 'fp8' is not allowed"),
+        (["device=gpu"], "device: 'gpu' is not allowed"),
+        (["experiment=era4", "experiment=era3"], "experiment"),
+        (["model.layers=[{conv: 10}, {max_pool: 40}]"], "layer 2 (max_pool 40)"),
+        (["--config-dir", "nowhere"], "nowhere"),
+        (["--config-name", "nothing"], "nothing"),
+        (["+optimizer._target_=os.system"], "optimizer._target_: unknown key"),
+        (["optimizer.name=os.system"], "optimizer.name"),
+        (["name=${nope}"], "nope"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(overrides, said, run_command: RunCommand, tmp_path):
+    assert_one_line(run_command("train", *QUICK, *overrides), said)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("layers:\n  - {conv: 10}\n  - {globl_avg_pool}\n", "entry 2"),
+        ("layers: [relu\n", "mine"),
+        ("width: 3\n", "model.layers: missing"),
+        ("layers:\n  - {conv: '${model.widht}'}\n", "widht"),
+        ("- conv\n", ""),
+    ],
+)
+def test_a_broken_file_of_the_users_is_one_line(text, said, run_command: RunCommand, tmp_path):
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    (tmp_path / "mine" / "model" / "mine.yaml").write_text(text, encoding="utf-8")
+    assert_one_line(run_command("train", *QUICK, "--config-dir", "mine", "model=mine"), said)
+
+
+def test_users_add_models_of_their_own(run_command: RunCommand, tmp_path):
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    text = "width: 4\nlayers:\n  - {conv: '${model.width}', stride: 2}\n  - relu\n  - {conv: 10}\n  - global_avg_pool\n"
+    (tmp_path / "mine" / "model" / "tiny.yaml").write_text(text, encoding="utf-8")
+    done = run_command("summary", "--config-dir", "mine", "model=tiny", "model.width=6", "format=json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["parameters"] == 9 * 6 + 9 * 6 * 10
+    done = run_command("train", "--config-dir", "mine", "model=tiny", *QUICK)
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert folder.name.endswith("_tiny")
+    assert json.loads((folder / "summary.json").read_text(encoding="utf-8"))["model"] == "tiny"
+
+
+def test_help_explains_the_groups_and_needs_no_torch(run_command: RunCommand):
+    done = run_command("train", "--help")
+    assert done.returncode == 0, done.stderr
+    for words in (
+        "optimizer: adadelta",
+        "experiment=era4",
+        "model: base",
+        "augment: affine",
+        "optimizer.lr=0.01,0.03,0.1",
+    ):
+        assert words in done.stdout
+
+
+@pytest.mark.parametrize("flags", [["--help"], ["--cfg", "job"], ["model=step3", "--cfg", "job", "experiment=era4"]])
+def test_help_and_config_answer_in_under_a_second(flags, run_command: RunCommand):
+    def seconds() -> float:
+        started = time.perf_counter()
+        assert run_command("train", *flags).returncode == 0
+        return time.perf_counter() - started
+
+    assert min(seconds() for _ in range(5)) < 1.0  # the best of some, because the machine may be busy
+    code = "import sys, mnist_lite.train, mnist_lite.summary; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_importing_any_module_has_no_side_effect(tmp_path):
+    code = """
+import importlib, os, pkgutil, random, mnist_lite, torch
+threads, draw, env = torch.get_num_threads(), torch.random.get_rng_state().clone(), dict(os.environ)
+for module in pkgutil.walk_packages(mnist_lite.__path__, "mnist_lite."):
+    importlib.import_module(module.name)
+assert torch.equal(draw, torch.random.get_rng_state()) and threads == torch.get_num_threads()
+changed = {k for k in {**env, **os.environ} if env.get(k) != os.environ.get(k)}
+assert not {k for k in changed if "MNIST" in k or "HYDRA" in k}, changed
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_auto_without_mnist_warns_trains_and_labels(run_command: RunCommand, tmp_path):
+    done = run_command("train", "model=era4", *QUICK[1:], env=NO_MNIST)
+    assert done.returncode == 0, done.stderr
+    assert "THIS IS NOT MNIST" in done.stderr
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert json.loads((folder / "summary.json").read_text(encoding="utf-8"))["data"]["name"] == "digits"
+    assert "THIS IS NOT MNIST" in (folder / "run.log").read_text(encoding="utf-8")
+
+
+def test_strict_mnist_without_mnist_is_one_line(run_command: RunCommand, tmp_path):
+    done = run_command("train", *QUICK[1:], "data=mnist", env=NO_MNIST)
+    assert done.returncode == 2
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: data.root:") and "data=digits" in last and "MNIST_LITE_DATA" in last
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_sweep_is_a_folder_of_run_folders(run_command: RunCommand, tmp_path):
+    done = run_command("train", "-m", "model=era4", *QUICK, "optimizer.lr=0.01,0.03,0.1")
+    assert done.returncode == 0, done.stderr
+    (sweep,) = (tmp_path / "runs" / "sweeps").iterdir()
+    summaries = sorted(sweep.glob("*/config.yaml"))
+    assert len(summaries) == 3
+    assert [
+        f"lr: {lr}" in path.read_text(encoding="utf-8") for path, lr in zip(summaries, (0.01, 0.03, 0.1), strict=True)
+    ] == [True] * 3
+
+
+def test_a_bad_job_does_not_stop_a_sweep_and_shows_in_the_exit_code(run_command: RunCommand, tmp_path):
+    done = run_command("train", "-m", "model=era4", *QUICK, "optimizer.lr=0.01,-1,0.1")
+    assert done.returncode == 2
+    assert "error: optimizer.lr: -1" in done.stderr
+    assert len(list((tmp_path / "runs" / "sweeps").glob("*/*/summary.json"))) == 2
+
+
+def test_the_smoke_test_learns_real_mnist_in_time(run_command: RunCommand, mnist_root, tmp_path):
+    started = time.perf_counter()
+    done = run_command("train", "experiment=smoke", env={"MNIST_LITE_DATA": str(mnist_root)})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "budget [ok] >= 90 % test accuracy" in done.stdout
+    assert time.perf_counter() - started < 60  # 30 s on a quiet machine
+
+
+def test_the_smoke_test_fails_when_labels_are_shuffled(run_command: RunCommand, mnist_root, tmp_path):
+    """Shuffled on disk: the same images and the same labels, in another order."""
+    import gzip
+
+    import numpy as np
+
+    raw = tmp_path / "shuffled" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for file in (mnist_root / "MNIST" / "raw").glob("*.gz"):
+        content = gzip.decompress(file.read_bytes())
+        if file.name == "train-labels-idx1-ubyte.gz":
+            labels = np.frombuffer(content, np.uint8, offset=8)
+            content = content[:8] + np.random.default_rng(0).permutation(labels).tobytes()
+        (raw / file.name.removesuffix(".gz")).write_bytes(content)
+    done = run_command("train", "experiment=smoke", "epochs=3", env={"MNIST_LITE_DATA": str(tmp_path / "shuffled")})
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "budget [MISSED] >= 90 % test accuracy" in done.stdout
+
+
+def test_an_installed_wheel_works_from_another_folder(tmp_path):
+    wheels, site, away = tmp_path / "wheels", tmp_path / "site", tmp_path / "away"
+    away.mkdir()
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    build = [
+        *pip,
+        "wheel",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+        "--wheel-dir",
+        str(wheels),
+        str(REPOSITORY),
+    ]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = wheels.glob("*.whl")
+    shipped = {name.removeprefix("mnist_lite/") for name in zipfile.ZipFile(wheel).namelist()}
+    assert {str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "conf").rglob("*.yaml")} <= shipped
+    subprocess.run(
+        [*pip, "install", "--no-deps", "--no-index", "--target", str(site), str(wheel)], check=True, capture_output=True
+    )
+    env = {**os.environ, "PYTHONPATH": str(site)}
+
+    def run(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *command], cwd=away, env=env, capture_output=True, text=True, check=False
+        )
+
+    assert Path(run("-c", "import mnist_lite; print(mnist_lite.__file__)").stdout).is_relative_to(site)
+    done = run("-m", "mnist_lite.train", "model=step3", *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert len(list((away / "runs").glob("*_step3/summary.json"))) == 1
+    assert "7,216 parameters" in run("-m", "mnist_lite.summary", "model=step3").stdout
