@@ -46,7 +46,8 @@ def assert_one_line(done: subprocess.CompletedProcess[str], *said: str) -> None:
         (["epochs=[1"], "'epochs=[1' is not of the form key=value"),
         (["precision=fp8"], "precision: 'fp8' is not allowed"),
         (["device=gpu"], "device: 'gpu' is not allowed"),
-        (["experiment=era4", "experiment=era3"], "experiment"),
+        (["--confg-dir", "x"], "unrecognized arguments: --confg-dir"),
+        (["--cfg", "jobs"], "invalid choice: 'jobs'"),
         (["model.layers=[{conv: 10}, {max_pool: 40}]"], "layer 2 (max_pool 40)"),
         (["--config-dir", "nowhere"], "nowhere"),
         (["--config-name", "nothing"], "nothing"),
@@ -103,7 +104,7 @@ def test_help_explains_the_groups_and_needs_no_torch(run_command: RunCommand):
         assert words in done.stdout
 
 
-@pytest.mark.parametrize("flags", [["--help"], ["--cfg", "job"], ["model=step3", "--cfg", "job", "experiment=era4"]])
+@pytest.mark.parametrize("flags", [["--help"], ["--cfg", "job"], ["model=step3", "--cfg", "job", "epochs=3"]])
 def test_help_and_config_answer_in_under_a_second(flags, run_command: RunCommand):
     def seconds() -> float:
         started = time.perf_counter()
@@ -166,12 +167,19 @@ def test_a_bad_job_does_not_stop_a_sweep_and_shows_in_the_exit_code(run_command:
     assert len(list((tmp_path / "runs" / "sweeps").glob("*/*/summary.json"))) == 2
 
 
+def test_a_sweep_of_bad_jobs_leaves_nothing_behind(run_command: RunCommand, tmp_path):
+    done = run_command("train", "-m", "model=era4", *QUICK, "optimizer.lr=-1,-2")
+    assert done.returncode == 2
+    assert done.stderr.count("error: optimizer.lr") == 2
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_smoke_test_learns_real_mnist_in_time(run_command: RunCommand, mnist_root, tmp_path):
     started = time.perf_counter()
     done = run_command("train", "experiment=smoke", env={"MNIST_LITE_DATA": str(mnist_root)})
     assert done.returncode == 0, done.stdout + done.stderr
     assert "budget [ok] >= 90 % test accuracy" in done.stdout
-    assert time.perf_counter() - started < 60  # 30 s on a quiet machine
+    assert time.perf_counter() - started < 120  # 30 s on a quiet machine
 
 
 def test_the_smoke_test_fails_when_labels_are_shuffled(run_command: RunCommand, mnist_root, tmp_path):

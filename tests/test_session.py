@@ -62,7 +62,7 @@ def test_run_folder_tells_the_whole_story(quick, capsys):
     assert (summary["parameters"], summary["epochs"], summary["steps"], summary["seed"]) == (7838, 3, 12, 0)
     assert summary["data"]["name"] == "digits"
     assert summary["seconds"]["train"] == pytest.approx(sum(row["seconds/train"] for row in ends))
-    assert summary["versions"]["torch"] == torch.__version__
+    assert summary["versions"]["torch"] == str(torch.__version__)
     assert summary["device"].startswith("cpu")
     assert {"git", "threads", "budget"} <= set(summary)
 

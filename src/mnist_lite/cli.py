@@ -14,6 +14,7 @@ from typing import NoReturn, TypeVar
 
 import hydra
 import yaml
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
@@ -39,14 +40,38 @@ def run_command(config_name: str, schema: type[C], job: Callable[[C], int]) -> N
     In a sweep (``-m``) a bad or failing job does not stop the others; the exit code is the highest of all.
     """
     codes = [0]
+    sweeps: set[Path] = set()
 
     def task(composed: DictConfig) -> None:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            sweeps.add(Path(HydraConfig.get().sweep.dir))
         codes.append(_guarded(lambda: job(_checked(composed, schema))))
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # lets Hydra's errors through to us instead of printing and exiting 1
+    codes.append(_guarded(lambda: _put_flags_first(sys.argv)))
+    if max(codes):
+        sys.exit(max(codes))
     main = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=config_name)(task)
     codes.append(_guarded(lambda: main() or 0))
+    for sweep in sweeps:
+        _drop_if_empty(sweep)
     sys.exit(max(codes))
+
+
+def _put_flags_first(argv: list[str]) -> int:
+    """Sorts ``argv`` in place: flags, then overrides. Hydra's parser refuses an override after a flag after an override."""
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        raise UserError(f"{message} (see --help)")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    overrides = parser.parse_intermixed_args(argv[1:]).overrides
+    flags = argv[1:]
+    for override in overrides:
+        flags.remove(override)
+    argv[1:] = [*flags, *overrides]
+    return 0
 
 
 def _checked(composed: DictConfig, schema: type[C]) -> C:
@@ -61,6 +86,16 @@ def _checked(composed: DictConfig, schema: type[C]) -> C:
     config = validate(composed, schema)
     assert isinstance(config, schema)
     return config
+
+
+def _drop_if_empty(sweep: Path) -> None:
+    """Takes away the folder of a sweep in which no job got as far as a run folder; Hydra has left its config there."""
+    if [path.name for path in sweep.iterdir()] == ["multirun.yaml"]:
+        (sweep / "multirun.yaml").unlink()
+        for folder in (sweep, sweep.parent, sweep.parent.parent):
+            if any(folder.iterdir()):
+                break
+            folder.rmdir()
 
 
 def _guarded(work: Callable[[], int]) -> int:

@@ -51,13 +51,13 @@ def record(device: torch.device) -> dict[str, object]:
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count(),
         "platform": platform.platform(),
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": {"python": platform.python_version(), "torch": str(torch.__version__), **_versions()},
         "git": git_commit(Path(__file__).parent),
     }
 
 
 def _versions() -> dict[str, str]:
-    names = ("mnist-lite", "torch", "torchvision", "hydra-core", "omegaconf", "numpy")
+    names = ("mnist-lite", "torchvision", "hydra-core", "omegaconf", "numpy")
     return {name: version(name) for name in names}
 
 

@@ -109,8 +109,8 @@ def _train(trainer: Trainer, folder: RunFolder, reporter: Reporter) -> list[Row]
         rows += new
         folder.add_rows(new)
         evaluation = next((row for row in reversed(new) if "test/loss" in row), None)
+        reporter.show(trainer.step, [row for row in new if "train/loss" in row])
         if evaluation is None:
-            reporter.advance(new)
             continue
         if evaluation["epoch_end"]:
             reporter.end_epoch()
@@ -186,7 +186,7 @@ def _finish(
     target = config.budget.accuracy
     title = f"{config.name} on {data.name}: {network.parameters:,} parameters, final test accuracy {final:.2f} %"
     curves.draw(rows, folder.path / "curves.png", title, target)
-    for text in _closing(figures, data, network.parameters):
+    for text in _closing(figures, data, network.parameters, len(ends)):
         reporter.line(text)
     for check in verdict.checks:
         reporter.line(f"budget {check}")
@@ -194,12 +194,12 @@ def _finish(
     return 1 if config.budget.enforce and not verdict.met else 0
 
 
-def _closing(figures: dict[str, dict[str, float]], data: Dataset, parameters: int) -> list[str]:
+def _closing(figures: dict[str, dict[str, float]], data: Dataset, parameters: int, epochs: int) -> list[str]:
     test, gap = figures["test"], figures["gap"]
     label = data.name if data.name == "mnist" else f"{data.name} (NOT MNIST)"
     lines = [
         f"\nfinal test accuracy {test['final']:.2f} % on {label}, {parameters:,} parameters",
-        f"mean of the last 5 epochs {test['mean_last_5']:.2f} %; train minus test {gap['final']:+.2f}; "
+        f"mean of the last {min(epochs, results.LAST_EPOCHS)} epochs {test['mean_last_5']:.2f} %; train minus test {gap['final']:+.2f}; "
         f"best epoch on test {test['best']:.2f} % (epoch {test['best_epoch']}, chosen on the test images)",
     ]
     if "selected" in figures:

@@ -20,6 +20,7 @@ class Reporter:
         self._log: TextIO | None = None
         self._before: list[str] = []
         self._bar: tqdm[NoReturn] | None = None
+        self._epoch_start = 0
 
     def log_to(self, path: Path) -> None:
         """From now on lines are kept in ``path`` too, those printed so far included."""
@@ -50,23 +51,24 @@ class Reporter:
             self._write(text)
 
     def start_epoch(self, epoch: int, epochs: int, steps: int) -> None:
-        """A new bar for the steps of an epoch."""
+        """A new bar for the ``steps`` of an epoch; epochs count from 1."""
         self.end_epoch()
+        self._epoch_start = (epoch - 1) * steps
         if sys.stderr.isatty():
             width = len(str(epochs))
             self._bar = tqdm(
                 total=steps, desc=f"epoch {epoch:{width}d}/{epochs}", unit="step", leave=False, mininterval=0.2
             )
 
-    def advance(self, rows: Sequence[Mapping[str, float]]) -> None:
-        """One step more; ``rows`` are the figures that have arrived since, possibly none."""
+    def show(self, step: int, rows: Sequence[Mapping[str, float]]) -> None:
+        """Moves the bar to ``step`` of the run; ``rows`` are the training rows that have arrived since, possibly none."""
         if self._bar is None:
             return
         if rows:
             last = rows[-1]
             figures = f"loss {last['train/loss']:.3f}, accuracy {last['train/accuracy']:.1f} %, lr {last['lr']:.2g}"
             self._bar.set_postfix_str(figures, refresh=False)
-        self._bar.update()
+        self._bar.update(step - self._epoch_start - self._bar.n)
 
     def end_epoch(self) -> None:
         """Takes the bar away."""
