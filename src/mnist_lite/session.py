@@ -197,9 +197,10 @@ def _finish(
 def _closing(figures: dict[str, dict[str, float]], data: Dataset, parameters: int, epochs: int) -> list[str]:
     test, gap = figures["test"], figures["gap"]
     label = data.name if data.name == "mnist" else f"{data.name} (NOT MNIST)"
+    last = min(epochs, results.LAST_EPOCHS)
     lines = [
         f"\nfinal test accuracy {test['final']:.2f} % on {label}, {parameters:,} parameters",
-        f"mean of the last {min(epochs, results.LAST_EPOCHS)} epochs {test['mean_last_5']:.2f} %; train minus test {gap['final']:+.2f}; "
+        f"mean of the last {last} epochs {test['mean_last_5']:.2f} %; train minus test {gap['final']:+.2f}; "
         f"best epoch on test {test['best']:.2f} % (epoch {test['best_epoch']}, chosen on the test images)",
     ]
     if "selected" in figures:
