@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass
 from inspect import getsource
 
 import pytest
+import torch
 import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -100,6 +101,17 @@ def test_recipe_is_the_published_one(name):
     config = raw(f"experiment={name}")
     OmegaConf.resolve(config)
     assert {key: OmegaConf.select(config, key) for key in PUBLISHED_RECIPES[name]} == PUBLISHED_RECIPES[name]
+
+
+@pytest.mark.parametrize(
+    "change", ["optimizer=adamw", "scheduler=onecycle", "augment=none", "model=step3", "data=digits"]
+)
+@pytest.mark.parametrize("name", NOTATION)
+def test_a_recipe_can_be_changed_in_one_place(name, change, composed):
+    config = composed(f"experiment={name}", change)
+    optimizer = optim.build_optimizer(config.optimizer, torch.nn.Linear(1, 1))
+    schedule.build_schedule(config.scheduler, optimizer, config.epochs, 10, False)
+    augment.build(config.augment)
 
 
 def test_recipes_keep_their_authors_initialisation_of_batch_norm_networks(composed):

@@ -7,6 +7,7 @@ import torch
 from torch.optim import lr_scheduler as torch_schedulers
 from torch.optim.lr_scheduler import LRScheduler
 
+from mnist_lite.cli import config_dir
 from mnist_lite.errors import UserError
 from mnist_lite.schedule import Schedule, build_schedule, rehearse
 
@@ -33,6 +34,8 @@ def curve(schedule: Schedule, opt: torch.optim.Optimizer, losses: list[float] | 
 BY_HAND: dict[str, tuple[str, Callable[[torch.optim.Optimizer], LRScheduler]]] = {
     "constant": ("epoch", lambda o: torch_schedulers.ConstantLR(o, factor=1.0)),
     "step": ("epoch", lambda o: torch_schedulers.StepLR(o, 6, 0.1)),
+    "step8": ("epoch", lambda o: torch_schedulers.StepLR(o, 8, 0.1)),
+    "halving": ("epoch", lambda o: torch_schedulers.StepLR(o, 6, 0.5)),
     "multistep": ("epoch", lambda o: torch_schedulers.MultiStepLR(o, [8, 12], 0.1)),
     "exponential": ("epoch", lambda o: torch_schedulers.ExponentialLR(o, 0.8)),
     "cosine": ("step", lambda o: torch_schedulers.CosineAnnealingLR(o, TOTAL)),
@@ -47,6 +50,10 @@ BY_HAND: dict[str, tuple[str, Callable[[torch.optim.Optimizer], LRScheduler]]] =
         ),
     ),
 }
+
+
+def test_every_shipped_file_is_here():
+    assert {path.stem for path in (config_dir() / "scheduler").glob("*.yaml")} == {*BY_HAND, "plateau"}
 
 
 @pytest.mark.parametrize("name", BY_HAND)
@@ -71,15 +78,6 @@ def test_plateau_cuts_after_patience_epochs_without_progress(composed):
     rates = curve(schedule, opt, losses=[1.0, 0.5] + [0.5] * (EPOCHS - 2))
     # best at epoch 2; epochs 3 and 4 are borne (patience 2), epoch 5 cuts, 6 and 7 are borne, 8 cuts, 11 cuts
     assert rates[::STEPS] == pytest.approx([LR] * 5 + [0.3 * LR] * 3 + [0.09 * LR] * 3 + [0.027 * LR])
-
-
-def test_sources_schedules_in_words():
-    """era4: a tenth after 8 of 16 epochs. salvation: half every 6 epochs."""
-    opt = optimizer(0.02)
-    config = {"name": "StepLR", "interval": "epoch", "step_size": 6, "gamma": 0.5}
-    assert curve(build_schedule(config, opt, EPOCHS, STEPS, False), opt)[::STEPS] == pytest.approx(
-        [0.02] * 6 + [0.01] * 6
-    )
 
 
 def test_onecycle_peaks_at_max_lr_and_ends_low(composed):

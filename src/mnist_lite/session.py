@@ -44,6 +44,8 @@ def _run(config: Config, reporter: Reporter) -> int:
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     rng.seed_global(config.seed, "init")
     network = build(config.model, config.init)
     transforms = augment.build(config.augment)
