@@ -51,7 +51,7 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     target = function.__init__ if inspect.isclass(function) else function
     try:
         return get_type_hints(target)
-    except NameError:  # a torch class whose hints name things that are imported for type checkers only
+    except (NameError, TypeError):  # a torch class whose hints name things that are imported for type checkers only
         return {}
 
 
