@@ -144,6 +144,15 @@ def test_repeat_is_the_list_written_out():
     assert [r.block for r in repeated.layers[:9:3]] == ["body.1", "body.2", "body.3"]
 
 
+def test_a_layer_reads_with_its_main_argument_bare():
+    layers = [{"conv": {"kernel": 5, "out": 10}}, {"batch_norm": {"eps": 0.001}}, "global_avg_pool"]
+    assert [row.text for row in build({"layers": layers}).layers] == [
+        "conv 10 kernel=5",
+        "batch_norm eps=0.001",
+        "global_avg_pool",
+    ]
+
+
 def test_knobs_reach_the_layers(composed):
     network = build(composed("model=era4", "model.dropout=0.25").model)
     assert {m.p for m in network.module if isinstance(m, nn.Dropout)} == {0.25}
@@ -203,7 +212,19 @@ def test_norms_against_the_formula(kind):
         ([], ["list of layers"]),
         ([{"repeat": "x", "layers": ["relu"]}], ["repeat"]),
         ([{"repeat": 2}], ["list of layers"]),
-        ([{"repeat": 0, "layers": ["relu"]}], ["no layers"]),
+        ([{"repeat": 0, "layers": ["relu"]}], ["repeat: <1 to 1000>"]),
+        ([{"repeat": 10**8, "layers": ["relu"]}], ["repeat: <1 to 1000>"]),
+        ([{"repeat": 1000, "layers": ["relu", "relu"]}], ["more than 1000 layers"]),
+        ([{"repeat": 2, "name": ["a"], "layers": ["relu"]}], ["name: <word>"]),
+        ([{"reapeat": 2, "layers": ["relu"]}], ["did you mean repeat?"]),
+        ([{"conv": 10, "out": 12}], ["out is given twice"]),
+        ([{"conv": {"out": 10, "kernel": 3}, "kernel": 5}], ["kernel is given twice"]),
+        ([{"batch_norm": -5.0}], ["momentum in [0, 1]"]),
+        ([{"conv": 10**20}], ["layer 1"]),
+        ([{"conv": 10**9}], ["layer 1", "too large"]),
+        ([{"conv": 10, "padding": 100_000}], ["layer 1", "too large"]),
+        ([{"conv": 10, "stride": 10**20}], ["layer 1"]),
+        (["flatten", {"linear": 0}], ["layer 2", "out must be >= 1"]),
     ],
 )
 def test_a_list_that_does_not_fit_is_one_line(layers, said):

@@ -94,7 +94,7 @@ def test_onecycle_peaks_at_max_lr_and_ends_low(composed):
     ("config", "said"),
     [
         ({"name": "StepLRR", "interval": "epoch"}, "did you mean StepLR?"),
-        ({"name": "LambdaLR", "interval": "epoch", "lr_lambda": "print"}, "scheduler.name"),
+        ({"name": "LambdaLR", "interval": "epoch", "lr_lambda": "print"}, "takes a Python function"),
         ({"name": "StepLR"}, "scheduler.interval"),
         ({"name": "StepLR", "interval": "epochs", "step_size": 3}, "did you mean epoch?"),
         ({"name": "StepLR", "interval": "epoch"}, "scheduler.step_size: missing"),
@@ -114,6 +114,10 @@ def test_onecycle_peaks_at_max_lr_and_ends_low(composed):
         ({"name": "ReduceLROnPlateau", "interval": "epoch", "monitor": "holdout/loss"}, "data.holdout"),
         ({"name": "ReduceLROnPlateau", "interval": "epoch", "monitor": "trian/loss"}, "scheduler.monitor"),
         ({"name": "SequentialLR", "interval": "epoch", "milestones": [3]}, "scheduler.schedulers"),
+        ({"name": "ExponentialLR", "interval": "epoch", "gamma": -1}, "gives lr -0.1 at its step 1"),
+        ({"name": "OneCycleLR", "interval": "step", "max_lr": -0.1, "total_steps": "total_steps"}, "gives lr -0.004"),
+        ({"name": "CosineAnnealingLR", "interval": "step", "T_max": "1e400 * total_steps"}, "scheduler.T_max"),
+        ({"name": "CosineAnnealingLR", "interval": "step", "T_max": "-1 * total_steps"}, "scheduler.T_max"),
         (
             {"name": "SequentialLR", "interval": "epoch", "milestones": [3], "schedulers": [{"name": "StepLR"}]},
             "scheduler.schedulers.0.step_size: missing",

@@ -18,6 +18,7 @@ from mnist_lite.schema import Budget, Config
 from mnist_lite.terminal import Reporter
 from tests.conftest import Compose
 
+CHANCE = math.log(10)
 QUICK = ("data=digits", "data.train_limit=200", "data.test_limit=100", "epochs=3", "batch_size=50", "model=era4")
 
 
@@ -178,7 +179,7 @@ def test_internal_faults_keep_their_traceback_in_the_log(quick, monkeypatch, cap
 
 
 def test_a_dead_network_is_reported_with_its_cause(composed, tmp_path, capsys, monkeypatch):
-    dead = composed(*QUICK, f"runs_dir={tmp_path}", "model=step3", "epochs=1")
+    dead = composed(*QUICK, f"runs_dir={tmp_path}", "model=step3", "epochs=1", "batch_size=2")
 
     def negative(network: torch.nn.Module, _init: str) -> None:
         for parameter in network.parameters():
@@ -285,9 +286,12 @@ def test_results_over_whole_epochs_only():
     assert results.seconds(rows) == {"train": 6.0, "eval": 4.0}
 
 
-@pytest.mark.parametrize(("loss", "dead"), [(math.log(10), True), (2.2, False), (2.4, False)])
-def test_death_is_a_loss_at_ln_10(loss, dead):
-    assert results.has_died({"epoch_end": True, "train/epoch_loss": loss}) is dead
+@pytest.mark.parametrize(
+    ("train", "test", "steps", "dead"),
+    [(CHANCE, CHANCE, 469, True), (2.2, CHANCE, 469, False), (CHANCE, 2.2, 469, False), (CHANCE, CHANCE, 20, False)],
+)
+def test_death_is_a_loss_at_ln_10(train, test, steps, dead):
+    assert results.has_died({"epoch_end": True, "train/epoch_loss": train, "test/loss": test}, steps) is dead
 
 
 def test_smoothing_is_the_trailing_mean():

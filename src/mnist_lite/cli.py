@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -26,6 +26,8 @@ from mnist_lite.schema import Config, explain, validate
 
 C = TypeVar("C", bound=Config)
 BAD_INPUT = 2
+LONGEST_LINE = 400
+GROUPS = ("model", "data", "augment", "optimizer", "scheduler", "experiment")
 
 
 def config_dir() -> Path:
@@ -41,18 +43,32 @@ def run_command(config_name: str, schema: type[C], job: Callable[[C], int]) -> N
     """
     codes = [0]
     sweeps: set[Path] = set()
+    faults: list[Exception] = []
 
     def task(composed: DictConfig) -> None:
+        label = ""
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             sweeps.add(Path(HydraConfig.get().sweep.dir))
-        codes.append(_guarded(lambda: job(_checked(composed, schema))))
+            label = f"job {HydraConfig.get().job.override_dirname}: "
+        try:
+            codes.append(_guarded(lambda: job(_checked(composed, schema)), label))
+        except Exception as fault:
+            faults.append(fault)
+            raise
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # lets Hydra's errors through to us instead of printing and exiting 1
     codes.append(_guarded(lambda: _put_flags_first(sys.argv)))
     if max(codes):
         sys.exit(max(codes))
     main = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=config_name)(task)
-    codes.append(_guarded(lambda: main() or 0))
+    try:
+        codes.append(_guarded(lambda: main() or 0))
+    except Exception as error:
+        if faults:
+            raise
+        # Not from a job, so from composing: a file that is not UTF-8, lists that hold themselves, a group set to null.
+        print(f"error: the config cannot be composed: {_one_line(error)}", file=sys.stderr)
+        codes.append(BAD_INPUT)
     for sweep in sweeps:
         _drop_if_empty(sweep)
     sys.exit(max(codes))
@@ -67,6 +83,10 @@ def _put_flags_first(argv: list[str]) -> int:
 
     parser.error = refuse  # type: ignore[method-assign]
     overrides = parser.parse_intermixed_args(argv[1:]).overrides
+    for override in overrides:
+        group, _, value = override.partition("=")
+        if group in GROUPS and value == "null":
+            raise UserError(f"{group}: null is not a choice; name a file of the group, or leave {group}=... out")
     flags = argv[1:]
     for override in overrides:
         flags.remove(override)
@@ -80,9 +100,10 @@ def _checked(composed: DictConfig, schema: type[C]) -> C:
     with open_dict(composed):
         composed.choices = chosen
         if OmegaConf.select(composed, "name") is None:
-            composed.name = chosen.get("experiment") or chosen.get("model")
+            composed.name = chosen.get("experiment") or chosen.get("model") or "run"
         if settings.mode == RunMode.MULTIRUN:
             composed.runs_dir = settings.sweep.dir
+            composed.name = f"{composed.name}_{settings.job.override_dirname}".rstrip("_")
     config = validate(composed, schema)
     assert isinstance(config, schema)
     return config
@@ -98,12 +119,12 @@ def _drop_if_empty(sweep: Path) -> None:
             folder.rmdir()
 
 
-def _guarded(work: Callable[[], int]) -> int:
+def _guarded(work: Callable[[], int], label: str = "") -> int:
     """The exit code of ``work``; errors of the user's making are printed as one line."""
     try:
         return work()
     except (UserError, HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
-        print(f"error: {_one_line(error)}", file=sys.stderr)
+        print(f"error: {label}{_one_line(error)}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -113,14 +134,13 @@ def _guarded(work: Callable[[], int]) -> int:
 def _one_line(error: Exception) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
-        return f"{group or 'config'}: no choice {name!r}; {did_you_mean(name, _names(error.options))}"
+        if not error.options:
+            return f"no config file {error.missing_cfg_file!r} (named by --config-name or by a defaults list)"
+        return f"{group}: no choice {name!r}; {did_you_mean(name, error.options)}"
     if isinstance(error, OverrideParseException):
         return f"{error.override!r} is not of the form key=value ({str(error).splitlines()[0]})"
     for cause in (error, error.__cause__):
         if isinstance(cause, OmegaConfBaseException):
             return explain(cause)
-    return str(UserError(str(error)))
-
-
-def _names(options: Sequence[str] | None) -> list[str]:
-    return [name for name in options or [] if name]
+    text = str(error) if len(str(error)) < LONGEST_LINE else str(error)[:LONGEST_LINE] + "..."
+    return str(UserError(text or type(error).__name__))

@@ -53,8 +53,9 @@ def draw(rows: Rows, path: Path, title: str, target: float | None = None) -> Non
 
 def _raw_and_smooth(axes: Axes, steps: Rows, key: str, window: int) -> None:
     x, y = [row["step"] for row in steps], [float(row[key]) for row in steps]
+    label = key if window == 1 else f"{key} (mean of {window} steps, raw behind)"
     axes.plot(x, y, color=TRAIN, alpha=0.18, linewidth=0.6)
-    axes.plot(x, smooth(y, window), color=TRAIN, linewidth=1.4, label=f"{key} (mean of {window} steps, raw behind)")
+    axes.plot(x, smooth(y, window), color=TRAIN, linewidth=1.4, label=label)
 
 
 def _points(axes: Axes, evaluations: Rows, key: str, color: str) -> None:
@@ -71,8 +72,8 @@ def _zoom(axes: Axes, evaluations: Rows, target: float | None) -> None:
     seen = [float(row["test/accuracy"]) for row in evaluations]
     if not seen:
         return
-    top_gap = max(100 - min(seen[1:] or seen), 0.6)
-    axes.set_ylim(max(0.0, 100 - 3 * top_gap), 100 + 0.1 * top_gap)
+    bottom = max(0.0, 100 - 3 * max(100 - min(seen[1:] or seen), 0.6))
+    axes.set_ylim(bottom, 100 + 0.03 * (100 - bottom))
     if target is not None:
         axes.axhline(target, color="gray", linestyle="--", linewidth=1, label=f"asked for: {target:g} %")
     axes.legend(loc="lower right", fontsize="small")

@@ -47,6 +47,7 @@ class Trainer:
             self.ema = AveragedModel(module, multi_avg_fn=average, use_buffers=True)
         self.epoch = 0
         self.step = 0
+        self._lr = 0.0
         self._recorder = StepRecorder(device)
         self._epoch_rows: list[Row] = []
 
@@ -98,8 +99,8 @@ class Trainer:
                 logits, targets = self._forward(network, inputs), labels.to(self.device, non_blocking=True)
                 totals[0] += F.cross_entropy(logits, targets, reduction="sum")
                 totals[1] += (logits.argmax(1) == targets).sum()
-        loss, correct = (totals / len(split)).tolist()
-        return loss, 100 * correct
+        loss, correct = totals.tolist()
+        return loss / len(split), 100 * correct / len(split)
 
     def state_dict(self) -> dict[str, Any]:
         """All that training goes on from: tensors and plain values only."""
@@ -135,7 +136,8 @@ class Trainer:
         objective.backward()
         if config.clip_grad_norm is not None:
             nn.utils.clip_grad_norm_(self.module.parameters(), config.clip_grad_norm)
-        row: Row = {"step": self.step, "epoch": self.epoch, "lr": float(self.optimizer.param_groups[0]["lr"])}
+        self._lr = float(self.optimizer.param_groups[0]["lr"])
+        row: Row = {"step": self.step, "epoch": self.epoch, "lr": self._lr}
         self.optimizer.step()
         if self.ema is not None:
             self.ema.update_parameters(self.module)
@@ -161,7 +163,7 @@ class Trainer:
             "step": self.step,
             "epoch": self.epoch,
             "epoch_end": end,
-            "lr": float(self.optimizer.param_groups[0]["lr"]),
+            "lr": self._lr,  # of the last step: the schedule may have moved on, OneCycle past its end
             "train/epoch_loss": self._epoch_mean("train/loss"),
             "train/epoch_accuracy": self._epoch_mean("train/accuracy"),
             "test/loss": test_loss,

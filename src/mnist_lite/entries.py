@@ -21,21 +21,27 @@ class Entry:
 
     word: str
     arguments: dict[str, Any]
+    main: str
+    """The name of the main argument; empty if the word takes none."""
 
     def __str__(self) -> str:
         """``conv 12 kernel=3``: the main argument bare, the others by name."""
-        named = iter(self.arguments.items())
-        first = next(named, None)
-        head = [] if first is None else [str(first[1])]
-        return " ".join([self.word, *head, *(f"{name}={value}" for name, value in named)])
+        named = [f"{name}={value}" for name, value in self.arguments.items() if name != self.main]
+        head = [str(self.arguments[self.main])] if self.main in self.arguments else []
+        return " ".join([self.word, *head, *named])
 
 
 def read_entry(
-    item: Any, vocabulary: Mapping[str, Callable[..., Any]], where: str, supplied: tuple[str, ...] = ()
+    item: Any,
+    vocabulary: Mapping[str, Callable[..., Any]],
+    where: str,
+    supplied: tuple[str, ...] = (),
+    others: tuple[str, ...] = (),
 ) -> Entry:
     """The entry ``item``, checked against the signature of its word.
 
-    ``supplied`` names the leading parameters that the program fills in.
+    ``supplied`` names the leading parameters that the program fills in; ``others`` are words that the caller reads itself
+    and that an error line should offer too.
 
     Raises:
         UserError: no such word, or arguments that its signature does not allow.
@@ -49,13 +55,14 @@ def read_entry(
     else:
         raise UserError(f"{where}: {item!r} is neither a word such as relu nor a mapping such as {{conv: 12}}")
     if word not in vocabulary:
-        raise UserError(f"{where}: unknown word {word!r}; {did_you_mean(word, vocabulary)}")
+        raise UserError(f"{where}: unknown word {word!r}; {did_you_mean(word, [*vocabulary, *others])}")
     function = vocabulary[word]
-    if isinstance(main, dict):
-        rest = {**main, **rest}
-    elif main is not None:
-        names = [name for name in inspect.signature(function).parameters if name not in supplied]
-        if not names:
+    first = next((name for name in inspect.signature(function).parameters if name not in supplied), "")
+    if main is not None and not isinstance(main, dict):
+        if not first:
             raise UserError(f"{where}: {word} takes no argument, {main!r} was given")
-        rest = {names[0]: main, **rest}
-    return Entry(word, bind(function, rest, f"{where} ({word})", supplied))
+        main = {first: main}
+    twice = set(main or {}) & set(rest)
+    if twice:
+        raise UserError(f"{where} ({word}): {', '.join(sorted(map(str, twice)))} is given twice")
+    return Entry(word, bind(function, {**(main or {}), **rest}, f"{where} ({word})", supplied), first)

@@ -76,17 +76,21 @@ def linear(shape: Shape, out: int, bias: bool = True) -> nn.Module:
     """Fully connected layer to ``out`` features; wants ``flatten`` before it."""
     if len(shape) != 1:
         raise ValueError("linear takes flat input; put flatten before it")
+    if out < 1:
+        raise ValueError("out must be >= 1")
     return nn.Linear(shape[0], out, bias)
 
 
 def batch_norm(shape: Shape, momentum: float = 0.1, eps: float = 1e-5) -> nn.Module:
     """``torch.nn.BatchNorm2d``, or ``BatchNorm1d`` after ``flatten``."""
+    _check_norm(eps, momentum)
     kind = nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d
     return kind(shape[0], momentum=momentum, eps=eps)
 
 
 def ghost_batch_norm(shape: Shape, size: int = 32, momentum: float = 0.1, eps: float = 1e-5) -> nn.Module:
     """Batch norm over groups of ``size`` images of the batch."""
+    _check_norm(eps, momentum)
     if size < 1:
         raise ValueError("size must be >= 1")
     return GhostBatchNorm2d(shape[0], size, eps=eps, momentum=momentum)
@@ -94,6 +98,7 @@ def ghost_batch_norm(shape: Shape, size: int = 32, momentum: float = 0.1, eps: f
 
 def group_norm(shape: Shape, groups: int, eps: float = 1e-5) -> nn.Module:
     """``torch.nn.GroupNorm`` with ``groups`` groups of channels."""
+    _check_norm(eps)
     if groups < 1 or shape[0] % groups:
         raise ValueError(f"groups must divide the {shape[0]} channels")
     return nn.GroupNorm(groups, shape[0], eps=eps)
@@ -101,11 +106,13 @@ def group_norm(shape: Shape, groups: int, eps: float = 1e-5) -> nn.Module:
 
 def layer_norm(shape: Shape, eps: float = 1e-5) -> nn.Module:
     """Normalises each image over all its channels and places; a weight and a bias per channel (GroupNorm with 1 group)."""
+    _check_norm(eps)
     return nn.GroupNorm(1, shape[0], eps=eps)
 
 
 def instance_norm(shape: Shape, affine: bool = True, eps: float = 1e-5) -> nn.Module:
     """``torch.nn.InstanceNorm2d``: each map of each image by itself."""
+    _check_norm(eps)
     return nn.InstanceNorm2d(shape[0], affine=affine, eps=eps)
 
 
@@ -152,6 +159,11 @@ def elu(shape: Shape, alpha: float = 1.0) -> nn.Module:
 def prelu(shape: Shape, init: float = 0.25) -> nn.Module:
     """``torch.nn.PReLU`` with a slope per channel."""
     return nn.PReLU(shape[0], init)
+
+
+def _check_norm(eps: float, momentum: float = 0.1) -> None:
+    if not (eps > 0 and 0 <= momentum <= 1):
+        raise ValueError("eps > 0 and momentum in [0, 1] are needed")
 
 
 def _plain(module: Callable[[], nn.Module]) -> Callable[[Shape], nn.Module]:

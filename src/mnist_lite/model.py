@@ -6,6 +6,7 @@ A network is a plain ``torch.nn.Sequential``: its input is ``(N, 1, 28, 28)`` fl
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,9 @@ from mnist_lite.layers import VOCABULARY, Shape, make
 
 INPUT_SHAPE: Shape = (1, 28, 28)
 CLASSES = 10
+MOST_LAYERS = 1_000
+MOST_NUMBERS = 10**9
+"""In the parameters of a layer, or in its output for one image: 4 GB in float32. More is a slip of the finger."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,8 @@ def build(model: dict[str, Any], init: str = "torch") -> Network:
     field, jump = 1, 1
     for entry, block in _unroll(model["layers"], "model.layers"):
         number = len(rows) + 1
+        if number > MOST_LAYERS:
+            raise UserError(f"model.layers: more than {MOST_LAYERS} layers")
         where = f"model.layers: layer {number} ({entry})"
         module, output = _fit(entry, shape, where)
         if getattr(module, "kernel_size", None) is not None:
@@ -130,28 +136,32 @@ def _unroll(items: Any, where: str, block: str = "") -> Iterator[tuple[Entry, st
         if isinstance(item, dict) and "repeat" in item:
             times, name = item["repeat"], item.get("name", "repeat")
             unknown = set(item) - {"repeat", "name", "layers"}
-            if unknown or type(times) is not int or times < 0:
+            if unknown or type(times) is not int or not 1 <= times <= MOST_LAYERS or not isinstance(name, str):
                 raise UserError(
-                    f"{here}: a repeat is {{repeat: <times>, name: <word>, layers: [...]}}, got {_short(item)}"
+                    f"{here}: a repeat is {{repeat: <1 to {MOST_LAYERS}>, name: <word>, layers: [...]}}, got {_short(item)}"
                 )
             for turn in range(1, times + 1):
                 label = f"{block}/{name}.{turn}" if block else f"{name}.{turn}"
                 yield from _unroll(item.get("layers"), f"{here}.layers", label)
         else:
-            yield read_entry(item, VOCABULARY, here, supplied=("shape",)), block
+            yield read_entry(item, VOCABULARY, here, supplied=("shape",), others=("repeat",)), block
 
 
 def _fit(entry: Entry, shape: Shape, where: str) -> tuple[nn.Module, Shape]:
     """The module and what it makes of an input of ``shape``; found out on torch's meta device, which computes nothing."""
     try:
-        module = make(entry.word, shape, entry.arguments)
-        with torch.no_grad(), torch.device("meta"):  # a second copy, so that the real one's random draws stay torch's
-            output = tuple(make(entry.word, shape, entry.arguments).eval()(torch.empty(2, *shape)).shape[1:])
-    except (ValueError, RuntimeError) as error:
+        with torch.no_grad(), torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            trial = make(entry.word, shape, entry.arguments)
+            output = tuple(trial.eval()(torch.empty(2, *shape)).shape[1:])
+    except (ValueError, RuntimeError, TypeError, OverflowError) as error:
         raise UserError(f"{where} does not fit its input {_text(shape)}: {str(error).splitlines()[0]}") from error
     if math.prod(output) == 0:
         raise UserError(f"{where} leaves nothing of its input {_text(shape)}: the output would be {_text(output)}")
-    return module, output
+    size = max(math.prod(output), sum(p.numel() for p in trial.parameters()))
+    if size > MOST_NUMBERS:
+        raise UserError(f"{where} is too large: {size:,} numbers in its parameters or its output {_text(output)}")
+    return make(entry.word, shape, entry.arguments), output
 
 
 def _check_output(rows: list[Layer]) -> None:

@@ -39,6 +39,8 @@ def build_optimizer(config: Mapping[str, Any], module: nn.Module) -> torch.optim
     """
     classes = optimizer_classes()
     name = str(config.get("name"))
+    if name in NEEDS_CLOSURE_OR_SPARSE:
+        raise UserError(f"optimizer.name: {name} needs a closure or sparse gradients, which this loop does not have")
     if name not in classes:
         raise UserError(f"optimizer.name: no class {name!r} in torch.optim; {did_you_mean(name, classes)}")
     given = {key: value for key, value in config.items() if key not in OURS}
@@ -48,7 +50,7 @@ def build_optimizer(config: Mapping[str, Any], module: nn.Module) -> torch.optim
         raise UserError(f"optimizer.decay_bias_and_norm: {spare!r} is not allowed; expected true or false")
     parameters = [p for p in module.parameters() if p.requires_grad]
     groups: list[dict[str, Any]] = [{"params": parameters}]
-    if not spare and "weight_decay" in arguments:
+    if not spare and "weight_decay" in inspect.signature(classes[name]).parameters:
         groups = [
             {"params": [p for p in parameters if p.ndim > 1]},
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},

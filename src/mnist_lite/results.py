@@ -10,31 +10,34 @@ Rows = Sequence[Mapping[str, float | int | bool]]
 
 CHANCE_LOSS = math.log(10)
 LAST_EPOCHS = 5
+ENOUGH_STEPS = 100
 
 
 def accuracies(rows: Rows) -> dict[str, dict[str, float]]:
     """First-epoch, final, best and mean-of-last-5 accuracy in percent for train, test and holdout, and train minus test.
 
-    ``rows`` are those of ``metrics.jsonl``. Final and mean-of-last-5 are of whole epochs and choose nothing; ``best`` of
-    test is chosen on the test images themselves, as the published figures were, and flatters. ``selected``, with a
-    holdout, is the test accuracy of the epoch that is best on the holdout: an honest choice.
+    ``rows`` are those of ``metrics.jsonl``. Final and mean-of-last-5 are of whole epochs and choose nothing; best is of all
+    evaluations, the first of equals, as ``best.pt`` is. That of test is chosen on the test images themselves, as the
+    published figures were, and flatters. ``selected``, with a holdout, is the test accuracy where the holdout is best: an
+    honest choice.
     """
     ends = epoch_ends(rows)
+    evaluations = [row for row in rows if "test/accuracy" in row]
     keys = {"test": "test/accuracy", "train": "train/epoch_accuracy", "holdout": "holdout/accuracy"}
     result = {}
     for split, key in keys.items():
         values = [float(row[key]) for row in ends if key in row]
         if values:
-            best = max(range(len(values)), key=lambda i: values[i])
+            best = max(evaluations, key=lambda row: float(row[key]))
             result[split] = {
                 "first_epoch": values[0],
                 "final": values[-1],
-                "best": values[best],
-                "best_epoch": int(ends[best]["epoch"]),
+                "best": float(best[key]),
+                "best_epoch": int(best["epoch"]),
                 "mean_last_5": fmean(values[-LAST_EPOCHS:]),
             }
     if "holdout" in result:
-        chosen = next(row for row in ends if row["epoch"] == result["holdout"]["best_epoch"])
+        chosen = max(evaluations, key=lambda row: float(row["holdout/accuracy"]))
         result["selected"] = {"epoch": int(chosen["epoch"]), "test": float(chosen["test/accuracy"])}
     if result:
         result["gap"] = {
@@ -58,9 +61,13 @@ def seconds(rows: Rows) -> dict[str, float]:
     }
 
 
-def has_died(row: Mapping[str, float | int | bool]) -> bool:
-    """Whether an epoch ended as if the network gave every digit the same chance: a mean loss of ln 10 = 2.303."""
-    return bool(row.get("epoch_end")) and abs(float(row["train/epoch_loss"]) - CHANCE_LOSS) < 0.01
+def has_died(row: Mapping[str, float | int | bool], steps: int) -> bool:
+    """Whether an epoch of ``steps`` ended as if the network gave every digit the same chance: a loss of ln 10 = 2.303.
+
+    Both the epoch's mean and the test split must stand there, and there must have been time to leave it.
+    """
+    losses = (float(row["train/epoch_loss"]), float(row["test/loss"]))
+    return bool(row["epoch_end"]) and steps >= ENOUGH_STEPS and all(abs(loss - CHANCE_LOSS) < 0.01 for loss in losses)
 
 
 def epoch_line(row: Mapping[str, float | int | bool], epochs: int) -> str:

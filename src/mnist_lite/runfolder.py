@@ -13,6 +13,8 @@ import torch
 
 from mnist_lite.errors import UserError
 
+LONGEST_NAME = 180
+
 
 class RunFolder:
     """``runs/<time>_<name>/`` and its files."""
@@ -28,7 +30,7 @@ class RunFolder:
         Raises:
             UserError: the folder cannot be made.
         """
-        stem = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{re.sub(r'[^A-Za-z0-9.+=-]+', '_', name) or 'run'}"
+        stem = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{re.sub(r'[^A-Za-z0-9.+=-]+', '_', name) or 'run'}"[:LONGEST_NAME]
         number = 1
         try:
             root.mkdir(parents=True, exist_ok=True)

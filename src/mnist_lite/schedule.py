@@ -7,6 +7,7 @@ An argument may be given in units that only the loop knows: ``total_steps`` and 
 from __future__ import annotations
 
 import inspect
+import math
 import re
 import warnings
 from collections.abc import Mapping
@@ -102,9 +103,14 @@ def rehearse(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch expects optimizer.step() in between, and says so
-            for _ in range(count):
+            for step in range(count):
+                rates = [float(group["lr"]) for group in optimizer.param_groups]
+                if not all(0 <= rate < math.inf for rate in rates):
+                    raise UserError(
+                        f"scheduler: {config['name']} gives lr {min(rates):g} at its step {step}; expected >= 0"
+                    )
                 plan.step(plan.interval, figures)
-    except (ValueError, TypeError, ArithmeticError) as error:
+    except (ValueError, TypeError, ArithmeticError, NotImplementedError) as error:
         raise UserError(f"scheduler: {config['name']} cannot do {count} steps: {error}") from error
 
 
@@ -113,6 +119,10 @@ def _build(
 ) -> lr_scheduler.LRScheduler:
     classes = scheduler_classes()
     name = str(given.get("name"))
+    if name in TAKE_FUNCTIONS:
+        raise UserError(
+            f"{where}.name: {name} takes a Python function, which YAML cannot say; allowed: {', '.join(classes)}"
+        )
     if name not in classes:
         raise UserError(f"{where}.name: no class {name!r} in torch.optim.lr_scheduler; {did_you_mean(name, classes)}")
     cls = classes[name]
@@ -135,7 +145,7 @@ def _build(
             # SequentialLR rewinds its parts by calling step() before any optimiser step; torch warns of its own doing.
             warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*before.*optimizer.step.*")
             return cls(**arguments)
-    except (ValueError, TypeError, ZeroDivisionError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, ArithmeticError, KeyError, AttributeError, NotImplementedError) as error:
         raise UserError(f"{where}: {name} refuses its arguments: {error}") from error
 
 
@@ -146,6 +156,7 @@ def _in_steps(value: Any, units: Mapping[str, int]) -> Any:
     if match is None:
         return value
     try:
-        return max(1, round(float(match[1] or 1) * units[match[2]]))
-    except ValueError:
+        steps = float(match[1] or 1) * units[match[2]]
+        return max(1, round(steps)) if steps > 0 else value
+    except (ValueError, OverflowError):
         return value

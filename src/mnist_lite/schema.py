@@ -11,9 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
+from difflib import get_close_matches
 from typing import Any
 
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mnist_lite.errors import UserError, did_you_mean
@@ -127,12 +128,13 @@ def validate(composed: DictConfig, schema: type[Config] = Config) -> Config:
     Raises:
         UserError: an unknown key, a wrong type, a number out of range, a missing value, a broken interpolation.
     """
+    for group in ("model", "data", "augment", "optimizer", "scheduler", "budget"):
+        value = OmegaConf.select(composed, group, throw_on_resolution_failure=False)
+        if not isinstance(value, DictConfig):
+            what = "a list" if isinstance(value, ListConfig) else repr(value)
+            raise UserError(f"{group}: {what} is not allowed; a mapping is expected")
     try:
         plain = OmegaConf.create(OmegaConf.to_container(composed, resolve=True, throw_on_missing=True))
-        for name in ("data", "budget"):
-            value = OmegaConf.select(plain, name)
-            if not isinstance(value, DictConfig):
-                raise UserError(f"{name}: {value!r} is not allowed; a mapping is expected")
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), plain))
     except OmegaConfBaseException as error:
         raise UserError(explain(error)) from error
@@ -140,9 +142,26 @@ def validate(composed: DictConfig, schema: type[Config] = Config) -> Config:
     for problem in _problems(config, ""):
         raise UserError(problem)
     for group, inner in (("model", "layers"), ("augment", "transforms")):
-        if not isinstance(getattr(config, group).get(inner), list):
-            raise UserError(f"{group}.{inner}: missing; a list is expected")
+        value = getattr(config, group).get(inner, "nothing")
+        if not isinstance(value, list):
+            raise UserError(f"{group}.{inner}: a list is expected, not {value!r}")
+    _check_model_keys(config.model)
     return config
+
+
+def _check_model_keys(model: dict[str, Any]) -> None:
+    """Knobs can have any name, so only what is nearly ``layers`` or ``budget`` is surely a slip."""
+    for key in model:
+        near = get_close_matches(str(key), ("layers", "budget"), n=1, cutoff=0.75)
+        if near and key not in near:
+            raise UserError(f"model.{key}: unknown key; did you mean {near[0]}?")
+    demands = model.get("budget") or {}
+    if not isinstance(demands, dict):
+        raise UserError(f"model.budget: {demands!r} is not allowed; a mapping is expected")
+    names = [spec.name for spec in fields(Budget) if spec.name != "enforce"]
+    for key in demands:
+        if key not in names:
+            raise UserError(f"model.budget.{key}: unknown key; {did_you_mean(str(key), names)}")
 
 
 def explain(error: OmegaConfBaseException) -> str:
@@ -150,7 +169,12 @@ def explain(error: OmegaConfBaseException) -> str:
     key = error.full_key or error.key
     kind = type(error).__name__
     if kind in ("ConfigKeyError", "ConfigAttributeError") and error.parent_node is not None:
-        names = [str(name) for name in error.parent_node] if isinstance(error.parent_node, DictConfig) else []
+        ours = ("hydra", "choices")
+        names = (
+            [str(name) for name in error.parent_node if name not in ours]
+            if isinstance(error.parent_node, DictConfig)
+            else []
+        )
         return f"{key}: unknown key; {did_you_mean(str(error.key), names)}"
     if kind == "MissingMandatoryValue":
         return f"{key}: missing; give it a value"
@@ -163,6 +187,8 @@ def _problems(node: Any, prefix: str) -> Iterator[str]:
         key, value, rule = prefix + spec.name, getattr(node, spec.name), spec.metadata
         if is_dataclass(value):
             yield from _problems(value, key + ".")
+        elif spec.name == "runs_dir" and not value:
+            yield f"{key}: empty; name a folder, . for this one"
         elif "allowed" in rule and value not in rule["allowed"]:
             yield f"{key}: {value!r} is not allowed; {did_you_mean(value, rule['allowed'])}"
         elif "ge" in rule and value is not None and not _in_range(value, rule):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import traceback
 from dataclasses import asdict
@@ -13,7 +14,8 @@ from omegaconf import OmegaConf
 from mnist_lite import augment, budget, curves, environment, optim, results, rng, schedule, table
 from mnist_lite.data import Dataset, load
 from mnist_lite.engine import Trainer
-from mnist_lite.model import Network, build
+from mnist_lite.errors import UserError
+from mnist_lite.model import INPUT_SHAPE, Network, build
 from mnist_lite.recorder import Row
 from mnist_lite.runfolder import RunFolder
 from mnist_lite.schema import Config
@@ -53,6 +55,7 @@ def _run(config: Config, reporter: Reporter) -> int:
     trial = optim.build_optimizer(config.optimizer, network.module)
     steps = math.ceil((config.data.train_limit or 60_000) / config.batch_size)
     schedule.rehearse(config.scheduler, trial, config.epochs, steps, config.data.holdout > 0)
+    _rehearse_step(config, network, 2, "optimizer")
     early = budget.before_training(config.budget, network.parameters, config.epochs, network.fully_connected)
 
     reporter.line(f"{config.name}\n\n{table.as_text(network)}\n")
@@ -61,6 +64,9 @@ def _run(config: Config, reporter: Reporter) -> int:
     data = load(config.data)
     if data.warning:
         reporter.warn(data.warning)
+    last = len(data.train) % config.batch_size or config.batch_size
+    if last == 1:
+        _rehearse_step(config, network, 1, f"batch_size: {config.batch_size} leaves a batch of one image, which")
     network.module.to(device)
     trainer = _trainer(config, network, transforms, data.to(device), device)
     reporter.line(_data_line(data) + f"; {environment.describe_device(device)}, {config.precision}, seed {config.seed}")
@@ -68,11 +74,19 @@ def _run(config: Config, reporter: Reporter) -> int:
     folder = RunFolder.claim(Path(config.runs_dir).expanduser(), config.name)
     reporter.log_to(folder.path / "run.log")
     reporter.line(f"run folder: {folder.path}\n")
+    rows: list[Row] = []
     try:
         folder.write_text("config.yaml", OmegaConf.to_yaml(OmegaConf.create(asdict(config))))
         folder.write_text("model.txt", table.as_text(network) + "\n")
-        rows = _train(trainer, folder, reporter)
+        _train(trainer, folder, reporter, rows)
         return _finish(config, network, trainer, rows, folder, reporter)
+    except KeyboardInterrupt:
+        folder.flush()
+        curves.draw(
+            rows, folder.path / "curves.png", f"{config.name} on {data.name}, interrupted in epoch {trainer.epoch}"
+        )
+        reporter.line(f"interrupted in epoch {trainer.epoch}; what there is: {folder.path}")
+        raise
     except TrainingError as failure:
         reporter.warn(str(failure))
         return 1
@@ -82,6 +96,21 @@ def _run(config: Config, reporter: Reporter) -> int:
         raise
     finally:
         folder.close()
+
+
+def _rehearse_step(config: Config, network: Network, images: int, who: str) -> None:
+    """One training step of a copy on noise: some arguments are refused by torch no earlier than here.
+
+    Raises:
+        UserError: what torch says, blamed on ``who``.
+    """
+    module = copy.deepcopy(network.module).train()
+    try:
+        optimizer = optim.build_optimizer(config.optimizer, module)
+        module(torch.randn(images, *INPUT_SHAPE)).square().mean().backward()
+        optimizer.step()
+    except (ValueError, RuntimeError, AssertionError, TypeError) as error:
+        raise UserError(f"{who} cannot do a training step: {str(error).splitlines()[0]}") from error
 
 
 def _trainer(
@@ -98,9 +127,8 @@ def _data_line(data: Dataset) -> str:
     return f"data: {data.name}, {len(data.train):,} training images{held}, {len(data.test):,} test images"
 
 
-def _train(trainer: Trainer, folder: RunFolder, reporter: Reporter) -> list[Row]:
-    """Iterates over the training; every row goes to the folder, the terminal and the result."""
-    rows: list[Row] = []
+def _train(trainer: Trainer, folder: RunFolder, reporter: Reporter, rows: list[Row]) -> None:
+    """Iterates over the training; every row goes to the folder, the terminal and ``rows``."""
     best, epoch = -1.0, 0
     steps = math.ceil(len(trainer.data.train) / trainer.config.batch_size)
     for new in trainer.fit():
@@ -117,7 +145,7 @@ def _train(trainer: Trainer, folder: RunFolder, reporter: Reporter) -> list[Row]
         if evaluation["epoch_end"]:
             reporter.end_epoch()
         reporter.line(results.epoch_line(evaluation, trainer.config.epochs))
-        if results.has_died(evaluation):
+        if results.has_died(evaluation, steps):
             reporter.warn(_DEATH.format(epoch=epoch))
         folder.flush()
         state = {**trainer.state_dict(), "config": asdict(trainer.config), "row": evaluation}
@@ -126,7 +154,6 @@ def _train(trainer: Trainer, folder: RunFolder, reporter: Reporter) -> list[Row]
             best = score
             folder.save("best.pt", state)
         folder.save("last.pt", state)
-    return rows
 
 
 _DEATH = (
@@ -200,9 +227,10 @@ def _closing(figures: dict[str, dict[str, float]], data: Dataset, parameters: in
     test, gap = figures["test"], figures["gap"]
     label = data.name if data.name == "mnist" else f"{data.name} (NOT MNIST)"
     last = min(epochs, results.LAST_EPOCHS)
+    mean = f"mean of the last {last} epochs {test['mean_last_5']:.2f} %; " if last > 1 else ""
     lines = [
         f"\nfinal test accuracy {test['final']:.2f} % on {label}, {parameters:,} parameters",
-        f"mean of the last {last} epochs {test['mean_last_5']:.2f} %; train minus test {gap['final']:+.2f}; "
+        f"{mean}train minus test {gap['final']:+.2f}; "
         f"best epoch on test {test['best']:.2f} % (epoch {test['best_epoch']}, chosen on the test images)",
     ]
     if "selected" in figures:

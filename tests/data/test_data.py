@@ -88,6 +88,48 @@ def test_mnist_that_cannot_be_had_is_one_line(tmp_path, offline):
     assert "\n" not in text
     assert str(tmp_path / "empty" / "MNIST" / "raw") in text
     assert "data=digits" in text and "MNIST_LITE_DATA" in text
+    assert not (tmp_path / "empty").exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda raw: (raw / "train-labels-idx1-ubyte.gz").unlink(), "train-labels-idx1-ubyte.gz is missing"),
+        (
+            lambda raw: (raw / "t10k-images-idx3-ubyte.gz").write_bytes(b"<html>"),
+            "t10k-images-idx3-ubyte.gz is damaged",
+        ),
+        (lambda raw: (raw / "train-images-idx3-ubyte.gz").write_bytes(b""), "train-images-idx3-ubyte.gz is damaged"),
+    ],
+)
+def test_a_damaged_packed_file_is_named(damage, said, mnist_root, tmp_path, offline):
+    shutil.copytree(mnist_root, tmp_path / "copy")
+    for plain in (tmp_path / "copy" / "MNIST" / "raw").glob("*ubyte"):
+        plain.unlink()
+    damage(tmp_path / "copy" / "MNIST" / "raw")
+    with pytest.raises(UserError, match=said):
+        load_mnist(tmp_path / "copy")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda raw: (raw / "train-labels-idx1-ubyte").write_bytes(b"\0" * 100), "has 100 bytes instead of 60008"),
+        (lambda raw: (raw / "t10k-images-idx3-ubyte").write_bytes(b""), "has 0 bytes instead of 7840016"),
+        (
+            lambda raw: (raw / "t10k-labels-idx1-ubyte").write_bytes(
+                (raw / "t10k-labels-idx1-ubyte").read_bytes()[:-1] + b"\xc8"
+            ),
+            "a label of the test split is 200",
+        ),
+    ],
+)
+def test_a_damaged_extracted_file_is_named(damage, said, mnist_root, tmp_path, offline):
+    shutil.copytree(mnist_root, tmp_path / "copy")
+    load_mnist(tmp_path / "copy")
+    damage(tmp_path / "copy" / "MNIST" / "raw")
+    with pytest.raises(UserError, match=said):
+        load_mnist(tmp_path / "copy")
 
 
 def test_auto_falls_back_loudly_and_says_what_it_is(tmp_path, offline):

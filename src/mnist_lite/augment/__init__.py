@@ -70,5 +70,5 @@ def _try(step: Callable[..., torch.Tensor], is_geometric: bool, where: str) -> N
     """Runs a transform on a small black batch, so that numbers out of range are found before any data is touched."""
     try:
         step(2 if is_geometric else torch.zeros(2, 1, 28, 28), torch.Generator())
-    except ValueError as error:
-        raise UserError(f"{where}: {error}") from error
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"{where}: {str(error).splitlines()[0]}") from error

@@ -12,9 +12,9 @@ from mnist_lite.augment.geometric import uniform
 
 def crop(images: torch.Tensor, generator: torch.Generator, padding: int) -> torch.Tensor:
     """Pads with black and cuts the old size out again at a whole-pixel place, uniform over all that fit."""
-    if padding < 0:
-        raise ValueError("padding must be >= 0")
     n, _, height, width = images.shape
+    if not 0 <= padding <= min(height, width):
+        raise ValueError(f"padding must be in [0, {min(height, width)}]")
     device = images.device
     padded = F.pad(images, [padding] * 4)
     tops, lefts = torch.randint(0, 2 * padding + 1, (2, n), generator=generator, device=device)
@@ -68,8 +68,8 @@ def contrast(images: torch.Tensor, generator: torch.Generator, amount: float) ->
 
 def noise(images: torch.Tensor, generator: torch.Generator, std: float) -> torch.Tensor:
     """Adds normal noise whose standard deviation is itself drawn per image, uniform in [0, ``std``]; clips to 0..1."""
-    if std < 0:
-        raise ValueError("std must be >= 0")
+    if not 0 <= std <= 1:
+        raise ValueError("std must be in [0, 1]; pixels are")
     level = uniform(len(images), 0, std, generator)
     draws = torch.randn(images.shape, generator=generator, device=images.device)
     return (images + draws * level[:, None, None, None]).clamp(0, 1)
@@ -80,9 +80,9 @@ def elastic(images: torch.Tensor, generator: torch.Generator, alpha: float = 8.0
 
     ``sigma`` is the Gaussian's standard deviation in pixels.
     """
-    if alpha < 0 or sigma <= 0:
-        raise ValueError("alpha >= 0 and sigma > 0 are needed")
     n, _, height, width = images.shape
+    if not (0 <= alpha <= 1000 and 0 < sigma <= max(height, width)):
+        raise ValueError(f"alpha in [0, 1000] and sigma in (0, {max(height, width)}] are needed")
     field = torch.rand((2 * n, 1, height, width), generator=generator, device=images.device) * 2 - 1
     reach = math.ceil(3 * sigma)
     places = torch.arange(-reach, reach + 1, device=images.device, dtype=torch.float32)

@@ -55,6 +55,8 @@ def load(config: DataConfig) -> Dataset:
     name, (train, test), warning = _source(config)
     holdout = None
     if config.holdout:
+        if config.holdout >= len(train):
+            raise UserError(f"data.holdout: {config.holdout} of {len(train)} training images leave none to train on")
         held = balanced(train, config.holdout, "data.holdout")
         holdout, train = train.take(held), train.take(without(len(train), held))
     if config.train_limit is not None:

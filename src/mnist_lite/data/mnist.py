@@ -19,6 +19,12 @@ from mnist_lite.errors import UserError
 
 MIRROR_TIMEOUT_SECONDS = 15.0
 IMAGES = {"train": 60_000, "test": 10_000}
+SIZES = {
+    "train-images-idx3-ubyte": 16 + 60_000 * 784,
+    "train-labels-idx1-ubyte": 8 + 60_000,
+    "t10k-images-idx3-ubyte": 16 + 10_000 * 784,
+    "t10k-labels-idx1-ubyte": 8 + 10_000,
+}
 
 
 def load_mnist(root: Path) -> tuple[Split, Split]:
@@ -28,21 +34,43 @@ def load_mnist(root: Path) -> tuple[Split, Split]:
     ``root`` cannot be written to.
 
     Raises:
-        UserError: no files there and none to be had, or files that are not MNIST.
+        UserError: no files there and none to be had, or files that are not MNIST. No folder is made then.
     """
     raw = root / "MNIST" / "raw"
+    new = [folder for folder in (raw, *raw.absolute().parents) if not folder.exists()]
     try:
         if _extracted(raw) or _writable(root):
             with _timeout(MIRROR_TIMEOUT_SECONDS):
                 return _read(root)
-        if not _packed(raw):
-            raise UserError(f"data.root: no MNIST in {raw}, and no permission to write there; {_ADVICE}")
         with tempfile.TemporaryDirectory(prefix="mnist-lite-") as scratch:
             shutil.copytree(raw, Path(scratch) / "MNIST" / "raw")
             return _read(Path(scratch))
-    except (RuntimeError, OSError, ValueError, EOFError, AssertionError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except (RuntimeError, OSError, ValueError, EOFError, AssertionError, TypeError) as error:
+        reason = _what_is_wrong(root, raw) or str(error).splitlines()[0]
+        for folder in new:  # innermost first; what torchvision made for files that did not come
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
         raise UserError(f"data.root: no usable MNIST in {raw} ({reason}); {_ADVICE}") from error
+
+
+def _what_is_wrong(root: Path, raw: Path) -> str:
+    """The first file that is not as it should be, in words; empty if all seem well."""
+    if root.exists() and not root.is_dir():
+        return f"{root} is not a folder"
+    files = [(raw / name, raw / name.removesuffix(".gz"), md5) for name, md5 in MNIST.resources]
+    if not any(path.exists() for packed, plain, _ in files for path in (packed, plain)):
+        return (
+            "no files there, and no mirror answers" if _writable(root) else "no files there, and no permission to write"
+        )
+    for packed, plain, md5 in files:
+        if plain.exists():
+            if plain.stat().st_size != SIZES[plain.name]:
+                return f"{plain.name} has {plain.stat().st_size} bytes instead of {SIZES[plain.name]}"
+        elif not packed.exists():
+            return f"{packed.name} is missing, and no mirror answers"
+        elif not check_integrity(str(packed), md5):
+            return f"{packed.name} is damaged: its md5 is not {md5}"
+    return ""
 
 
 _ADVICE = (
@@ -56,15 +84,11 @@ def _read(root: Path) -> tuple[Split, Split]:
     for name, count in IMAGES.items():
         source = MNIST(str(root), train=name == "train", download=True)
         if source.data.shape != (count, 28, 28) or source.targets.shape != (count,):
-            raise UserError(
-                f"data.root: {name} split in {root} has shape {tuple(source.data.shape)}, not ({count}, 28, 28)"
-            )
+            raise ValueError(f"the {name} images are {tuple(source.data.shape)}, not ({count}, 28, 28)")
+        if int(source.targets.max()) > 9:
+            raise ValueError(f"a label of the {name} split is {int(source.targets.max())}, not 0 to 9")
         splits.append(Split(source.data.unsqueeze(1).contiguous(), source.targets.to(torch.int64)))
     return splits[0], splits[1]
-
-
-def _packed(raw: Path) -> bool:
-    return all(check_integrity(str(raw / name), md5) for name, md5 in MNIST.resources)
 
 
 def _extracted(raw: Path) -> bool:

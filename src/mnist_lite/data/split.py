@@ -41,13 +41,16 @@ class Split:
 def balanced(split: Split, limit: int, key: str) -> torch.Tensor:
     """Indices of ``limit`` images, in order, the same number of each class (one more in the first few if it does not divide).
 
-    The first images of each class are taken, so a subset does not depend on the seed, and a larger one holds a smaller one.
+    All of them, if ``limit`` is how many there are. Else the first images of each class are taken, so that a subset does
+    not depend on the seed, and a larger one holds a smaller one.
 
     Raises:
         UserError: more images are asked for than there are, or more of a class.
     """
     if limit > len(split):
         raise UserError(f"{key}: {limit} images are asked for and there are {len(split)}")
+    if limit == len(split):
+        return torch.arange(limit)
     chosen = []
     for digit in range(CLASSES):
         wanted = limit // CLASSES + (digit < limit % CLASSES)
