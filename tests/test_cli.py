@@ -55,7 +55,7 @@ def assert_one_line(done: subprocess.CompletedProcess[str], *said: str) -> None:
         (["optimizer.name=os.system"], "optimizer.name"),
         (["name=${nope}"], "nope"),
         (["model=null"], "model: null is not a choice"),
-        (["~data"], "data: None is not allowed"),
+        (["data.root=null"], "data.root"),
         (["+optimizer.capturable=true"], "optimizer cannot do a training step"),
         (
             ["model.layers=[{conv: 10}, global_avg_pool, batch_norm]", "data.train_limit=101"],
@@ -73,7 +73,7 @@ def test_bad_input_is_one_line_and_exit_code_2(overrides, said, run_command: Run
     [
         ("layers:\n  - {conv: 10}\n  - {globl_avg_pool}\n", "entry 2"),
         ("layers: [relu\n", "mine"),
-        ("width: 3\n", "model.layers: missing"),
+        ("width: 3\n", "model.layers: a list is expected"),
         ("layers:\n  - {conv: '${model.widht}'}\n", "widht"),
         ("- conv\n", "model: a list is not allowed"),
         ("layers: &a [*a]\n", "cannot be composed"),

@@ -269,7 +269,7 @@ def test_models_bring_their_budget_and_recipes_override_it(composed):
     assert composed("model=base").budget == ask()
 
 
-def test_results_over_whole_epochs_only():
+def test_final_and_mean_are_of_whole_epochs_and_best_is_of_all_evaluations():
     def end(epoch: int, test: float, end: bool = True) -> dict[str, float]:
         row = {"step": epoch, "epoch": epoch, "epoch_end": end, "train/epoch_accuracy": 50.0, "test/accuracy": test}
         return {**row, "train/epoch_loss": 1.0, "seconds/train": 2.0, "seconds/eval": 1.0}
@@ -279,8 +279,8 @@ def test_results_over_whole_epochs_only():
     assert figures["test"] == {
         "first_epoch": 90,
         "final": 93,
-        "best": 95,
-        "best_epoch": 2,
+        "best": 99.9,
+        "best_epoch": 1,
         "mean_last_5": pytest.approx(278 / 3),
     }
     assert results.seconds(rows) == {"train": 6.0, "eval": 4.0}

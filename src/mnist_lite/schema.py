@@ -142,7 +142,7 @@ def validate(composed: DictConfig, schema: type[Config] = Config) -> Config:
     for problem in _problems(config, ""):
         raise UserError(problem)
     for group, inner in (("model", "layers"), ("augment", "transforms")):
-        value = getattr(config, group).get(inner, "nothing")
+        value = getattr(config, group).get(inner)
         if not isinstance(value, list):
             raise UserError(f"{group}.{inner}: a list is expected, not {value!r}")
     _check_model_keys(config.model)
