@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import open_dict
 
@@ -21,11 +20,6 @@ MNIST_FILE = Path("MNIST/raw/train-images-idx3-ubyte.gz")
 
 Compose = Callable[..., Config]
 RunCommand = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _two_threads():
-    torch.set_num_threads(min(2, os.cpu_count() or 1))
 
 
 @pytest.fixture

@@ -288,7 +288,13 @@ def test_final_and_mean_are_of_whole_epochs_and_best_is_of_all_evaluations():
 
 @pytest.mark.parametrize(
     ("train", "test", "steps", "dead"),
-    [(CHANCE, CHANCE, 469, True), (2.2, CHANCE, 469, False), (CHANCE, 2.2, 469, False), (CHANCE, CHANCE, 20, False)],
+    [
+        (CHANCE, CHANCE, 469, True),
+        (2.2, CHANCE, 469, False),
+        (CHANCE, 2.2, 469, False),
+        (CHANCE, CHANCE, 20, False),
+        (2.3006, 2.2955, 469, False),
+    ],
 )
 def test_death_is_a_loss_at_ln_10(train, test, steps, dead):
     assert results.has_died({"epoch_end": True, "train/epoch_loss": train, "test/loss": test}, steps) is dead

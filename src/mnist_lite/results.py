@@ -64,10 +64,11 @@ def seconds(rows: Rows) -> dict[str, float]:
 def has_died(row: Mapping[str, float | int | bool], steps: int) -> bool:
     """Whether an epoch of ``steps`` ended as if the network gave every digit the same chance: a loss of ln 10 = 2.303.
 
-    Both the epoch's mean and the test split must stand there, and there must have been time to leave it.
+    Both the epoch's mean and the test split must stand there, and there must have been time to leave it. A network that is
+    slow to wake has moved a little: step3 at seed 0 stood at 2.3006 and 2.2955 after an epoch, and learned in the next.
     """
-    losses = (float(row["train/epoch_loss"]), float(row["test/loss"]))
-    return bool(row["epoch_end"]) and steps >= ENOUGH_STEPS and all(abs(loss - CHANCE_LOSS) < 0.01 for loss in losses)
+    stuck = abs(row["train/epoch_loss"] - CHANCE_LOSS) < 0.01 and abs(row["test/loss"] - CHANCE_LOSS) < 0.002
+    return bool(row["epoch_end"]) and steps >= ENOUGH_STEPS and stuck
 
 
 def epoch_line(row: Mapping[str, float | int | bool], epochs: int) -> str:
