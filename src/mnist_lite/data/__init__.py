@@ -80,7 +80,8 @@ def _source(config: DataConfig) -> tuple[str, tuple[Split, Split], str | None]:
                 raise
             warning = (
                 "THIS IS NOT MNIST. MNIST could not be had, so data=auto takes scikit-learn's 1,797 small digits instead. "
-                f"The figures of this run say nothing about MNIST. Reason: {error}"
+                "The figures of this run say nothing about MNIST, and so few images want small batches: batch_size=32. "
+                f"Reason: {error}"
             )
     from mnist_lite.data.digits import load_digits
 
