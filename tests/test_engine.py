@@ -112,6 +112,13 @@ def test_rows_are_complete_and_in_order(composed: Compose):
     assert evaluations[0]["train/epoch_accuracy"] == pytest.approx(mean)
 
 
+def test_an_evaluation_row_has_the_rate_of_the_last_step(composed: Compose):
+    rows = rows_of(trainer(composed(*BASE, "scheduler=onecycle", "eval_every=3")).fit())
+    used = {row["step"]: row["lr"] for row in rows if "train/loss" in row}
+    evaluations = [row for row in rows if "test/loss" in row]
+    assert [row["lr"] for row in evaluations] == [used[row["step"]] for row in evaluations]
+
+
 def test_every_image_once_an_epoch_in_a_new_order(composed: Compose):
     seen = trainer(composed(*BASE))
     seen.epoch = 1

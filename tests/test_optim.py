@@ -65,6 +65,11 @@ def test_weight_decay_can_spare_biases_and_norms():
     )
 
 
+def test_torchs_own_default_decay_is_spared_too():
+    optimizer = build_optimizer({"name": "AdamW", "lr": 0.1, "decay_bias_and_norm": False}, network())
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.01, 0.0]
+
+
 @pytest.mark.parametrize(
     ("config", "said"),
     [
