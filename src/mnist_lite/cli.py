@@ -1,7 +1,7 @@
 """What all commands share: Hydra composes the config, the schema checks it, errors become one line and an exit code.
 
-Exit codes: 0 done, 1 the work failed, 2 bad input, 130 interrupted. Nothing here or above imports torch, so that ``--help``,
-``--cfg job`` and completion answer at once.
+Exit codes: 0 done, 1 the work failed, 2 bad input, 128 + n stopped by signal n (130: Ctrl-C, 143: SIGTERM). Nothing here or
+above imports torch, so that ``--help``, ``--cfg job`` and completion answer at once.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from mnist_lite import recall
 from mnist_lite.errors import UserError, did_you_mean
 from mnist_lite.schema import Config, explain, validate
 
@@ -83,15 +84,24 @@ def _put_flags_first(argv: list[str]) -> int:
 
     parser.error = refuse  # type: ignore[method-assign]
     overrides = parser.parse_intermixed_args(argv[1:]).overrides
+    flags = argv[1:]
+    for override in overrides:
+        flags.remove(override)
     for override in overrides:
         group, _, value = override.partition("=")
         if group in GROUPS and value == "null":
             raise UserError(f"{group}: null is not a choice; name a file of the group, or leave {group}=... out")
-    flags = argv[1:]
-    for override in overrides:
-        flags.remove(override)
-    argv[1:] = [*flags, *overrides]
+    argv[1:] = [*flags, *(_quoted(override) for override in overrides)]
     return 0
+
+
+def _quoted(override: str) -> str:
+    """``resume=<path>`` as Hydra's grammar wants it: names of run folders have equals signs in them."""
+    key, _, path = override.partition("=")
+    if key != "resume" or path in ("", "null") or path[0] in "'\"":
+        return override
+    escaped = path.replace("'", "\\'")
+    return f"resume='{escaped}'"
 
 
 def _checked(composed: DictConfig, schema: type[C]) -> C:
@@ -104,7 +114,13 @@ def _checked(composed: DictConfig, schema: type[C]) -> C:
         if settings.mode == RunMode.MULTIRUN:
             composed.runs_dir = settings.sweep.dir
             composed.name = f"{composed.name}_{settings.job.override_dirname}".rstrip("_")
-    config = validate(composed, schema)
+    folder = OmegaConf.select(composed, "resume")
+    if folder is not None:
+        if schema is not Config or settings.mode == RunMode.MULTIRUN:
+            raise UserError("resume: goes on with one run, by the train command and without -m")
+        config = recall.config(Path(str(folder)).expanduser(), composed, settings.overrides.task)
+    else:
+        config = validate(composed, schema)
     assert isinstance(config, schema)
     return config
 
@@ -126,9 +142,9 @@ def _guarded(work: Callable[[], int], label: str = "") -> int:
     except (UserError, HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         print(f"error: {label}{_one_line(error)}", file=sys.stderr)
         return BAD_INPUT
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+    except KeyboardInterrupt as signal:
+        print(f"stopped by {signal or 'SIGINT'}", file=sys.stderr)
+        sys.exit(getattr(signal, "code", 130))
 
 
 def _one_line(error: Exception) -> str:

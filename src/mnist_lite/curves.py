@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -25,8 +25,8 @@ def smooth(values: Sequence[float], window: int) -> list[float]:
     return result
 
 
-def draw(rows: Rows, path: Path, title: str, target: float | None = None) -> None:
-    """Writes ``path`` (PNG). ``rows`` are those of ``metrics.jsonl``; ``target`` is an accuracy in percent to mark."""
+def draw(rows: Rows, title: str, target: float | None = None) -> bytes:
+    """A PNG. ``rows`` are those of ``metrics.jsonl``; ``target`` is an accuracy in percent to mark."""
     steps = [row for row in rows if "train/loss" in row]
     evaluations = [row for row in rows if "test/loss" in row]
     window = max(1, len(steps) // 60)
@@ -48,7 +48,9 @@ def draw(rows: Rows, path: Path, title: str, target: float | None = None) -> Non
     lr.grid(alpha=0.3)
     loss.legend(loc="upper right", fontsize="small")
     accuracy.set_title(title, fontsize="medium")
-    figure.savefig(path, dpi=110, format="png")
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=110, format="png")
+    return picture.getvalue()
 
 
 def _raw_and_smooth(axes: Axes, steps: Rows, key: str, window: int) -> None:

@@ -42,8 +42,20 @@ def describe_device(device: torch.device) -> str:
     return f"{device} ({torch.get_num_threads()} threads)" if device.type == "cpu" else str(device)
 
 
+def conditions(device: torch.device) -> dict[str, str]:
+    """What can change the bits of a run beside its config and its data, each as one word or two."""
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "threads": str(torch.get_num_threads()),
+        "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+        "torch": str(torch.__version__),
+        "mnist-lite": version("mnist-lite"),
+        "code": str(git_commit(Path(__file__).parent)),
+    }
+
+
 def record(device: torch.device) -> dict[str, object]:
-    """What can change the bits of a run beside its config."""
+    """Where a run took place, for its summary."""
     return {
         "device": describe_device(device),
         "threads": torch.get_num_threads(),

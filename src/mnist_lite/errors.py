@@ -1,4 +1,4 @@
-"""The one kind of error that a user is meant to see: what is wrong, where, and what would be right."""
+"""The two kinds of error that a user is meant to see, each one line: bad input, and a run that cannot go on."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ from difflib import get_close_matches
 
 class UserError(Exception):
     """Bad input. Its text is one line for the user; the command prints it and exits with code 2."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
+class RunError(Exception):
+    """A run that cannot go on: a full disk, numbers gone wrong, no memory. One line for the user; exit code 1."""
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))

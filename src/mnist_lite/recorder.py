@@ -36,30 +36,32 @@ class StepRecorder:
         self._images: list[int] = []
         self._figures: list[torch.Tensor] = []
         self._sent: list[_Packet] = []
+        self.diverged: Row | None = None
+        """The first step that was not finite. Neither it nor what follows is given back."""
 
-    def add(self, row: Row, images: int, loss: torch.Tensor, correct: torch.Tensor) -> None:
-        """A step of ``images`` images: ``loss`` and ``correct`` are 0-dimensional tensors on the device."""
+    def add(self, row: Row, images: int, loss: torch.Tensor, correct: torch.Tensor, finite: torch.Tensor) -> None:
+        """A step of ``images`` images: ``loss``, ``correct`` and ``finite`` are 0-dimensional tensors on the device."""
         self._rows.append(row)
         self._images.append(images)
-        self._figures += [loss.detach().float(), correct.float()]
+        self._figures += [loss.detach().float(), correct.float(), finite.float()]
         if len(self._rows) >= self._size:
             self._send()
 
     def ready(self) -> list[Row]:
         """The rows whose figures have arrived. Never waits."""
-        rows = []
+        rows: list[Row] = []
         while self._sent and (self._sent[0].arrived is None or self._sent[0].arrived.query()):
-            rows += _unpack(self._sent.pop(0))
+            rows += self._unpack(self._sent.pop(0))
         return rows
 
     def drain(self) -> list[Row]:
         """All remaining rows. Waits for the device."""
         self._send()
-        rows = []
+        rows: list[Row] = []
         for packet in self._sent:
             if packet.arrived is not None:
                 packet.arrived.synchronize()
-            rows += _unpack(packet)
+            rows += self._unpack(packet)
         self._sent.clear()
         return rows
 
@@ -76,10 +78,14 @@ class StepRecorder:
         self._sent.append(_Packet(self._rows, self._images, figures, arrived))
         self._rows, self._images, self._figures = [], [], []
 
-
-def _unpack(packet: _Packet) -> list[Row]:
-    figures = packet.figures.tolist()
-    for row, images, loss, correct in zip(packet.rows, packet.images, figures[::2], figures[1::2], strict=True):
-        row["train/loss"] = loss
-        row["train/accuracy"] = 100 * correct / images
-    return packet.rows
+    def _unpack(self, packet: _Packet) -> list[Row]:
+        figures = packet.figures.view(-1, 3).tolist()
+        rows: list[Row] = []
+        for row, images, (loss, correct, finite) in zip(packet.rows, packet.images, figures, strict=True):
+            row["train/loss"] = loss
+            row["train/accuracy"] = 100 * correct / images
+            if self.diverged is None and not finite:
+                self.diverged = row
+            if self.diverged is None:
+                rows.append(row)
+        return rows

@@ -1,27 +1,49 @@
-"""The folder of one run: claimed by one process, written so that no file is ever half there."""
+"""The folder of one run: claimed by one process, written so that a kill at any moment leaves it good to go on from."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import hashlib
 import json
 import re
+import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import torch
+from filelock import FileLock, Timeout
 
-from mnist_lite.errors import UserError
+from mnist_lite import checkpoint, durable
+from mnist_lite.errors import RunError, UserError
 
 LONGEST_NAME = 180
+STATE, STATE_BEFORE, BEST = "last.pt", "previous.pt", "best.pt"
+METRICS, SUMMARY, CONFIG = "metrics.jsonl", "summary.json", "config.yaml"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class RunFolder:
-    """``runs/<time>_<name>/`` and its files."""
+    """``runs/<time>_<name>/`` and its files, locked while this object lives: a lock of the system, gone with the process."""
 
     def __init__(self, path: Path) -> None:
+        """``path`` is there already.
+
+        Raises:
+            UserError: another process has it.
+        """
         self.path = path
-        self._metrics = (path / "metrics.jsonl").open("a", encoding="utf-8")
+        self._lock = FileLock(path / ".lock", thread_local=False)
+        with durable.explained(path / ".lock"):
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout as error:
+                raise UserError(f"resume: {path} is being trained by another process") from error
+        with durable.explained(path / METRICS):
+            self._metrics = (path / METRICS).open("ab", buffering=1 << 16)
+        self._size = self._metrics.tell()
+        self._digest = hashlib.sha256()
 
     @classmethod
     def claim(cls, root: Path, name: str) -> RunFolder:
@@ -29,6 +51,7 @@ class RunFolder:
 
         Raises:
             UserError: the folder cannot be made.
+            RunError: the disk is full.
         """
         stem = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{re.sub(r'[^A-Za-z0-9.+=-]+', '_', name) or 'run'}"[:LONGEST_NAME]
         number = 1
@@ -38,37 +61,142 @@ class RunFolder:
                 path = root / (stem if number == 1 else f"{stem}_{number}")
                 try:
                     path.mkdir()
-                    return cls(path)
+                    break
                 except FileExistsError:
                     number += 1
         except OSError as error:
-            raise UserError(f"runs_dir: cannot make a run folder in {root}: {error.strerror}") from error
+            kind = RunError if error.errno in FULL else UserError
+            raise kind(f"runs_dir: cannot make a run folder in {root}: {error.strerror}") from error
+        try:
+            return cls(path)
+        except RunError:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+
+    @classmethod
+    def reopen(cls, path: Path) -> RunFolder:
+        """The folder of a run to go on with.
+
+        Raises:
+            UserError: it is not a run folder, has what could lead our writing elsewhere, or another process has it.
+        """
+        if not (path / CONFIG).is_file():
+            raise UserError(f"resume: {path} is not a run folder: it has no {CONFIG}")
+        for entry in path.iterdir():
+            if entry.is_symlink() or not entry.is_file():
+                raise UserError(f"resume: {entry} is not a plain file; a run folder has nothing else")
+        return cls(path)
 
     def add_rows(self, rows: Iterable[dict[str, Any]]) -> None:
         """Appends to ``metrics.jsonl``, one object a line."""
-        self._metrics.writelines(json.dumps(row, allow_nan=False) + "\n" for row in rows)
+        text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows).encode()
+        self._size += len(text)
+        self._digest.update(text)
+        with durable.explained(self.path / METRICS):
+            self._metrics.write(text)
 
     def flush(self) -> None:
         """Makes the rows so far visible to readers."""
-        self._metrics.flush()
+        with durable.explained(self.path / METRICS):
+            self._metrics.flush()
 
     def write_text(self, name: str, text: str) -> None:
         """Writes a text file, whole or not at all."""
-        self._replace(name, lambda path: path.write_text(text, encoding="utf-8"))
+        durable.write(self.path / name, text.encode())
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
         """Writes a JSON file, whole or not at all."""
         self.write_text(name, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
-    def save(self, name: str, state: dict[str, Any]) -> None:
-        """Writes a checkpoint that ``torch.load(..., weights_only=True)`` reads, whole or not at all."""
-        self._replace(name, lambda path: torch.save(state, path))
+    def write_bytes(self, name: str, content: bytes) -> None:
+        """Writes a binary file, whole or not at all."""
+        durable.write(self.path / name, content)
+
+    def remove(self, name: str) -> None:
+        """Removes a file if it is there."""
+        with durable.explained(self.path / name):
+            (self.path / name).unlink(missing_ok=True)
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Makes ``state`` the checkpoint to go on from. The one before stays, as ``previous.pt``, until the next.
+
+        The rows so far are made durable first, and the checkpoint knows how far they reach and their checksum.
+        """
+        durable.sync(self._metrics, self.path / METRICS)
+        rows = {"bytes": self._size, "sha256": self._digest.hexdigest()}
+        durable.write(self.path / STATE, checkpoint.pack({**state, "metrics": rows}), keep=self.path / STATE_BEFORE)
+
+    def save_best(self, state: dict[str, Any]) -> None:
+        """Writes ``best.pt``."""
+        durable.write(self.path / BEST, checkpoint.pack(state))
+
+    def latest(self) -> tuple[dict[str, Any] | None, list[str]]:
+        """The newest good checkpoint, None if there is none, and a complaint for each that is not good.
+
+        One is good when its checksum is right and ``metrics.jsonl`` still begins with the rows that it knows of. What is
+        not good is put aside under another name, so that it never takes the place of a good one.
+
+        Raises:
+            UserError: it holds what no checkpoint of ours does.
+        """
+        complaints: list[str] = []
+        for name in (STATE, STATE_BEFORE):
+            path = self.path / name
+            if not path.exists():
+                continue
+            try:
+                state = checkpoint.read(path)
+                self._check_rows(state)
+                return state, complaints
+            except checkpoint.ForeignError as error:
+                raise UserError(f"resume: {path} is not a checkpoint of this program: {error}") from error
+            except checkpoint.DamagedError as error:
+                aside = path.with_name(f"{name}.damaged")
+                complaints.append(f"{path} cannot be used: {error}. It is kept as {aside.name}.")
+                with durable.explained(aside):
+                    path.replace(aside)
+        return None, complaints
+
+    def rewind(self, state: dict[str, Any] | None) -> list[dict[str, Any]]:
+        """Cuts ``metrics.jsonl`` to the rows that ``state`` knows of (None: to nothing) and gives them back."""
+        size = 0 if state is None else int(state["metrics"]["bytes"])
+        path = self.path / METRICS
+        with durable.explained(path):
+            self._metrics.truncate(size)
+            content = path.read_bytes()
+        durable.sync(self._metrics, path)
+        self._size, self._digest = size, hashlib.sha256(content)
+        try:
+            return [_row(json.loads(line)) for line in content.splitlines()]
+        except ValueError as error:
+            raise UserError(f"resume: {path} is not what this program writes: {error}") from error
+
+    def abandon(self) -> None:
+        """Removes the folder: nothing has been trained yet."""
+        self.close()
+        shutil.rmtree(self.path, ignore_errors=True)
 
     def close(self) -> None:
-        """Ends the writing of metrics."""
-        self._metrics.close()
+        """Ends the writing of metrics and gives the folder free."""
+        with contextlib.suppress(OSError):  # what could not be written has been reported where it was missed
+            self._metrics.close()
+        self._lock.release()
 
-    def _replace(self, name: str, write: Callable[[Path], object]) -> None:
-        temporary = self.path / f".{name}.tmp"
-        write(temporary)
-        temporary.replace(self.path / name)
+    def _check_rows(self, state: dict[str, Any]) -> None:
+        known = state.get("metrics")
+        size = known.get("bytes") if isinstance(known, dict) else None
+        if not isinstance(known, dict) or type(size) is not int or size < 0:
+            raise checkpoint.ForeignError("it does not say which rows of metrics.jsonl belong to it")
+        try:
+            content = (self.path / METRICS).read_bytes()[:size]
+        except OSError as error:
+            raise checkpoint.DamagedError(f"metrics.jsonl cannot be read: {error.strerror}") from error
+        if len(content) < size or hashlib.sha256(content).hexdigest() != known.get("sha256"):
+            raise checkpoint.DamagedError("the rows that belong to it are missing from metrics.jsonl or were altered")
+
+
+def _row(value: Any) -> dict[str, Any]:
+    numbers = isinstance(value, dict) and all(isinstance(figure, (bool, int, float)) for figure in value.values())
+    if not numbers or not {"step", "epoch", "lr"} <= set(value):
+        raise ValueError(f"{str(value)[:60]} is not a row of figures")
+    return dict(value)

@@ -65,6 +65,16 @@ class Budget:
 
 
 @dataclass
+class CheckpointConfig:
+    """How often the state is saved, so that a run that is killed can go on."""
+
+    steps: int | None = number(gt=0)
+    """After every so many steps, whatever it costs; null: by the clock."""
+    seconds: float = number(ge=0)
+    """With ``steps: null``: so many seconds after the last one, later if it would cost more than 2 % of the time."""
+
+
+@dataclass
 class Config:
     """Everything that a run depends on."""
 
@@ -110,6 +120,10 @@ class Config:
     """``name`` in ``torch.optim.lr_scheduler`` and its arguments."""
     budget: Budget = field(default_factory=Budget)
     """What the network should keep to."""
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    """When the state is saved."""
+    resume: str | None = MISSING
+    """The folder of a run to go on with; null: a new run."""
     choices: dict[str, Any] = field(default_factory=dict)
     """The file that was chosen in each group; filled in by the command line."""
 

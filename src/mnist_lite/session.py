@@ -1,159 +1,272 @@
-"""One run from its config to its folder: prepares the parts, iterates over the engine, records what comes."""
+"""One run from its config to its folder: prepares or recalls the parts, iterates over the engine, records what comes."""
 
 from __future__ import annotations
 
 import copy
 import math
+import shlex
+import time
 import traceback
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-import torch
 from omegaconf import OmegaConf
 
-from mnist_lite import augment, budget, curves, environment, optim, results, rng, schedule, table
-from mnist_lite.data import Dataset, load
-from mnist_lite.engine import Trainer
-from mnist_lite.errors import UserError
-from mnist_lite.model import INPUT_SHAPE, Network, build
+from mnist_lite import checkpoint, curves, environment, memory, recall, report, results, table
+from mnist_lite.engine import DivergedError
+from mnist_lite.errors import RunError, UserError
+from mnist_lite.prepare import Prepared, check_extension, prepare, trial_step
 from mnist_lite.recorder import Row
-from mnist_lite.runfolder import RunFolder
+from mnist_lite.runfolder import BEST, CONFIG, STATE, SUMMARY, RunFolder
 from mnist_lite.schema import Config
+from mnist_lite.stop import Interrupted, StopRequest
 from mnist_lite.terminal import Reporter
 
 
-class TrainingError(Exception):
-    """The training cannot go on; its text is one line for the user."""
-
-
 def run(config: Config) -> int:
-    """Trains as ``config`` says and writes the run folder. The result is the command's exit code.
+    """Trains as ``config`` says, or goes on with ``config.resume``, and writes the run folder. The result is the exit code.
 
     0: trained. 1: training failed, or the budget was missed with ``budget.enforce``.
 
     Raises:
         UserError: the config or the data is not usable. Nothing has been written then.
+        Interrupted: a signal came; the state has been saved.
     """
-    reporter = Reporter()
-    try:
-        return _run(config, reporter)
-    finally:
-        reporter.close()
+    with closing(Reporter()) as reporter, StopRequest() as stop:
+        try:
+            return _new(config, reporter, stop) if config.resume is None else _resumed(config, reporter, stop)
+        except RunError as failure:
+            reporter.error(str(failure))
+            return 1
 
 
-def _run(config: Config, reporter: Reporter) -> int:
-    device = environment.pick_device(config.device)
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
-    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    rng.seed_global(config.seed, "init")
-    network = build(config.model, config.init)
-    transforms = augment.build(config.augment)
-    # a trial with MNIST's size, so that a bad argument is found before any data is touched
-    trial = optim.build_optimizer(config.optimizer, network.module)
-    steps = math.ceil((config.data.train_limit or 60_000) / config.batch_size)
-    schedule.rehearse(config.scheduler, trial, config.epochs, steps, config.data.holdout > 0)
-    _rehearse_step(config, network, 2, "optimizer")
-    early = budget.before_training(config.budget, network.parameters, config.epochs, network.fully_connected)
+def _new(config: Config, reporter: Reporter, stop: StopRequest) -> int:
+    parts = prepare(config, reporter)
+    stop.armed = True
+    with closing(RunFolder.claim(Path(config.runs_dir).expanduser(), config.name)) as folder:
+        try:
+            reporter.log_to(folder.path / "run.log")
+            folder.write_text(CONFIG, _as_yaml(config))
+            folder.write_text("model.txt", table.as_text(parts.network) + "\n")
+        except RunError:
+            folder.abandon()
+            raise
+        reporter.line(f"run folder: {folder.path}\n")
+        return Run(config, parts, folder, reporter).train(stop)
 
-    reporter.line(f"{config.name}\n\n{table.as_text(network)}\n")
-    for check in early.checks:
-        reporter.line(f"budget {check}")
-    data = load(config.data)
-    if data.warning:
-        reporter.warn(data.warning)
-    last = len(data.train) % config.batch_size or config.batch_size
-    if last == 1:
-        _rehearse_step(config, network, 1, f"batch_size: {config.batch_size} leaves a batch of one image, which")
-    network.module.to(device)
-    trainer = _trainer(config, network, transforms, data.to(device), device)
-    reporter.line(_data_line(data) + f"; {environment.describe_device(device)}, {config.precision}, seed {config.seed}")
 
-    folder = RunFolder.claim(Path(config.runs_dir).expanduser(), config.name)
-    reporter.log_to(folder.path / "run.log")
-    reporter.line(f"run folder: {folder.path}\n")
-    rows: list[Row] = []
-    try:
-        folder.write_text("config.yaml", OmegaConf.to_yaml(OmegaConf.create(asdict(config))))
-        folder.write_text("model.txt", table.as_text(network) + "\n")
-        _train(trainer, folder, reporter, rows)
-        return _finish(config, network, trainer, rows, folder, reporter)
-    except KeyboardInterrupt:
-        folder.flush()
-        curves.draw(
-            rows, folder.path / "curves.png", f"{config.name} on {data.name}, interrupted in epoch {trainer.epoch}"
+def _resumed(config: Config, reporter: Reporter, stop: StopRequest) -> int:
+    assert config.resume is not None
+    with closing(RunFolder.reopen(Path(config.resume))) as folder:
+        state, complaints = folder.latest()
+        reporter.log_to(folder.path / "run.log")
+        for complaint in complaints:
+            reporter.warn(complaint)
+        finished = (folder.path / SUMMARY).exists()
+        if state is None and finished:
+            raise UserError(f"resume: the run in {folder.path} is finished and its checkpoints are gone")
+        if state is not None:
+            recall.check(config, state)
+            if finished and not complaints and state["config"]["epochs"] == config.epochs:
+                reporter.line(f"{folder.path} is finished: nothing is left to train (epochs=... extends it)")
+                return 0
+        parts = prepare(config, reporter, None if state is None else state["data"]["name"])
+        run = Run(config, parts, folder, reporter)
+        run.go_back(state)
+        stop.armed = True
+        return run.train(stop)
+
+
+class Run:
+    """A prepared run and its open folder."""
+
+    def __init__(self, config: Config, parts: Prepared, folder: RunFolder, reporter: Reporter) -> None:
+        self._config, self._parts, self._folder, self._reporter = config, parts, folder, reporter
+        self._trainer = parts.trainer
+        self._rows: list[Row] = []
+        self._best: dict[str, Any] | None = None
+        self._best_is_new = False
+        self._saved_step: int | None = None
+        self._conditions = environment.conditions(parts.trainer.device)
+        self._resumes: list[dict[str, Any]] = []
+        self._cadence = checkpoint.Cadence(config.checkpoint.steps, config.checkpoint.seconds)
+
+    def go_back(self, state: dict[str, Any] | None) -> None:
+        """To the ``state`` of a checkpoint and the rows until then; None: to the beginning.
+
+        Raises:
+            UserError: the state does not fit, or the run cannot be extended to the epochs that are asked for.
+        """
+        epochs = self._config.epochs
+        if state is not None:
+            if state["data"] != report.describe_data(self._parts.data):
+                raise UserError(f"data.root: the images are not those of the run ({state['data']})")
+            if state["config"]["epochs"] != epochs:
+                check_extension(self._config, self._parts, state["config"]["epochs"])
+            if state["step"] > epochs * self._trainer.steps_per_epoch:
+                raise UserError(f"epochs: {epochs} asked for, and the run is in epoch {state['epoch']} already")
+        self._rows = self._folder.rewind(state)
+        if state is None:
+            self._folder.remove(BEST)
+            self._reporter.line(f"no checkpoint in {self._folder.path}: starting from the first step\n")
+            return
+        self._trainer.load_state_dict(state, self._rows)
+        self._best, self._best_is_new = state["best"], True
+        self._saved_step, self._resumes = state["step"], state["resumes"]
+        then, now = state["conditions"], self._conditions
+        changed = {key: [then.get(key), now[key]] for key in now if then.get(key) != now[key]}
+        self._resumes.append({"step": state["step"], "changed": changed})
+        if changed:
+            said = "; ".join(f"{key}: {old}, now {new}" for key, (old, new) in changed.items())
+            self._reporter.warn(
+                f"The run goes on under other conditions ({said}).\n"
+                "Its figures may differ in the last bits from those of a run that was never interrupted."
+            )
+        self._folder.remove(SUMMARY)
+        self._folder.write_text(CONFIG, _as_yaml(self._config))
+        self._reporter.line(f"going on after step {state['step']} (epoch {state['epoch']}) in {self._folder.path}\n")
+
+    def train(self, stop: StopRequest) -> int:
+        """Trains to the end and writes everything; the exit code.
+
+        Raises:
+            RunError: the training cannot go on.
+            Interrupted: a signal came.
+        """
+        failure: BaseException
+        try:
+            self._iterate(stop)
+            code = self._finish()
+        except (RunError, Interrupted):
+            raise
+        except DivergedError as error:
+            self._add(error.rows)
+            self._folder.flush()
+            raise RunError(
+                f"{error}: training has diverged, and this update was not made; {self._last_good()}; "
+                "try a lower optimizer.lr or clip_grad_norm=1"
+            ) from error
+        except Exception as error:
+            if not memory.ran_out(error):
+                self._reporter.note(traceback.format_exc())
+                self._reporter.warn(
+                    f"internal error; the traceback is in {self._folder.path / 'run.log'}; {self._last_good()}"
+                )
+                raise
+            failure = error.with_traceback(None)  # which holds what filled the memory
+        else:
+            stop.raise_if_received()
+            return code
+        raise RunError(self._what_fits(failure)) from failure
+
+    def _iterate(self, stop: StopRequest) -> None:
+        trainer, epoch = self._trainer, -1
+        for new in trainer.fit():
+            if trainer.epoch != epoch:
+                epoch = trainer.epoch
+                self._reporter.start_epoch(epoch, self._config.epochs, trainer.steps_per_epoch)
+            self._add(new)
+            self._reporter.show(trainer.step, [row for row in new if "train/loss" in row])
+            if new and "test/loss" in new[-1]:
+                self._evaluated(new[-1])
+            if stop.received is not None and not trainer.done:
+                self._interrupted(stop)
+            if self._cadence.due(trainer.step) and not trainer.done:
+                started = time.perf_counter()
+                self._save()
+                self._cadence.written(time.perf_counter() - started)
+
+    def _add(self, rows: list[Row]) -> None:
+        for row in rows:
+            for key, value in row.items():
+                if not math.isfinite(value):
+                    raise RunError(
+                        f"{key} is {value} at step {row['step']} (epoch {row['epoch']}, lr {row['lr']:.3g}): training has "
+                        f"diverged; {self._last_good()}; try a lower optimizer.lr or clip_grad_norm=1"
+                    )
+        self._rows += rows
+        self._folder.add_rows(rows)
+
+    def _evaluated(self, row: Row) -> None:
+        trainer = self._trainer
+        if row["epoch_end"]:
+            self._reporter.end_epoch()
+        self._reporter.line(results.epoch_line(row, self._config.epochs))
+        if results.has_died(row, trainer.steps_per_epoch):
+            self._reporter.warn(_DEATH.format(epoch=row["epoch"]))
+        self._folder.flush()
+        score = float(row[f"{trainer.data.judge}/accuracy"])
+        if self._best is None or score > self._best["score"]:
+            state = trainer.state_dict()
+            weights = {key: copy.deepcopy(state[key]) for key in ("model", "ema")}
+            self._best = {"epoch": trainer.epoch, "step": trainer.step, "score": score, "row": row, **weights}
+            self._best_is_new = True
+
+    def _save(self) -> None:
+        """Everything in one file, so that no kill leaves two that do not belong together; ``best.pt`` is a copy of its part."""
+        self._add(self._trainer.drain())
+        config = asdict(self._config)
+        self._folder.save(
+            {
+                "version": recall.VERSION,
+                **self._trainer.state_dict(),
+                "best": self._best,
+                "config": config,
+                "data": report.describe_data(self._parts.data),
+                "conditions": self._conditions,
+                "resumes": self._resumes,
+            }
         )
-        reporter.line(f"interrupted in epoch {trainer.epoch}; what there is: {folder.path}")
-        raise
-    except TrainingError as failure:
-        reporter.warn(str(failure))
-        return 1
-    except Exception:
-        reporter.note(traceback.format_exc())
-        reporter.warn(f"internal error; the traceback is in {folder.path / 'run.log'}")
-        raise
-    finally:
-        folder.close()
+        self._saved_step = self._trainer.step
+        if self._best is not None and self._best_is_new:
+            self._folder.save_best({**self._best, "config": config})
+            self._best_is_new = False
+
+    def _interrupted(self, stop: StopRequest) -> None:
+        trainer, path = self._trainer, self._folder.path
+        assert stop.received is not None
+        reason = Interrupted(stop.received)
+        self._save()
+        self._reporter.end_epoch()
+        self._reporter.line(
+            f"stopped by {reason} after step {trainer.step} (epoch {trainer.epoch}); saved. To go on:\n"
+            f"python -m mnist_lite.train {shlex.quote(f'resume={path}')}"
+        )
+        title = f"{self._config.name} on {self._parts.data.name}, stopped in epoch {trainer.epoch}"
+        self._folder.write_bytes("curves.png", curves.draw(self._rows, title))
+        raise reason
+
+    def _finish(self) -> int:
+        config, network, data, rows = self._config, self._parts.network, self._parts.data, self._rows
+        self._save()
+        title = report.title(config, network, data, rows)
+        self._folder.write_bytes("curves.png", curves.draw(rows, title, config.budget.accuracy))
+        said = report.summary(config, network, data, self._trainer.device, rows)
+        self._folder.write_json(SUMMARY, {**said, "resumes": self._resumes})  # the last file: it says that all is there
+        for text in report.lines(config, network, data, rows):
+            self._reporter.line(text)
+        self._reporter.line(f"curves: {self._folder.path / 'curves.png'}")
+        return 1 if config.budget.enforce and not report.judge(config, network, rows).met else 0
+
+    def _last_good(self) -> str:
+        if self._saved_step is None:
+            return "no checkpoint was due before"
+        return f"last good checkpoint: {self._folder.path / STATE} (step {self._saved_step})"
+
+    def _what_fits(self, failure: BaseException) -> str:
+        config, device = self._config, self._trainer.device
+        self._trainer.optimizer.zero_grad(set_to_none=True)
+        fits = memory.largest_that_fits(
+            lambda size: trial_step(config, self._parts.network, size, device), config.batch_size
+        )
+        hint = f"a step with batch_size={fits} fits" if fits else "not even a step with one image fits"
+        return f"out of memory on {device} with batch_size={config.batch_size}; {hint} (tried); {self._last_good()}"
 
 
-def _rehearse_step(config: Config, network: Network, images: int, who: str) -> None:
-    """One training step of a copy on noise: some arguments are refused by torch no earlier than here.
-
-    Raises:
-        UserError: what torch says, blamed on ``who``.
-    """
-    module = copy.deepcopy(network.module).train()
-    try:
-        optimizer = optim.build_optimizer(config.optimizer, module)
-        module(torch.randn(images, *INPUT_SHAPE)).square().mean().backward()
-        optimizer.step()
-    except (ValueError, RuntimeError, AssertionError, TypeError) as error:
-        raise UserError(f"{who} cannot do a training step: {str(error).splitlines()[0]}") from error
-
-
-def _trainer(
-    config: Config, network: Network, transforms: augment.Augment, data: Dataset, device: torch.device
-) -> Trainer:
-    optimizer = optim.build_optimizer(config.optimizer, network.module)
-    steps = math.ceil(len(data.train) / config.batch_size)
-    plan = schedule.build_schedule(config.scheduler, optimizer, config.epochs, steps, data.holdout is not None)
-    return Trainer(config, network.module, optimizer, plan, transforms, data, device)
-
-
-def _data_line(data: Dataset) -> str:
-    held = "" if data.holdout is None else f", {len(data.holdout):,} held out"
-    return f"data: {data.name}, {len(data.train):,} training images{held}, {len(data.test):,} test images"
-
-
-def _train(trainer: Trainer, folder: RunFolder, reporter: Reporter, rows: list[Row]) -> None:
-    """Iterates over the training; every row goes to the folder, the terminal and ``rows``."""
-    best, epoch = -1.0, 0
-    steps = math.ceil(len(trainer.data.train) / trainer.config.batch_size)
-    for new in trainer.fit():
-        if trainer.epoch != epoch:
-            epoch = trainer.epoch
-            reporter.start_epoch(epoch, trainer.config.epochs, steps)
-        _check_finite(new)
-        rows += new
-        folder.add_rows(new)
-        evaluation = next((row for row in reversed(new) if "test/loss" in row), None)
-        reporter.show(trainer.step, [row for row in new if "train/loss" in row])
-        if evaluation is None:
-            continue
-        if evaluation["epoch_end"]:
-            reporter.end_epoch()
-        reporter.line(results.epoch_line(evaluation, trainer.config.epochs))
-        if results.has_died(evaluation, steps):
-            reporter.warn(_DEATH.format(epoch=epoch))
-        folder.flush()
-        state = {**trainer.state_dict(), "config": asdict(trainer.config), "row": evaluation}
-        score = float(evaluation[f"{trainer.data.judge}/accuracy"])
-        if score > best:
-            best = score
-            folder.save("best.pt", state)
-        folder.save("last.pt", state)
+def _as_yaml(config: Config) -> str:
+    return OmegaConf.to_yaml(OmegaConf.create({**asdict(config), "resume": None}))
 
 
 _DEATH = (
@@ -161,81 +274,3 @@ _DEATH = (
     "Likely cause: all units of a ReLU are dead, as can happen just before an average pool. Try another seed, a lower lr,\n"
     "a warm-up (scheduler=onecycle), init=kaiming, or batch norm."
 )
-
-
-def _check_finite(rows: list[Row]) -> None:
-    for row in rows:
-        for key, value in row.items():
-            if key.endswith("loss") and not math.isfinite(value):
-                raise TrainingError(
-                    f"{key} is {value} at step {row['step']} (epoch {row['epoch']}, lr {row['lr']:.3g}): training has diverged; "
-                    "try a lower optimizer.lr or clip_grad_norm=1"
-                )
-
-
-def _finish(
-    config: Config, network: Network, trainer: Trainer, rows: list[Row], folder: RunFolder, reporter: Reporter
-) -> int:
-    ends = results.epoch_ends(rows)
-    verdict = budget.after_training(
-        config.budget,
-        network.parameters,
-        trainer.epoch,
-        network.fully_connected,
-        [float(row["test/accuracy"]) for row in ends],
-    )
-    figures = results.accuracies(rows)
-    data = trainer.data
-    folder.write_json(
-        "summary.json",
-        {
-            "name": config.name,
-            "model": config.choices.get("model"),
-            "experiment": config.choices.get("experiment"),
-            "parameters": network.parameters,
-            "multiply_adds": table.work(network),
-            "data": {
-                "name": data.name,
-                "train": len(data.train),
-                "test": len(data.test),
-                "holdout": 0 if data.holdout is None else len(data.holdout),
-                "mean": data.mean,
-                "std": data.std,
-            },
-            "seed": config.seed,
-            "epochs": trainer.epoch,
-            "steps": trainer.step,
-            "accuracy": figures,
-            "seconds": results.seconds(rows),
-            "budget": verdict.as_dict(),
-            **environment.record(trainer.device),
-        },
-    )
-    final = figures["test"]["final"]
-    target = config.budget.accuracy
-    title = f"{config.name} on {data.name}: {network.parameters:,} parameters, final test accuracy {final:.2f} %"
-    curves.draw(rows, folder.path / "curves.png", title, target)
-    for text in _closing(figures, data, network.parameters, len(ends)):
-        reporter.line(text)
-    for check in verdict.checks:
-        reporter.line(f"budget {check}")
-    reporter.line(f"curves: {folder.path / 'curves.png'}")
-    return 1 if config.budget.enforce and not verdict.met else 0
-
-
-def _closing(figures: dict[str, dict[str, float]], data: Dataset, parameters: int, epochs: int) -> list[str]:
-    test, gap = figures["test"], figures["gap"]
-    label = data.name if data.name == "mnist" else f"{data.name} (NOT MNIST)"
-    last = min(epochs, results.LAST_EPOCHS)
-    mean = f"mean of the last {last} epochs {test['mean_last_5']:.2f} %; " if last > 1 else ""
-    lines = [
-        f"\nfinal test accuracy {test['final']:.2f} % on {label}, {parameters:,} parameters",
-        f"{mean}train minus test {gap['final']:+.2f}; "
-        f"best epoch on test {test['best']:.2f} % (epoch {test['best_epoch']}, chosen on the test images)",
-    ]
-    if "selected" in figures:
-        chosen = figures["selected"]
-        lines.append(
-            f"test accuracy at the epoch best on the holdout (epoch {chosen['epoch']}): {chosen['test']:.2f} %"
-        )
-    return lines

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -9,6 +11,8 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 from tqdm import tqdm
+
+from mnist_lite.errors import RunError
 
 WIDTH = 100
 
@@ -24,7 +28,10 @@ class Reporter:
 
     def log_to(self, path: Path) -> None:
         """From now on lines are kept in ``path`` too, those printed so far included."""
-        self._log = path.open("a", encoding="utf-8")
+        try:
+            self._log = path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise RunError(f"cannot write {path}: {error.strerror}") from error
         for text in self._before:
             self._write(text)
         self._before = []
@@ -32,7 +39,7 @@ class Reporter:
     def line(self, text: str = "") -> None:
         """A line, or several."""
         with tqdm.external_write_mode(file=sys.stdout):
-            print(text, flush=True)
+            _print(text, sys.stdout)
         self.note(text)
 
     def warn(self, text: str) -> None:
@@ -40,8 +47,15 @@ class Reporter:
         rule = "!" * WIDTH
         framed = f"{rule}\n{text}\n{rule}"
         with tqdm.external_write_mode(file=sys.stderr):
-            print(framed, file=sys.stderr, flush=True)
+            _print(framed, sys.stderr)
         self.note(framed)
+
+    def error(self, text: str) -> None:
+        """The one line that says why the run ends, on standard error."""
+        with tqdm.external_write_mode(file=sys.stderr):
+            _print(f"error: {text}", sys.stderr)
+        with contextlib.suppress(RunError):  # a full disk is such a reason
+            self.note(f"error: {text}")
 
     def note(self, text: str) -> None:
         """For the log only."""
@@ -80,11 +94,28 @@ class Reporter:
         """Ends bar and log."""
         self.end_epoch()
         if self._log is not None:
-            self._log.close()
+            with contextlib.suppress(OSError):
+                self._log.close()
             self._log = None
 
     def _write(self, text: str) -> None:
         assert self._log is not None
         stamp = time.strftime("%H:%M:%S")
-        self._log.writelines(f"{stamp} {line}\n" for line in text.splitlines() or [""])
-        self._log.flush()
+        try:
+            self._log.writelines(f"{stamp} {line}\n" for line in text.splitlines() or [""])
+            self._log.flush()
+        except OSError as error:
+            log, self._log = self._log, None  # what follows has no place to go, and no need to fail again
+            with contextlib.suppress(OSError):
+                log.close()
+            raise RunError(f"cannot write {log.name}: {error.strerror}") from error
+
+
+def _print(text: str, stream: TextIO) -> None:
+    """A reader that has gone away (a closed pipe or terminal) is no reason to lose a training."""
+    try:
+        print(text, file=stream, flush=True)
+    except OSError:
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, stream.fileno())
+        os.close(devnull)

@@ -1,0 +1,113 @@
+"""Everything that a run needs, built from its config and tried out before anything is written."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass, replace
+
+import torch
+
+from mnist_lite import augment, budget, environment, optim, rng, schedule, table
+from mnist_lite.data import Dataset, load
+from mnist_lite.engine import Trainer
+from mnist_lite.errors import UserError
+from mnist_lite.model import INPUT_SHAPE, Network, build
+from mnist_lite.schema import Config
+from mnist_lite.terminal import Reporter
+
+MNIST_IMAGES = 60_000
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The parts of a run, ready to train."""
+
+    network: Network
+    data: Dataset
+    trainer: Trainer
+
+
+def prepare(config: Config, reporter: Reporter, data_name: str | None = None) -> Prepared:
+    """Builds network, data and trainer, and says what they are.
+
+    ``data_name`` is the data that a resumed run was trained on: ``data=auto`` must not find other data this time.
+
+    Raises:
+        UserError: the config or the data is not usable.
+    """
+    device = environment.pick_device(config.device)
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    rng.seed_global(config.seed, "init")
+    network = build(config.model, config.init)
+    transforms = augment.build(config.augment)
+    # a trial with MNIST's size, so that a bad argument is found before any data is touched
+    trial = optim.build_optimizer(config.optimizer, network.module)
+    steps = math.ceil((config.data.train_limit or MNIST_IMAGES) / config.batch_size)
+    schedule.rehearse(config.scheduler, trial, config.epochs, steps, config.data.holdout > 0)
+    _rehearse_step(config, network, 2, "optimizer")
+    early = budget.before_training(config.budget, network.parameters, config.epochs, network.fully_connected)
+
+    reporter.line(f"{config.name}\n\n{table.as_text(network)}\n")
+    for check in early.checks:
+        reporter.line(f"budget {check}")
+    data = load(config.data if data_name is None else replace(config.data, name=data_name))
+    if data.warning:
+        reporter.warn(data.warning)
+    last = len(data.train) % config.batch_size or config.batch_size
+    if last == 1:
+        _rehearse_step(config, network, 1, f"batch_size: {config.batch_size} leaves a batch of one image, which")
+    network.module.to(device)
+    data = data.to(device)
+    optimizer = optim.build_optimizer(config.optimizer, network.module)
+    steps = math.ceil(len(data.train) / config.batch_size)
+    plan = schedule.build_schedule(config.scheduler, optimizer, config.epochs, steps, data.holdout is not None)
+    held = "" if data.holdout is None else f", {len(data.holdout):,} held out"
+    reporter.line(
+        f"data: {data.name}, {len(data.train):,} training images{held}, {len(data.test):,} test images; "
+        f"{environment.describe_device(device)}, {config.precision}, seed {config.seed}"
+    )
+    return Prepared(network, data, Trainer(config, network.module, optimizer, plan, transforms, data, device))
+
+
+def check_extension(config: Config, parts: Prepared, epochs: int) -> None:
+    """That a run of ``epochs`` epochs may go on as one of ``config.epochs``: all so far would have been the same.
+
+    Raises:
+        UserError: the schedule was laid out over the whole run.
+    """
+    holdout, steps = parts.data.holdout is not None, parts.trainer.steps_per_epoch
+    plans = []
+    for total in (epochs, config.epochs):
+        optimizer = optim.build_optimizer(config.optimizer, parts.network.module)
+        plans.append(schedule.build_schedule(config.scheduler, optimizer, total, steps, holdout))
+    before, after = (plan.scheduler.state_dict() for plan in plans)
+    if before != after:
+        raise UserError(
+            f"epochs: {config.scheduler['name']} was laid out over {epochs} epochs, and with {config.epochs} its rates would "
+            "have been others from the start; leave resume out for a new run"
+        )
+
+
+def trial_step(config: Config, network: Network, images: int, device: torch.device) -> None:
+    """One training step of a copy of ``network`` on ``images`` images of noise; changes nothing."""
+    module = copy.deepcopy(network.module).to(device).train()
+    optimizer = optim.build_optimizer(config.optimizer, module)
+    module(torch.randn(images, *INPUT_SHAPE, device=device)).square().mean().backward()
+    optimizer.step()
+
+
+def _rehearse_step(config: Config, network: Network, images: int, who: str) -> None:
+    """Some arguments are refused by torch no earlier than in a training step.
+
+    Raises:
+        UserError: what torch says, blamed on ``who``.
+    """
+    try:
+        trial_step(config, network, images, torch.device("cpu"))
+    except (ValueError, RuntimeError, AssertionError, TypeError) as error:
+        raise UserError(f"{who} cannot do a training step: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,78 @@
+"""The last word on a run: what goes into ``summary.json`` and onto the terminal when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from mnist_lite import budget, environment, results, table
+from mnist_lite.data import Dataset
+from mnist_lite.model import Network
+from mnist_lite.recorder import Row
+from mnist_lite.schema import Config
+
+
+def describe_data(data: Dataset) -> dict[str, Any]:
+    """What a run was trained on, in figures that differ when the images do."""
+    return {
+        "name": data.name,
+        "train": len(data.train),
+        "test": len(data.test),
+        "holdout": 0 if data.holdout is None else len(data.holdout),
+        "mean": data.mean,
+        "std": data.std,
+    }
+
+
+def judge(config: Config, network: Network, rows: Sequence[Row]) -> budget.Verdict:
+    """The verdict on the budget."""
+    ends = results.epoch_ends(rows)
+    accuracies = [float(row["test/accuracy"]) for row in ends]
+    return budget.after_training(config.budget, network.parameters, len(ends), network.fully_connected, accuracies)
+
+
+def summary(
+    config: Config, network: Network, data: Dataset, device: torch.device, rows: Sequence[Row]
+) -> dict[str, Any]:
+    """The content of ``summary.json``."""
+    return {
+        "name": config.name,
+        "model": config.choices.get("model"),
+        "experiment": config.choices.get("experiment"),
+        "parameters": network.parameters,
+        "multiply_adds": table.work(network),
+        "data": describe_data(data),
+        "seed": config.seed,
+        "epochs": rows[-1]["epoch"],
+        "steps": rows[-1]["step"],
+        "accuracy": results.accuracies(rows),
+        "seconds": results.seconds(rows),
+        "budget": judge(config, network, rows).as_dict(),
+        **environment.record(device),
+    }
+
+
+def title(config: Config, network: Network, data: Dataset, rows: Sequence[Row]) -> str:
+    """The title of the finished run's curves."""
+    final = results.accuracies(rows)["test"]["final"]
+    return f"{config.name} on {data.name}: {network.parameters:,} parameters, final test accuracy {final:.2f} %"
+
+
+def lines(config: Config, network: Network, data: Dataset, rows: Sequence[Row]) -> list[str]:
+    """What is said at the end; the headline is the accuracy of the last epoch."""
+    figures = results.accuracies(rows)
+    test, gap = figures["test"], figures["gap"]
+    label = data.name if data.name == "mnist" else f"{data.name} (NOT MNIST)"
+    last = min(len(results.epoch_ends(rows)), results.LAST_EPOCHS)
+    mean = f"mean of the last {last} epochs {test['mean_last_5']:.2f} %; " if last > 1 else ""
+    said = [
+        f"\nfinal test accuracy {test['final']:.2f} % on {label}, {network.parameters:,} parameters",
+        f"{mean}train minus test {gap['final']:+.2f}; "
+        f"best epoch on test {test['best']:.2f} % (epoch {test['best_epoch']}, chosen on the test images)",
+    ]
+    if "selected" in figures:
+        chosen = figures["selected"]
+        said.append(f"test accuracy at the epoch best on the holdout (epoch {chosen['epoch']}): {chosen['test']:.2f} %")
+    return said + [f"budget {check}" for check in judge(config, network, rows).checks]
