@@ -51,6 +51,16 @@ def mnist_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def offline(monkeypatch):
+    """No mirror answers."""
+
+    def refuse(*_args: object, **_kwargs: object) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+
+
+@pytest.fixture
 def run_command(tmp_path: Path) -> RunCommand:
     """``run_command("train", "epochs=1", env={...})``: a command in a subprocess, in an empty folder."""
 

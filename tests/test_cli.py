@@ -197,21 +197,33 @@ def test_the_smoke_test_learns_real_mnist_in_time(run_command: RunCommand, mnist
     assert time.perf_counter() - started < 120  # 30 s on a quiet machine
 
 
-def test_the_smoke_test_fails_when_labels_are_shuffled(run_command: RunCommand, mnist_root, tmp_path):
-    """Shuffled on disk: the same images and the same labels, in another order."""
-    import gzip
+SHUFFLED = """
+import torch
+from mnist_lite.data import mnist
+from mnist_lite.train import main
 
-    import numpy as np
+load = mnist.load_mnist
 
-    raw = tmp_path / "shuffled" / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    for file in (mnist_root / "MNIST" / "raw").glob("*.gz"):
-        content = gzip.decompress(file.read_bytes())
-        if file.name == "train-labels-idx1-ubyte.gz":
-            labels = np.frombuffer(content, np.uint8, offset=8)
-            content = content[:8] + np.random.default_rng(0).permutation(labels).tobytes()
-        (raw / file.name.removesuffix(".gz")).write_bytes(content)
-    done = run_command("train", "experiment=smoke", "epochs=3", env={"MNIST_LITE_DATA": str(tmp_path / "shuffled")})
+def shuffled(root):
+    train, test = load(root)
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
+    return mnist.Split(train.images, train.labels[order]), test
+
+mnist.load_mnist = shuffled
+main()
+"""
+
+
+def test_the_smoke_test_fails_when_labels_are_shuffled(mnist_root, tmp_path):
+    """The same images and the same labels, in another order. On disk that would be refused: the md5 is verified."""
+    done = subprocess.run(
+        [sys.executable, "-c", SHUFFLED, "experiment=smoke", "epochs=3"],
+        cwd=tmp_path,
+        env={**os.environ, "MNIST_LITE_DATA": str(mnist_root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 1, done.stdout + done.stderr
     assert "budget [MISSED] >= 90 % test accuracy" in done.stdout
 

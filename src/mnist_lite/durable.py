@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -19,7 +20,7 @@ def write(path: Path, content: bytes, keep: Path | None = None) -> None:
     Raises:
         RunError: it cannot be written. What was at ``path`` is still there then, and the temporary file is gone.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     with explained(path):
         try:
             with temporary.open("wb") as file:
@@ -37,6 +38,12 @@ def write(path: Path, content: bytes, keep: Path | None = None) -> None:
                 temporary.unlink()
             raise
         sync_folder(path.parent)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes temporary files of a process that was killed."""
+    for leftover in folder.glob(".*.tmp"):
+        leftover.unlink()
 
 
 def sync(file: IO[bytes], path: Path) -> None:

@@ -85,7 +85,10 @@ class RunFolder:
         for entry in path.iterdir():
             if entry.is_symlink() or not entry.is_file():
                 raise UserError(f"resume: {entry} is not a plain file; a run folder has nothing else")
-        return cls(path)
+        folder = cls(path)
+        with durable.explained(path):
+            durable.remove_leftovers(path)
+        return folder
 
     def add_rows(self, rows: Iterable[dict[str, Any]]) -> None:
         """Appends to ``metrics.jsonl``, one object a line."""
