@@ -207,7 +207,7 @@ class Run:
     def _save(self) -> None:
         """Everything in one file, so that no kill leaves two that do not belong together; ``best.pt`` is a copy of its part."""
         self._add(self._trainer.drain())
-        config = asdict(self._config)
+        config = _recorded(self._config)
         self._folder.save(
             {
                 "version": recall.VERSION,
@@ -265,8 +265,13 @@ class Run:
         return f"out of memory on {device} with batch_size={config.batch_size}; {hint} (tried); {self._last_good()}"
 
 
+def _recorded(config: Config) -> dict[str, Any]:
+    """What the run is, however often it was gone on with."""
+    return {**asdict(config), "resume": None}
+
+
 def _as_yaml(config: Config) -> str:
-    return OmegaConf.to_yaml(OmegaConf.create({**asdict(config), "resume": None}))
+    return OmegaConf.to_yaml(OmegaConf.create(_recorded(config)))
 
 
 _DEATH = (

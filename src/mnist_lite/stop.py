@@ -30,18 +30,28 @@ class StopRequest:
         self.armed = False
         self.received: int | None = None
         self._before: dict[int, object] = {}
+        self._pipe: tuple[int, int] | None = None
+        self._wakeup = -1
 
     def __enter__(self) -> StopRequest:
-        if threading.current_thread() is threading.main_thread():
-            for number in SIGNALS:
-                # ignored by whoever started us (nohup, a shell's background job): stays so
-                if signal.getsignal(number) is not signal.SIG_IGN:
-                    self._before[number] = signal.signal(number, self._handle)
+        if threading.current_thread() is not threading.main_thread():
+            return self  # where Python delivers no signals
+        for number in SIGNALS:
+            # ignored by whoever started us (nohup, a shell's background job): stays so
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._handle)
+        self._pipe = os.pipe()
+        os.set_blocking(self._pipe[1], False)
+        self._wakeup = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
+        threading.Thread(target=_exit_at_the_second, args=(self._pipe[0],), daemon=True).start()
         return self
 
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
+        if self._pipe is not None:
+            signal.set_wakeup_fd(self._wakeup)
+            os.close(self._pipe[1])  # which ends the thread
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
@@ -51,8 +61,19 @@ class StopRequest:
             raise Interrupted(self.received)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if self.received is not None:
-            os._exit(128 + number)  # not even files are closed: checkpoints are made for that
-        self.received = number
+        self.received = self.received or number
         if not self.armed:
             raise Interrupted(number)
+
+
+def _exit_at_the_second(pipe: int) -> None:
+    """Python calls handlers between two of its own instructions, and one call of torch can take seconds; a thread does not wait.
+
+    Python writes the number of each signal into ``pipe`` as it comes.
+    """
+    count = 0
+    with os.fdopen(pipe, "rb", buffering=0) as numbers:
+        while byte := numbers.read(1):
+            count += byte[0] in SIGNALS
+            if count == 2:
+                os._exit(128 + byte[0])  # not even files are closed: checkpoints are made for that

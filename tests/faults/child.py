@@ -1,0 +1,78 @@
+"""Runs of the real command in processes that are forked ready-imported, so that hundreds of them can be killed in a minute."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from hydra import compose, initialize_config_dir
+
+import mnist_lite.session
+import mnist_lite.train
+from mnist_lite import curves
+from mnist_lite.cli import config_dir
+from mnist_lite.data.digits import load_digits
+from mnist_lite.model import build
+
+Fault = Callable[[], None]
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["tests.faults.warm"])
+TIMEOUT = 120.0
+
+
+def warm_up() -> None:
+    """What a first run imports late and reckons once (3 s): torch's meta kernels, fonts, a grammar. Starts no thread."""
+    torch.set_num_threads(1)
+    load_digits()
+    build({"layers": [{"conv": 10}, "batch_norm", "relu", {"dropout": 0.1}, {"max_pool": 2}, "global_avg_pool"]})
+    curves.draw([{"step": 1, "epoch": 1, "lr": 0.1, "train/loss": 2.0, "train/accuracy": 10.0}], "warm")
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        compose("config", ["model=era4"])
+
+
+@dataclass
+class Done:
+    """How a command ended. ``code`` is negative if a signal ended it, as in ``subprocess``."""
+
+    code: int
+    text: str
+
+
+def train(folder: Path, *overrides: str, fault: Fault | None = None) -> Done:
+    """``python -m mnist_lite.train overrides`` in ``folder``; ``fault`` is called in the process before it."""
+    output = folder / f"output-{time.monotonic_ns()}.txt"
+    process = start(folder, output, *overrides, fault=fault)
+    process.join(TIMEOUT)
+    assert process.exitcode is not None, f"still running after {TIMEOUT} s: {output.read_text(encoding='utf-8')}"
+    return Done(process.exitcode, output.read_text(encoding="utf-8"))
+
+
+def start(folder: Path, output: Path, *overrides: str, fault: Fault | None = None) -> Any:
+    """The same without waiting for its end."""
+    process = CONTEXT.Process(target=_main, args=(folder, output, overrides, fault), daemon=True)
+    process.start()
+    return process
+
+
+def _main(folder: Path, output: Path, overrides: tuple[str, ...], fault: Fault | None) -> NoReturn:
+    os.chdir(folder)
+    descriptor = os.open(output, os.O_CREAT | os.O_WRONLY)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    torch.set_num_threads(1)
+    sys.argv = ["mnist_lite.train", *overrides]
+    if fault is not None:
+        fault()
+    mnist_lite.train.main()
+    raise AssertionError("the command has not exited")
