@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import select
 import signal
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -48,25 +50,35 @@ class Done:
 
 def train(folder: Path, *overrides: str, fault: Fault | None = None) -> Done:
     """``python -m mnist_lite.train overrides`` in ``folder``; ``fault`` is called in the process before it."""
-    output = folder / f"output-{time.monotonic_ns()}.txt"
-    process = start(folder, output, *overrides, fault=fault)
-    process.join(TIMEOUT)
-    assert process.exitcode is not None, f"still running after {TIMEOUT} s: {output.read_text(encoding='utf-8')}"
-    return Done(process.exitcode, output.read_text(encoding="utf-8"))
+    reader, writer = CONTEXT.Pipe(duplex=False)  # and not a file, which a full disk would keep from being written
+    process = CONTEXT.Process(target=_main, args=(folder, writer, overrides, fault), daemon=True)
+    process.start()
+    writer.close()
+    text, end = b"", time.monotonic() + TIMEOUT
+    while select.select([reader], [], [], max(0.0, end - time.monotonic()))[0]:
+        piece = os.read(reader.fileno(), 1 << 16)
+        if not piece:
+            process.join(TIMEOUT)
+            assert process.exitcode is not None
+            return Done(process.exitcode, text.decode())
+        text += piece
+    process.kill()
+    raise AssertionError(f"still running after {TIMEOUT} s: {text.decode()}")
 
 
-def start(folder: Path, output: Path, *overrides: str, fault: Fault | None = None) -> Any:
-    """The same without waiting for its end."""
-    process = CONTEXT.Process(target=_main, args=(folder, output, overrides, fault), daemon=True)
+def start(folder: Path, *overrides: str, fault: Fault | None = None) -> Any:
+    """The same without output and without waiting for its end."""
+    process = CONTEXT.Process(target=_main, args=(folder, None, overrides, fault), daemon=True)
     process.start()
     return process
 
 
-def _main(folder: Path, output: Path, overrides: tuple[str, ...], fault: Fault | None) -> NoReturn:
+def _main(folder: Path, output: Connection | None, overrides: tuple[str, ...], fault: Fault | None) -> NoReturn:
     os.chdir(folder)
-    descriptor = os.open(output, os.O_CREAT | os.O_WRONLY)
+    descriptor = os.open(os.devnull, os.O_WRONLY) if output is None else output.fileno()
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
+    os.close(descriptor)
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     signal.signal(signal.SIGINT, signal.default_int_handler)

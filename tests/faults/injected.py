@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import resource
 import signal
+import time
 from dataclasses import dataclass
 from typing import Any
 
 from mnist_lite import checkpoint
 from mnist_lite.engine import Trainer
+from mnist_lite.session import Run
 
 
 @dataclass
@@ -110,3 +113,75 @@ class DiskFull:
             return content
 
         checkpoint.pack = stricken
+
+
+@dataclass
+class DiskFullFromTheStart:
+    """Not a byte can be written into any file."""
+
+    def __call__(self) -> None:
+        """Arms it when the run begins to write."""
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        original = pathlib.Path.mkdir
+
+        def stricken(*arguments: Any, **options: Any) -> None:
+            original(*arguments, **options)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+
+        setattr(pathlib.Path, "mkdir", stricken)  # noqa: B010
+
+
+@dataclass
+class FolderLocked:
+    """A user whom permissions hold back (root is not), and whose run folder is closed to writing before ``step``."""
+
+    step: int
+
+    def __call__(self) -> None:
+        """Arms it."""
+        if os.geteuid() == 0:
+            os.seteuid(65534)
+        original, count = Trainer._train_step, 0
+
+        def stricken(*arguments: Any) -> float:
+            nonlocal count
+            count += 1
+            if count == self.step:
+                (run,) = pathlib.Path("runs").iterdir()
+                run.chmod(0o555)
+            return original(*arguments)
+
+        setattr(Trainer, "_train_step", stricken)  # noqa: B010
+
+
+@dataclass
+class SlowSteps:
+    """Every step takes ``seconds`` longer; what checkpoints cost goes into ``record``."""
+
+    seconds: float
+    record: str | None = None
+
+    def __call__(self) -> None:
+        """Arms it."""
+        train_step, save = Trainer._train_step, Run._save
+        costs: list[float] = []
+        began = time.perf_counter()
+
+        def slow(*arguments: Any) -> float:
+            time.sleep(self.seconds)
+            return train_step(*arguments)
+
+        def timed(run: Any) -> None:
+            started = time.perf_counter()
+            save(run)
+            costs.append(time.perf_counter() - started)
+            if self.record:
+                figures = {
+                    "checkpoints": len(costs),
+                    "after the first": sum(costs[1:]),
+                    "all": time.perf_counter() - began,
+                }
+                pathlib.Path(self.record).write_text(json.dumps(figures), encoding="utf-8")
+
+        setattr(Trainer, "_train_step", slow)  # noqa: B010
+        setattr(Run, "_save", timed)  # noqa: B010
