@@ -73,6 +73,12 @@ def start(folder: Path, *overrides: str, fault: Fault | None = None) -> Any:
     return process
 
 
+def only_run(folder: Path) -> Path:
+    """The only run folder in ``folder/runs``."""
+    (run,) = (folder / "runs").iterdir()
+    return run
+
+
 def _main(folder: Path, output: Connection | None, overrides: tuple[str, ...], fault: Fault | None) -> NoReturn:
     os.chdir(folder)
     descriptor = os.open(os.devnull, os.O_WRONLY) if output is None else output.fileno()

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.faults.child import Done, start, train
+from tests.faults.child import Done, only_run, start, train
 from tests.faults.compare import assert_same_run, rows
 from tests.faults.injected import DiskFull, DiskFullFromTheStart, FolderLocked, SignalAtStep, SlowSteps
 from tests.faults.recipes import FEW, RECIPES, STEPS
@@ -26,11 +26,10 @@ RECIPE = (*FEW, *RECIPES["ema"], "checkpoint.steps=2")
 CUT = 13  # the step at which the run is killed: last.pt is of step 12, previous.pt of 10
 
 
-@pytest.fixture(scope="module")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("reference")
-    assert train(folder, *RECIPE).code == 0
-    return only_run(folder)
+@pytest.fixture
+def reference(references: dict[str, Path]) -> Path:
+    """The same run that nothing happened to."""
+    return references["ema"]
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +44,6 @@ def run(killed: Path, tmp_path: Path) -> Path:
     """A copy of a run that was killed."""
     shutil.copytree(killed, tmp_path / "runs" / killed.name)
     return tmp_path / "runs" / killed.name
-
-
-def only_run(folder: Path) -> Path:
-    (run,) = (folder / "runs").iterdir()
-    return run
 
 
 def go_on(run: Path) -> Done:
@@ -103,7 +97,7 @@ def test_when_both_are_damaged_it_starts_over(run: Path, reference: Path):
     done = go_on(run)
     assert done.text.count("cannot be used") == 2 and "starting from the first step" in done.text
     for name in ("last.pt.damaged", "previous.pt.damaged"):
-        (run / name).unlink()
+        (run / name).unlink(missing_ok=True)
     assert_same_run(run, reference)
 
 
@@ -288,7 +282,7 @@ def test_a_finished_run_without_checkpoints_is_not_trained_again(reference: Path
     run = tmp_path / "finished"
     shutil.copytree(reference, run)
     for name in ("last.pt", "previous.pt"):
-        (run / name).unlink()
+        (run / name).unlink(missing_ok=True)
     before = content(run)
     one_error(train(tmp_path, f"resume={run}"), 2, "is finished and its checkpoints are gone")
     assert content(run) == before

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.faults.child import train
-from tests.faults.compare import assert_same_run, rows
+from tests.faults.child import only_run, train
+from tests.faults.compare import assert_same_run
 from tests.faults.injected import PLACES, KilledMidWrite, SignalAtStep, SignalInWrite
 from tests.faults.recipes import FEW, PER_EPOCH, RECIPES, STEPS
 
@@ -24,24 +24,6 @@ QUICK_CASES, LONG_CASES = 8, 100
 CASES = [
     pytest.param(case, marks=[] if case < QUICK_CASES else pytest.mark.long) for case in range(QUICK_CASES + LONG_CASES)
 ]
-
-
-@pytest.fixture(scope="module")
-def references(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A run of each recipe that nothing happened to."""
-    folders = {}
-    for name, recipe in RECIPES.items():
-        folder = tmp_path_factory.mktemp(name)
-        done = train(folder, *FEW, *recipe)
-        assert done.code == 0, done.text
-        folders[name] = only_run(folder)
-        assert rows(folders[name])[-1]["step"] == STEPS
-    return folders
-
-
-def only_run(folder: Path) -> Path:
-    (run,) = (folder / "runs").iterdir()
-    return run
 
 
 def go_on(folder: Path) -> None:
