@@ -152,6 +152,8 @@ class Trainer:
                 self.ema.load_state_dict(state["ema"])
             self.step, self._seconds = int(state["step"]), float(state["seconds"])
             self.epoch, self._good_enough = int(state["epoch"]), bool(state["good_enough"])
+            if self.step < 0 or self.epoch != math.ceil(self.step / self.steps_per_epoch):
+                raise ValueError(f"step {self.step} is not in epoch {self.epoch}")
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise UserError(f"resume: the checkpoint does not fit the run: {str(error).splitlines()[0]}") from error
         self._epoch_rows = [row for row in rows if row["epoch"] == self.epoch and "train/loss" in row]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
@@ -16,9 +16,10 @@ from mnist_lite.schema import Config, validate
 
 FREE = ("epochs", "device", "threads", "data.root", "checkpoint.steps", "checkpoint.seconds")
 """What may be said anew when a run goes on. Of these only ``epochs`` changes the run, and it is checked."""
+Parts: TypeAlias = dict[str, type | tuple[type, ...]]
 VERSION = 1
 """Of what a checkpoint holds."""
-PARTS: dict[str, type | tuple[type, ...]] = {
+PARTS: Parts = {
     "epoch": int,
     "step": int,
     "best": (dict, type(None)),
@@ -27,6 +28,7 @@ PARTS: dict[str, type | tuple[type, ...]] = {
     "conditions": dict,
     "resumes": list,
 }
+BEST_PARTS: Parts = {"epoch": int, "step": int, "score": float, "row": dict, "model": dict, "ema": (dict, type(None))}
 INDIFFERENT = (*FREE, "name", "runs_dir", "resume")
 
 
@@ -59,9 +61,9 @@ def check(config: Config, state: Mapping[str, Any]) -> None:
     """
     if state.get("version") != VERSION:
         raise UserError("resume: the checkpoint was written by another version of this program")
-    for key, kind in PARTS.items():
-        if not isinstance(state.get(key), kind):
-            raise UserError(f"resume: the checkpoint does not fit the run: it holds no {key}")
+    _check_parts(state, PARTS, "")
+    if state["best"] is not None:
+        _check_parts(state["best"], BEST_PARTS, "best.")
     ours, theirs = dict(_flat(asdict(config))), dict(_flat(state["config"]))
     for key in [*ours, *theirs]:
         if key in INDIFFERENT or key.startswith("choices"):
@@ -71,6 +73,12 @@ def check(config: Config, state: Mapping[str, Any]) -> None:
                 f"{key}: config.yaml says {ours.get(key, 'nothing')!r} and the checkpoint was made with "
                 f"{theirs.get(key, 'nothing')!r}; put the config back as it was"
             )
+
+
+def _check_parts(state: Mapping[str, Any], parts: Parts, where: str) -> None:
+    for key, kind in parts.items():
+        if key not in state or not isinstance(state[key], kind):
+            raise UserError(f"resume: the checkpoint does not fit the run: it holds no good {where}{key}")
 
 
 def _read(path: Path) -> DictConfig:

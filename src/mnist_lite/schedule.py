@@ -98,7 +98,7 @@ def rehearse(
         UserError: what ``build_schedule`` raises, and what only stepping shows.
     """
     plan = build_schedule(config, optimizer, epochs, steps_per_epoch, holdout)
-    count = epochs if plan.interval == "epoch" else min(epochs * steps_per_epoch, REHEARSED_STEPS)
+    count = min(epochs if plan.interval == "epoch" else epochs * steps_per_epoch, REHEARSED_STEPS)
     figures = dict.fromkeys(MONITORS, 0.0)
     try:
         with warnings.catch_warnings():

@@ -90,7 +90,7 @@ class Config:
     """auto, cpu, cuda, cuda:N or mps."""
     precision: str = choice("fp32", "bf16")
     """Arithmetic of the forward pass: float32, or autocast to bfloat16."""
-    threads: int | None = number(gt=0)
+    threads: int | None = number(gt=0, le=1024)  # a process that cannot start as many is ended by its OpenMP library
     """CPU threads; null: torch's own choice."""
     init: str = choice("torch", "kaiming", "orthogonal")
     """Initial weights: PyTorch's default, He et al.'s normal, or orthogonal; the last two with zero biases."""
