@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported, here and in the commands that tests start:
+    os.environ["OMP_NUM_THREADS"] = "1"  # the threads of two workers would wait for each other's cores
+
 import subprocess
 import sys
 from collections.abc import Callable

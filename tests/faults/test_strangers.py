@@ -152,7 +152,7 @@ def parts_of(state: dict[str, Any], key: str, **values: Any) -> dict[str, Any]:
 WRONG: dict[str, Callable[[dict[str, Any]], Any]] = {
     **{
         f"without {key}": without(key)
-        for key in ("model", "optimizer", "scheduler", "ema", "best", "config", "data", "metrics", "step", "version")
+        for key in ("model", "optimizer", "scheduler", "best", "config", "data", "metrics", "step", "version")
     },
     "a list": list,
     "a version from the future": instead(version=99),
