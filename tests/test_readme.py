@@ -19,7 +19,9 @@ README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 COMMANDS = [shlex.split(line, comments=True) for kind, text in BLOCKS if kind == "bash" for line in text.splitlines()]
 TRAINS = [c for c in COMMANDS if c[:3] == ["python", "-m", "mnist_lite.train"] and not {"--help", "--cfg"} & set(c)]
-TALKS = [c for c in COMMANDS if c[0] == "python" and c not in TRAINS]
+RESUMES = [c for c in TRAINS if any(word.startswith("resume=") for word in c)]
+TRAINS = [c for c in TRAINS if c not in RESUMES]
+TALKS = [c for c in COMMANDS if c[0] == "python" and c not in TRAINS + RESUMES]
 SCRIPTS = [c for c in COMMANDS if c[0].startswith("scripts/")]
 FEW = ["data.train_limit=200", "data.test_limit=100", "epochs=1", "batch_size=50", "budget.enforce=false"]
 
@@ -69,6 +71,17 @@ def test_training_command(command, few, mine, tmp_path):
     assert done.returncode == 0, done.stderr
     runs = list((tmp_path / "runs").glob("**/summary.json"))
     assert len(runs) == (3 if "-m" in command[3:] else 1)
+
+
+def test_commands_that_go_on_with_a_run(tmp_path):
+    assert len(RESUMES) == 2
+    train = [*RESUMES[0][:3], "model=era4", "data=digits", *FEW, "scheduler=constant"]
+    assert run(train, tmp_path).returncode == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    for command, said in zip(RESUMES, ("is finished", "epoch 20/20"), strict=True):
+        done = run([word.replace("<run>", folder.name) for word in command], tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert said in done.stdout
 
 
 @pytest.mark.parametrize("command", TALKS, ids=named)

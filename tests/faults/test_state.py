@@ -1,0 +1,114 @@
+"""A state that goes through a checkpoint in the middle, for every optimiser and every scheduler that there is."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+import pytest
+import torch
+
+from mnist_lite import checkpoint
+from mnist_lite.engine import Trainer
+from mnist_lite.errors import UserError
+from mnist_lite.optim import optimizer_classes
+from mnist_lite.recorder import Row
+from mnist_lite.schedule import scheduler_classes
+from mnist_lite.schema import Config
+from tests.conftest import Compose
+from tests.faults.compare import first_difference
+from tests.test_engine import BASE, figures, rows_of, trainer
+
+STEPS = 8
+LAYERS: dict[str, Any] = {"layers": [{"conv": 10, "kernel": 5, "stride": 4}, "global_avg_pool"]}
+SCHEDULERS: dict[str, dict[str, Any]] = {
+    "StepLR": {"step_size": 2},
+    "MultiStepLR": {"milestones": [2, 5]},
+    "ConstantLR": {"factor": 0.5, "total_iters": 3},
+    "LinearLR": {"total_iters": 6},
+    "ExponentialLR": {"gamma": 0.8},
+    "SequentialLR": {
+        "schedulers": [{"name": "LinearLR", "total_iters": 3}, {"name": "CosineAnnealingLR", "T_max": 5}],
+        "milestones": [3],
+    },
+    "PolynomialLR": {"total_iters": 7, "power": 2.0},
+    "CosineAnnealingLR": {"T_max": 8},
+    "ChainedScheduler": {
+        "schedulers": [{"name": "LinearLR", "total_iters": 3}, {"name": "ExponentialLR", "gamma": 0.9}]
+    },
+    "ReduceLROnPlateau": {"interval": "epoch", "monitor": "train/loss", "patience": 0, "threshold": 1.0},
+    "CyclicLR": {"base_lr": 0.01, "max_lr": 0.1, "step_size_up": 2, "mode": "exp_range", "gamma": 0.9},
+    "CosineAnnealingWarmRestarts": {"T_0": 3},
+    "OneCycleLR": {"max_lr": 0.1, "total_steps": 8},
+}
+
+
+def test_every_scheduler_is_here():
+    assert set(SCHEDULERS) == set(scheduler_classes())
+
+
+def assert_goes_on_exactly(config: Config, model: dict[str, Any] | None = None) -> None:
+    """Cut after every step in turn; the state goes through the bytes of a checkpoint into a new trainer."""
+    whole = trainer(config, model)
+    reference = rows_of(whole.fit())
+    for cut in range(1, STEPS):
+        first = trainer(config, model)
+        rows: list[Row] = [row for new in islice(first.fit(), cut) for row in new]
+        state = checkpoint.unpack(checkpoint.pack(first.state_dict()))
+        second = trainer(config, model)
+        torch.rand(cut)  # whatever has been drawn meanwhile
+        second.load_state_dict(state, rows)
+        rows += rows_of(second.fit())
+        assert figures(rows) == figures(reference), cut
+        assert first_difference(second.state_dict(), whole.state_dict()) is None, cut
+
+
+@pytest.mark.parametrize("name", optimizer_classes())
+def test_every_optimizer_goes_on_exactly(name: str, composed: Compose):
+    config = composed(*BASE)
+    config.optimizer = {"name": name, "lr": 0.01}
+    config.scheduler = {"name": "ExponentialLR", "gamma": 0.9, "interval": "step"}
+    if name == "Muon":
+        pytest.skip("Muon takes matrices only; no network of convolutions can be trained with it here")
+    assert_goes_on_exactly(config)
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_every_scheduler_goes_on_exactly(name: str, composed: Compose):
+    config = composed(*BASE)
+    config.scheduler = {"name": name, "interval": "step", **SCHEDULERS[name]}
+    assert_goes_on_exactly(config)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("ema_decay=0.9",),
+        ("augment=strong",),
+        ("eval_every=3", "data.holdout=50"),
+        ("l1=0.01", "clip_grad_norm=0.1", "label_smoothing=0.2"),
+        ("precision=bf16",),
+        ("stop_at_accuracy=5", "eval_every=7"),
+    ],
+)
+def test_every_setting_goes_on_exactly(more: tuple[str, ...], composed: Compose):
+    assert_goes_on_exactly(composed(*BASE, *more))
+
+
+def test_a_state_of_another_network_is_refused(composed: Compose):
+    state = trainer(composed(*BASE)).state_dict()
+    with pytest.raises(UserError, match="the checkpoint does not fit the run"):
+        trainer(composed(*BASE), LAYERS).load_state_dict(state, [])
+
+
+def test_a_state_of_another_scheduler_is_refused(composed: Compose):
+    state = trainer(composed(*BASE, "scheduler=cosine")).state_dict()
+    with pytest.raises(UserError, match="the scheduler is another one"):
+        trainer(composed(*BASE, "scheduler=onecycle")).load_state_dict(state, [])
+
+
+def test_nothing_is_shared_with_the_trainer_that_goes_on(composed: Compose):
+    ready: Trainer = trainer(composed(*BASE))
+    content = checkpoint.pack(ready.state_dict())
+    rows_of(ready.fit())
+    assert first_difference(checkpoint.unpack(content)["model"], ready.state_dict()["model"]) is not None
