@@ -20,7 +20,7 @@ from tests.faults.injected import PLACES, KilledMidWrite, SignalAtStep, SignalIn
 from tests.faults.recipes import FEW, PER_EPOCH, RECIPES, STEPS
 
 EXIT = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGKILL: -9}
-QUICK_CASES, LONG_CASES = 8, 100
+QUICK_CASES, LONG_CASES = 6, 100
 CASES = [
     pytest.param(case, marks=[] if case < QUICK_CASES else pytest.mark.long) for case in range(QUICK_CASES + LONG_CASES)
 ]
@@ -209,3 +209,14 @@ def test_a_signal_before_the_first_step_leaves_nothing(tmp_path: Path):
     assert running.end() == 143
     left = list((tmp_path / "runs").iterdir()) if (tmp_path / "runs").exists() else []
     assert not left or (left[0] / "last.pt").exists()
+
+
+def test_a_reader_that_goes_away_does_not_end_the_run(references: dict[str, Path], tmp_path: Path):
+    """``... | head``, a terminal multiplexer that crashes: the log has the lines, and the training is worth more."""
+    running = Subprocess(tmp_path, *FEW, *RECIPES["ema"])
+    running.wait_for("run folder:")
+    assert running.process.stdout is not None
+    running.process.stdout.close()
+    assert running.process.wait(120) == 0
+    assert_same_run(only_run(tmp_path), references["ema"])
+    assert "final test accuracy" in (only_run(tmp_path) / "run.log").read_text(encoding="utf-8")
