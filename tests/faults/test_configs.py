@@ -38,7 +38,15 @@ from mnist_lite.runfolder import RunFolder
 from mnist_lite.schema import Config
 from mnist_lite.terminal import Reporter
 
-BASE = ("data=digits", "data.train_limit=60", "data.test_limit=20", "batch_size=20", "epochs=2", "model=step4")
+BASE = (
+    "data=digits",
+    "data.train_limit=60",
+    "data.test_limit=20",
+    "batch_size=20",
+    "epochs=2",
+    "init=torch",
+    "model=step4",
+)
 SECONDS = 60.0
 SHARDS, EXAMPLES = 6, 170  # of each of two kinds: 2,040 cases
 LONG_SHARDS = 20
