@@ -145,6 +145,20 @@ assert not {k for k in changed if "MNIST" in k or "HYDRA" in k}, changed
     assert list(tmp_path.iterdir()) == []
 
 
+def test_ctrl_c_before_there_is_a_run_is_one_line(tmp_path):
+    code = """
+import mnist_lite.session
+def interrupted(config):
+    raise KeyboardInterrupt
+mnist_lite.session.run = interrupted
+from mnist_lite.train import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "stopped by SIGINT\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_auto_without_mnist_warns_trains_and_labels(run_command: RunCommand, tmp_path):
     done = run_command("train", "model=era4", *QUICK[1:], env=NO_MNIST)
     assert done.returncode == 0, done.stderr

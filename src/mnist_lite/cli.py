@@ -116,6 +116,8 @@ def _checked(composed: DictConfig, schema: type[C]) -> C:
             composed.name = f"{composed.name}_{settings.job.override_dirname}".rstrip("_")
     folder = OmegaConf.select(composed, "resume")
     if folder is not None:
+        if not folder:
+            raise UserError("resume: empty; name the folder of a run")
         if schema is not Config or settings.mode == RunMode.MULTIRUN:
             raise UserError("resume: goes on with one run, by the train command and without -m")
         config = recall.config(Path(str(folder)).expanduser(), composed, settings.overrides.task)
@@ -143,7 +145,7 @@ def _guarded(work: Callable[[], int], label: str = "") -> int:
         print(f"error: {label}{_one_line(error)}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt as signal:
-        print(f"stopped by {signal or 'SIGINT'}", file=sys.stderr)
+        print(f"stopped by {str(signal) or 'SIGINT'}", file=sys.stderr)
         sys.exit(getattr(signal, "code", 130))
 
 

@@ -22,6 +22,7 @@ VERSION = 1
 PARTS: Parts = {
     "epoch": int,
     "step": int,
+    "good_enough": bool,
     "best": (dict, type(None)),
     "config": dict,
     "data": dict,
@@ -49,8 +50,12 @@ def config(folder: Path, composed: DictConfig, overrides: Sequence[str]) -> Conf
                 "For another run leave resume out"
             )
         OmegaConf.update(stored, key, OmegaConf.select(composed, key))
+    validate(composed)  # so that what is wrong now is in the file
     stored.resume = str(folder)
-    return validate(stored)
+    try:
+        return validate(stored)
+    except UserError as error:
+        raise UserError(f"resume: {folder / 'config.yaml'}: {error}") from error
 
 
 def check(config: Config, state: Mapping[str, Any]) -> None:

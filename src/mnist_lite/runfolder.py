@@ -44,6 +44,7 @@ class RunFolder:
             self._metrics = (path / METRICS).open("ab", buffering=1 << 16)
         self._size = self._metrics.tell()
         self._digest = hashlib.sha256()
+        self._bad: list[Path] = []
 
     @classmethod
     def claim(cls, root: Path, name: str) -> RunFolder:
@@ -134,15 +135,15 @@ class RunFolder:
         durable.write(self.path / BEST, checkpoint.pack(state))
 
     def latest(self) -> tuple[dict[str, Any] | None, list[str]]:
-        """The newest good checkpoint, None if there is none, and a complaint for each that is not good.
+        """The newest good checkpoint, None if there is none, and a complaint for each that is not good. Changes nothing.
 
-        One is good when its checksum is right and ``metrics.jsonl`` still begins with the rows that it knows of. What is
-        not good is put aside under another name, so that it never takes the place of a good one.
+        One is good when its checksum is right and ``metrics.jsonl`` still begins with the rows that it knows of.
 
         Raises:
             UserError: it holds what no checkpoint of ours does.
         """
         complaints: list[str] = []
+        self._bad = []
         for name in (STATE, STATE_BEFORE):
             path = self.path / name
             if not path.exists():
@@ -152,16 +153,31 @@ class RunFolder:
                 self._check_rows(state)
                 return state, complaints
             except checkpoint.ForeignError as error:
-                raise UserError(f"resume: {path} is not a checkpoint of this program: {error}") from error
+                raise UserError(
+                    f"resume: {path} is not a checkpoint of this program: {error}; remove it to go on without it"
+                ) from error
             except checkpoint.DamagedError as error:
-                aside = path.with_name(f"{name}.damaged")
-                complaints.append(f"{path} cannot be used: {error}. It is kept as {aside.name}.")
-                with durable.explained(aside):
-                    path.replace(aside)
+                complaints.append(f"{path} cannot be used: {error}")
+                self._bad.append(path)
         return None, complaints
 
+    def finished(self) -> bool:
+        """Whether a run has come to its end here and all its files are good."""
+        try:
+            json.loads((self.path / SUMMARY).read_text(encoding="utf-8"))
+            checkpoint.read(self.path / BEST)
+        except (OSError, ValueError, checkpoint.DamagedError, checkpoint.ForeignError):
+            return False
+        return all((self.path / name).exists() for name in (STATE, "curves.png", "model.txt"))
+
     def rewind(self, state: dict[str, Any] | None) -> list[dict[str, Any]]:
-        """Cuts ``metrics.jsonl`` to the rows that ``state`` knows of (None: to nothing) and gives them back."""
+        """Cuts ``metrics.jsonl`` to the rows that ``state`` knows of (None: to nothing) and gives them back.
+
+        Checkpoints that are not good are put aside as ``<name>.damaged``, so that none takes the place of a good one.
+        """
+        for bad in self._bad:
+            with durable.explained(bad):
+                bad.replace(bad.with_name(f"{bad.name}.damaged"))
         size = 0 if state is None else int(state["metrics"]["bytes"])
         path = self.path / METRICS
         with durable.explained(path):

@@ -48,8 +48,7 @@ def _new(config: Config, reporter: Reporter, stop: StopRequest) -> int:
     with closing(RunFolder.claim(Path(config.runs_dir).expanduser(), config.name)) as folder:
         try:
             reporter.log_to(folder.path / "run.log")
-            folder.write_text(CONFIG, _as_yaml(config))
-            folder.write_text("model.txt", table.as_text(parts.network) + "\n")
+            _write_what(config, parts, folder)
         except RunError:
             folder.abandon()
             raise
@@ -61,17 +60,21 @@ def _resumed(config: Config, reporter: Reporter, stop: StopRequest) -> int:
     assert config.resume is not None
     with closing(RunFolder.reopen(Path(config.resume))) as folder:
         state, complaints = folder.latest()
-        reporter.log_to(folder.path / "run.log")
-        for complaint in complaints:
-            reporter.warn(complaint)
-        finished = (folder.path / SUMMARY).exists()
-        if state is None and finished:
-            raise UserError(f"resume: the run in {folder.path} is finished and its checkpoints are gone")
+        if state is None and (folder.path / SUMMARY).exists():
+            why = "; ".join(complaints) or "its checkpoints are gone"
+            raise UserError(f"resume: the run in {folder.path} is finished and cannot be gone on with: {why}")
         if state is not None:
             recall.check(config, state)
-            if finished and not complaints and state["config"]["epochs"] == config.epochs:
-                reporter.line(f"{folder.path} is finished: nothing is left to train (epochs=... extends it)")
+            reached = state["good_enough"] is True
+            if not complaints and folder.finished() and (reached or state["config"]["epochs"] == config.epochs):
+                hint = (
+                    f"it reached stop_at_accuracy={config.stop_at_accuracy:g}" if reached else "epochs=... extends it"
+                )
+                reporter.line(f"{folder.path} is finished: nothing is left to train ({hint})")
                 return 0
+        reporter.log_to(folder.path / "run.log")
+        for complaint in complaints:
+            reporter.warn(f"{complaint}. It is kept under the name .damaged.")
         parts = prepare(config, reporter, None if state is None else state["data"]["name"])
         run = Run(config, parts, folder, reporter)
         run.go_back(state)
@@ -125,7 +128,7 @@ class Run:
                 "Its figures may differ in the last bits from those of a run that was never interrupted."
             )
         self._folder.remove(SUMMARY)
-        self._folder.write_text(CONFIG, _as_yaml(self._config))
+        _write_what(self._config, self._parts, self._folder)
         self._reporter.line(f"going on after step {state['step']} (epoch {state['epoch']}) in {self._folder.path}\n")
 
     def train(self, stop: StopRequest) -> int:
@@ -270,8 +273,9 @@ def _recorded(config: Config) -> dict[str, Any]:
     return {**asdict(config), "resume": None}
 
 
-def _as_yaml(config: Config) -> str:
-    return OmegaConf.to_yaml(OmegaConf.create(_recorded(config)))
+def _write_what(config: Config, parts: Prepared, folder: RunFolder) -> None:
+    folder.write_text(CONFIG, OmegaConf.to_yaml(OmegaConf.create(_recorded(config))))
+    folder.write_text("model.txt", table.as_text(parts.network) + "\n")
 
 
 _DEATH = (

@@ -284,8 +284,50 @@ def test_a_finished_run_without_checkpoints_is_not_trained_again(reference: Path
     for name in ("last.pt", "previous.pt"):
         (run / name).unlink(missing_ok=True)
     before = content(run)
-    one_error(train(tmp_path, f"resume={run}"), 2, "is finished and its checkpoints are gone")
+    one_error(train(tmp_path, f"resume={run}"), 2, "is finished and cannot be gone on with: its checkpoints are gone")
     assert content(run) == before
+
+
+def test_a_finished_run_that_lost_its_rows_is_left_as_it_is(reference: Path, tmp_path: Path):
+    run = tmp_path / "finished"
+    shutil.copytree(reference, run)
+    rows_before = (run / "metrics.jsonl").read_bytes()
+    (run / "metrics.jsonl").write_bytes(b"")
+    before = content(run)
+    one_error(
+        train(tmp_path, "resume=finished"), 2, "is finished and cannot be gone on with", "missing from metrics.jsonl"
+    )
+    assert content(run) == before
+    (run / "metrics.jsonl").write_bytes(rows_before)
+    assert "is finished: nothing is left" in train(tmp_path, "resume=finished").text
+
+
+@pytest.mark.parametrize("name", ["summary.json", "best.pt", "last.pt", "curves.png", "model.txt"])
+def test_a_finished_run_with_a_file_gone_or_broken_is_made_whole(name: str, reference: Path, tmp_path: Path):
+    for kind in ("gone", "empty"):
+        if kind == "empty" and name in ("curves.png", "model.txt"):
+            continue  # which hold nothing that is not elsewhere
+        run = tmp_path / kind
+        shutil.copytree(reference, run)
+        shutil.copy(run / "last.pt", run / "previous.pt")
+        (run / name).unlink() if kind == "gone" else (run / name).write_bytes(b"")
+        done = train(tmp_path, f"resume={kind}")
+        assert done.code == 0, done.text
+        (run / "last.pt.damaged").unlink(missing_ok=True)
+        assert_same_run(run, reference)
+
+
+def test_a_run_that_reached_its_accuracy_says_so(tmp_path: Path):
+    done = train(tmp_path, *RECIPE, "stop_at_accuracy=0")
+    assert done.code == 0
+    run = only_run(tmp_path)
+    for more in ([], ["epochs=9"]):
+        done = train(tmp_path, f"resume={run}", *more)
+        assert done.code == 0 and "it reached stop_at_accuracy=0" in done.text, done.text
+
+
+def test_resume_with_nothing_is_one_line(tmp_path: Path):
+    one_error(train(tmp_path, "resume="), 2, "resume: empty; name the folder of a run")
 
 
 def test_a_moved_run_goes_on_where_it_is(run: Path, reference: Path, tmp_path: Path):
