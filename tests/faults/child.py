@@ -75,6 +75,12 @@ def start(folder: Path, *overrides: str, fault: Fault | None = None) -> Any:
     return process
 
 
+def hear_signals() -> None:
+    """Takes back what ``nohup`` or a shell's background job has left to children: signals that are ignored stay ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def only_run(folder: Path) -> Path:
     """The only run folder in ``folder/runs``."""
     (run,) = (folder / "runs").iterdir()
@@ -89,6 +95,7 @@ def _main(folder: Path, output: Connection | None, overrides: tuple[str, ...], f
     os.close(descriptor)
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    hear_signals()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.set_num_threads(1)
     sys.argv = ["mnist_lite.train", *overrides]

@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.faults.child import only_run, train
+from tests.faults.child import hear_signals, only_run, train
 from tests.faults.compare import assert_same_run
 from tests.faults.injected import PLACES, KilledMidWrite, SignalAtStep, SignalInWrite
 from tests.faults.recipes import FEW, PER_EPOCH, RECIPES, STEPS
@@ -153,7 +154,7 @@ def test_other_conditions_are_said(tmp_path: Path):
 class Subprocess:
     """The command as a user starts it."""
 
-    def __init__(self, folder: Path, *overrides: str) -> None:
+    def __init__(self, folder: Path, *overrides: str, before: Callable[[], None] = hear_signals) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mnist_lite.train", *overrides],
             cwd=folder,
@@ -161,6 +162,7 @@ class Subprocess:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=before,  # noqa: PLW1509  nothing but signal.signal is called there
         )
 
     def wait_for(self, words: str) -> None:
@@ -185,6 +187,17 @@ def test_the_real_command_at_a_random_time(number: signal.Signals, references: d
     running.process.send_signal(number)
     assert running.end() == EXIT[number]
     running = Subprocess(tmp_path, f"resume={only_run(tmp_path)}")
+    assert running.end() == 0
+    assert_same_run(only_run(tmp_path), references["ema"])
+
+
+def test_a_signal_that_is_to_be_ignored_is_ignored(references: dict[str, Path], tmp_path: Path):
+    def as_nohup_does() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    running = Subprocess(tmp_path, *FEW, *RECIPES["ema"], before=as_nohup_does)
+    running.wait_for("run folder:")
+    running.process.send_signal(signal.SIGHUP)
     assert running.end() == 0
     assert_same_run(only_run(tmp_path), references["ema"])
 
