@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from mnist_lite import augment, data, optim, rng, schedule
+from mnist_lite.choose import choose
+from mnist_lite.compute import Eager
 from mnist_lite.engine import Trainer
 from mnist_lite.model import build
 from mnist_lite.recorder import Row
@@ -32,12 +34,14 @@ BASE = ("data=digits", "data.train_limit=250", "data.test_limit=100", "batch_siz
 
 def trainer(config: Config, model: dict[str, Any] | None = None) -> Trainer:
     rng.seed_global(config.seed, "init")
-    module = build(model or TINY, config.init).module
+    network = build(model or TINY, config.init)
+    module = network.module
     optimizer = optim.build_optimizer(config.optimizer, module)
     loaded = data.load(config.data)
     steps = math.ceil(len(loaded.train) / config.batch_size)
     plan = schedule.build_schedule(config.scheduler, optimizer, config.epochs, steps, loaded.holdout is not None)
-    return Trainer(config, module, optimizer, plan, augment.build(config.augment), loaded, CPU)
+    choice = choose(config, network, CPU, images=0)
+    return Trainer(config, module, choice.compute, optimizer, plan, augment.build(config.augment), loaded, CPU)
 
 
 def rows_of(fit: Iterator[list[Row]]) -> list[Row]:
@@ -301,7 +305,8 @@ def test_cuda_learns_like_the_cpu(composed: Compose):
     ready.module.to(device)
     optimizer = optim.build_optimizer(config.optimizer, ready.module)
     plan = schedule.build_schedule(config.scheduler, optimizer, config.epochs, 4, False)
-    cuda = Trainer(config, ready.module, optimizer, plan, ready.augment, ready.data.to(device), device)
+    compute = Eager(ready.module, config.label_smoothing, "fp32", "contiguous")
+    cuda = Trainer(config, ready.module, compute, optimizer, plan, ready.augment, ready.data.to(device), device)
     rows = rows_of(cuda.fit())
     assert rows[0]["train/loss"] == pytest.approx(rows_of(trainer(config).fit())[0]["train/loss"], rel=1e-2)
     assert [row["step"] for row in rows if "train/loss" in row] == list(range(1, 9))

@@ -12,16 +12,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mnist_lite.augment import Augment
+from mnist_lite.compute import Compute
 from mnist_lite.data import Dataset, Split
 from mnist_lite.errors import UserError
-from mnist_lite.guard import all_finite, step_if
+from mnist_lite.guard import step_if
+from mnist_lite.optim import add_l1
 from mnist_lite.recorder import Row, StepRecorder
-from mnist_lite.rng import generator, seed_global
+from mnist_lite.rng import derive, generator
 from mnist_lite.schedule import Schedule
 from mnist_lite.schema import Config
 
@@ -45,6 +46,7 @@ class Trainer:
         self,
         config: Config,
         module: nn.Module,
+        compute: Compute,
         optimizer: torch.optim.Optimizer,
         schedule: Schedule,
         augment: Augment,
@@ -52,7 +54,8 @@ class Trainer:
         device: torch.device,
     ) -> None:
         """``module`` is on ``device`` already; ``data`` is there or, if it does not fit, on the CPU."""
-        self.config, self.module, self.optimizer, self.schedule = config, module, optimizer, schedule
+        self.config, self.module, self.compute = config, module, compute
+        self.optimizer, self.schedule = optimizer, schedule
         self.augment, self.data, self.device = augment, data, device
         self.ema: AveragedModel | None = None
         if config.ema_decay is not None:
@@ -110,16 +113,11 @@ class Trainer:
 
     def evaluate(self, split: Split) -> tuple[float, float]:
         """Mean cross-entropy and accuracy in percent over every image of ``split``, in evaluation mode."""
-        network = self.evaluated
-        network.eval()
-        totals = torch.zeros(2, dtype=torch.float64 if self.device.type != "mps" else torch.float32, device=self.device)
-        with torch.inference_mode():
-            for images, labels in zip(split.images.split(EVAL_BATCH), split.labels.split(EVAL_BATCH), strict=True):
-                inputs = self.data.normalise(self._pixels(images))
-                logits, targets = self._forward(network, inputs), labels.to(self.device, non_blocking=True)
-                totals[0] += F.cross_entropy(logits, targets, reduction="sum")
-                totals[1] += (logits.argmax(1) == targets).sum()
-        loss, correct = totals.tolist()
+        totals = []
+        for images, labels in zip(split.images.split(EVAL_BATCH), split.labels.split(EVAL_BATCH), strict=True):
+            inputs = self.data.normalise(self._pixels(images))
+            totals.append(self.compute.judge(self.evaluated, inputs, labels.to(self.device, non_blocking=True)))
+        loss, correct = torch.stack(totals).sum(0).tolist()
         return loss / len(split), 100 * correct / len(split)
 
     def state_dict(self) -> dict[str, Any]:
@@ -187,19 +185,13 @@ class Trainer:
         """One update; its learning rate."""
         config = self.config
         self.step += 1
-        self.module.train()
         labels = self.data.train.labels[batch].to(self.device, non_blocking=True)
         draws = generator(self.device, config.seed, "augment", self.step)
         inputs = self.data.normalise(self.augment(self._pixels(self.data.train.images[batch]), draws))
-        seed_global(config.seed, "dropout", self.step)
-        logits = self._forward(self.module, inputs)
-        loss = F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
-        objective = loss
+        figures = self.compute.gradients(inputs, labels, derive(config.seed, "dropout", self.step))
         if config.l1:
-            objective = loss + config.l1 * torch.stack([p.abs().sum() for p in self.module.parameters()]).sum()
-        self.optimizer.zero_grad(set_to_none=True)
-        objective.backward()
-        self._finite = self._finite & all_finite(objective, self.module)
+            add_l1(self.module, config.l1)
+        self._finite = self._finite & figures.finite
         if config.clip_grad_norm is not None:
             nn.utils.clip_grad_norm_(self.module.parameters(), config.clip_grad_norm)
         row: Row = {"step": self.step, "epoch": self.epoch, "lr": float(self.optimizer.param_groups[0]["lr"])}
@@ -207,16 +199,11 @@ class Trainer:
         if self.ema is not None:
             self.ema.update_parameters(self.module)
         self.schedule.step("step", {})
-        self._recorder.add(row, len(batch), loss, (logits.detach().argmax(1) == labels).sum(), self._finite)
+        self._recorder.add(row, len(batch), figures.loss, figures.correct, self._finite)
         return row["lr"]
 
     def _pixels(self, images: torch.Tensor) -> torch.Tensor:
         return images.to(self.device, non_blocking=True).float().div_(255)
-
-    def _forward(self, network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.precision == "bf16"):
-            logits: torch.Tensor = network(inputs)
-        return logits.float()
 
     def _keep(self, rows: list[Row]) -> list[Row]:
         self._epoch_rows += rows

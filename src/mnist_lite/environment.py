@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -35,6 +36,20 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def processor_flags() -> str:
+    """What the processor can do, as Linux lists it; elsewhere its name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether the processor has instructions for bfloat16 products; without them it is slower than float32."""
+    return bool({"avx512_bf16", "amx_bf16"} & set(processor_flags().split()))
+
+
 def describe_device(device: torch.device) -> str:
     """The device in words."""
     if device.type == "cuda":
@@ -42,10 +57,11 @@ def describe_device(device: torch.device) -> str:
     return f"{device} ({torch.get_num_threads()} threads)" if device.type == "cpu" else str(device)
 
 
-def conditions(device: torch.device) -> dict[str, str]:
-    """What can change the bits of a run beside its config and its data, each as one word or two."""
+def conditions(device: torch.device, choice: Mapping[str, str]) -> dict[str, str]:
+    """What can change the bits of a run beside its config and its data, each as one word or two; with what ``auto`` chose."""
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        **choice,
         "threads": str(torch.get_num_threads()),
         "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
         "torch": str(torch.__version__),

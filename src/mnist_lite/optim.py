@@ -62,3 +62,11 @@ def build_optimizer(config: Mapping[str, Any], module: nn.Module) -> torch.optim
         return classes[name](groups, **arguments)
     except (ValueError, TypeError, RuntimeError) as error:
         raise UserError(f"optimizer: {name} refuses its arguments: {error}") from error
+
+
+@torch.no_grad()
+def add_l1(module: nn.Module, weight: float) -> None:
+    """Adds to every gradient that of ``weight`` times the sum of absolute parameters."""
+    for parameter in module.parameters():
+        if parameter.grad is not None:
+            parameter.grad.add_(parameter.sign(), alpha=weight)

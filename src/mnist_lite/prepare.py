@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
 from mnist_lite import augment, budget, environment, optim, rng, schedule, table
+from mnist_lite.choose import Choice, choose
 from mnist_lite.data import Dataset, load
 from mnist_lite.engine import Trainer
 from mnist_lite.errors import UserError
@@ -25,13 +28,14 @@ class Prepared:
 
     network: Network
     data: Dataset
+    choice: Choice
     trainer: Trainer
 
 
-def prepare(config: Config, reporter: Reporter, data_name: str | None = None) -> Prepared:
+def prepare(config: Config, reporter: Reporter, state: Mapping[str, Any] | None = None) -> Prepared:
     """Builds network, data and trainer, and says what they are.
 
-    ``data_name`` is the data that a resumed run was trained on: ``data=auto`` must not find other data this time.
+    ``state`` is that of a resumed run: ``data=auto`` must not find other data this time, and ``compile=auto`` not choose anew.
 
     Raises:
         UserError: the config or the data is not usable.
@@ -55,7 +59,7 @@ def prepare(config: Config, reporter: Reporter, data_name: str | None = None) ->
     reporter.line(f"{config.name}\n\n{table.as_text(network)}\n")
     for check in early.checks:
         reporter.line(f"budget {check}")
-    data = load(config.data if data_name is None else replace(config.data, name=data_name))
+    data = load(config.data if state is None else replace(config.data, name=state["data"]["name"]))
     if data.warning:
         reporter.warn(data.warning)
     last = len(data.train) % config.batch_size or config.batch_size
@@ -67,11 +71,14 @@ def prepare(config: Config, reporter: Reporter, data_name: str | None = None) ->
     steps = math.ceil(len(data.train) / config.batch_size)
     plan = schedule.build_schedule(config.scheduler, optimizer, config.epochs, steps, data.holdout is not None)
     held = "" if data.holdout is None else f", {len(data.holdout):,} held out"
+    before = None if state is None else state["conditions"].get("compute")
+    choice = choose(config, network, device, len(data.train) * config.epochs, before)
     reporter.line(
         f"data: {data.name}, {len(data.train):,} training images{held}, {len(data.test):,} test images; "
-        f"{environment.describe_device(device)}, {config.precision}, seed {config.seed}"
+        f"{environment.describe_device(device)}, {choice}, seed {config.seed}"
     )
-    return Prepared(network, data, Trainer(config, network.module, optimizer, plan, transforms, data, device))
+    trainer = Trainer(config, network.module, choice.compute, optimizer, plan, transforms, data, device)
+    return Prepared(network, data, choice, trainer)
 
 
 def check_extension(config: Config, parts: Prepared, epochs: int) -> None:

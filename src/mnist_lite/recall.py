@@ -17,7 +17,7 @@ from mnist_lite.schema import Config, validate
 FREE = ("epochs", "device", "threads", "data.root", "checkpoint.steps", "checkpoint.seconds")
 """What may be said anew when a run goes on. Of these only ``epochs`` changes the run, and it is checked."""
 Parts: TypeAlias = dict[str, type | tuple[type, ...]]
-VERSION = 1
+VERSION = 2
 """Of what a checkpoint holds."""
 PARTS: Parts = {
     "epoch": int,

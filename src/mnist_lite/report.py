@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -34,7 +34,12 @@ def judge(config: Config, network: Network, rows: Sequence[Row]) -> budget.Verdi
 
 
 def summary(
-    config: Config, network: Network, data: Dataset, device: torch.device, rows: Sequence[Row]
+    config: Config,
+    network: Network,
+    data: Dataset,
+    device: torch.device,
+    choice: Mapping[str, str],
+    rows: Sequence[Row],
 ) -> dict[str, Any]:
     """The content of ``summary.json``."""
     return {
@@ -50,6 +55,7 @@ def summary(
         "accuracy": results.accuracies(rows),
         "seconds": results.seconds(rows),
         "budget": judge(config, network, rows).as_dict(),
+        **choice,
         **environment.record(device),
     }
 

@@ -88,8 +88,12 @@ class Config:
     """Images per training step."""
     device: str = MISSING
     """auto, cpu, cuda, cuda:N or mps."""
-    precision: str = choice("fp32", "bf16")
+    precision: str = choice("auto", "fp32", "bf16")
     """Arithmetic of the forward pass: float32, or autocast to bfloat16."""
+    compile: str = choice("auto", "always", "never")
+    """Whether to compute with the kernels in C++, which the machine's compiler builds once."""
+    memory_format: str = choice("auto", "contiguous", "channels_last")
+    """How torch's modules lay out maps; the kernels have a layout of their own."""
     threads: int | None = number(gt=0, le=1024)  # a process that cannot start as many is ended by its OpenMP library
     """CPU threads; null: torch's own choice."""
     init: str = choice("torch", "kaiming", "orthogonal")

@@ -75,7 +75,7 @@ def _resumed(config: Config, reporter: Reporter, stop: StopRequest) -> int:
         reporter.log_to(folder.path / "run.log")
         for complaint in complaints:
             reporter.warn(f"{complaint}. It is kept under the name .damaged.")
-        parts = prepare(config, reporter, None if state is None else state["data"]["name"])
+        parts = prepare(config, reporter, state)
         run = Run(config, parts, folder, reporter)
         run.go_back(state)
         stop.armed = True
@@ -92,7 +92,7 @@ class Run:
         self._best: dict[str, Any] | None = None
         self._best_is_new = False
         self._saved_step: int | None = None
-        self._conditions = environment.conditions(parts.trainer.device)
+        self._conditions = environment.conditions(parts.trainer.device, parts.choice.record)
         self._resumes: list[dict[str, Any]] = []
         self._cadence = checkpoint.Cadence(config.checkpoint.steps, config.checkpoint.seconds)
 
@@ -246,7 +246,7 @@ class Run:
         self._save()
         title = report.title(config, network, data, rows)
         self._folder.write_bytes("curves.png", curves.draw(rows, title, config.budget.accuracy))
-        said = report.summary(config, network, data, self._trainer.device, rows)
+        said = report.summary(config, network, data, self._trainer.device, self._parts.choice.record, rows)
         self._folder.write_json(SUMMARY, {**said, "resumes": self._resumes})  # the last file: it says that all is there
         for text in report.lines(config, network, data, rows):
             self._reporter.line(text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mnist_lite.kernels.build import compiler
+
 FEW = (
     "data=digits",
     "data.train_limit=120",
@@ -12,6 +14,7 @@ FEW = (
     "threads=1",
 )
 STEPS = 20
+KERNELS = ("compile=always",) if compiler() else ()
 PER_EPOCH = 5
 
 RECIPES: dict[str, tuple[str, ...]] = {
@@ -25,6 +28,14 @@ RECIPES: dict[str, tuple[str, ...]] = {
         "scheduler.threshold=1",
         "data.holdout=40",
     ),
-    "ema": ("model=era4", "ema_decay=0.9", "eval_every=3", "augment=strong", "clip_grad_norm=1", "label_smoothing=0.1"),
+    "ema": (
+        *KERNELS,
+        "model=era4",
+        "ema_decay=0.9",
+        "eval_every=3",
+        "augment=strong",
+        "clip_grad_norm=1",
+        "label_smoothing=0.1",
+    ),
     "warmup": ("model=step4", "optimizer=adam", "scheduler=warmup_cosine", "init=torch", "l1=1e-5", "eval_every=2"),
 }

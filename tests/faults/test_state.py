@@ -17,6 +17,7 @@ from mnist_lite.schedule import scheduler_classes
 from mnist_lite.schema import Config
 from tests.conftest import Compose
 from tests.faults.compare import first_difference
+from tests.faults.recipes import KERNELS
 from tests.test_engine import BASE, figures, rows_of, trainer
 
 LAYERS: dict[str, Any] = {"layers": [{"conv": 10, "kernel": 5, "stride": 4}, "global_avg_pool"]}
@@ -87,6 +88,8 @@ def test_every_scheduler_goes_on_exactly(name: str, composed: Compose):
         ("eval_every=3", "data.holdout=50"),
         ("l1=0.01", "clip_grad_norm=0.1", "label_smoothing=0.2"),
         ("precision=bf16",),
+        ("memory_format=channels_last",),
+        (*KERNELS, "ema_decay=0.9", "label_smoothing=0.2", "l1=0.01"),
         ("stop_at_accuracy=5", "eval_every=7"),
     ],
 )

@@ -1,0 +1,95 @@
+"""What ``auto`` means for precision, compile and memory_format: one rule each, measured in docs/performance.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from mnist_lite.compute import Compute, Eager
+from mnist_lite.environment import multiplies_bfloat16
+from mnist_lite.errors import UserError
+from mnist_lite.kernels.build import BuildError
+from mnist_lite.kernels.compute import Kernels
+from mnist_lite.kernels.plan import UnsupportedError
+from mnist_lite.model import INPUT_SHAPE, Network
+from mnist_lite.schema import Config
+
+MOST_PARAMETERS = 500_000
+"""Of a network that the kernels are faster on; above, matrix products are large enough for torch's own."""
+LEAST_IMAGES = 20_000
+"""To be trained in all, for building the kernels to pay: it takes some 4 s and saves some 200 microseconds an image."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How a run computes."""
+
+    compute: Compute
+    precision: str
+    memory_format: str
+    why: str
+    """What the user should know about it; may be empty."""
+
+    @property
+    def record(self) -> dict[str, str]:
+        """What can change the bits."""
+        return {"precision": self.precision, "compute": self.compute.name, "memory_format": self.memory_format}
+
+    def __str__(self) -> str:
+        return f"{self.precision}, {self.compute.name}" + (f" ({self.why})" if self.why else "")
+
+
+def choose(config: Config, network: Network, device: torch.device, images: int, before: str | None = None) -> Choice:
+    """Resolves what is ``auto``. ``images`` are trained on in all; ``before`` is what a resumed run computed with.
+
+    Raises:
+        UserError: ``compile=always`` where it cannot be.
+    """
+    precision = config.precision
+    if precision == "auto":
+        large = network.parameters > MOST_PARAMETERS and config.compile != "always"
+        precision = "bf16" if large and device.type == "cpu" and multiplies_bfloat16() else "fp32"
+    compute, why = _kernels(config, network, device, precision, images, before)
+    if compute is not None:
+        return Choice(compute, precision, "contiguous", why)
+    memory_format = config.memory_format
+    if memory_format == "auto":
+        kinds = {layer.kind for layer in network.layers}
+        plain = not any("Norm" in kind for kind in kinds)  # batch norm is slow where channels are last
+        half_on_cpu = device.type == "cpu" and precision == "bf16"
+        memory_format = "channels_last" if half_on_cpu and plain else "contiguous"
+    return Choice(
+        Eager(network.module, config.label_smoothing, precision, memory_format), precision, memory_format, why
+    )
+
+
+def _kernels(
+    config: Config, network: Network, device: torch.device, precision: str, images: int, before: str | None
+) -> tuple[Kernels | None, str]:
+    """The kernels, or why not."""
+    if config.compile == "never" or (config.compile == "auto" and before == Eager.name):
+        return None, ""
+    against = None
+    if device.type != "cpu":
+        against = f"the kernels are for device=cpu, not {device.type}"
+    elif precision != "fp32":
+        against = f"the kernels are for precision=fp32, not {precision}"
+    elif config.memory_format == "channels_last":
+        against = "the kernels have their own layout, not memory_format=channels_last"
+    elif config.compile == "auto" and before != Kernels.name:
+        if network.parameters > MOST_PARAMETERS:
+            against = f"the kernels are for networks of up to {MOST_PARAMETERS:,} parameters"
+        elif images < LEAST_IMAGES:
+            against = f"the kernels are for runs of {LEAST_IMAGES:,} images or more"
+    if against is None:
+        try:
+            threads = torch.get_num_threads()
+            return Kernels(network.module, INPUT_SHAPE, config.label_smoothing, threads), ""
+        except UnsupportedError as reason:
+            against = f"the kernels do not have {reason}"
+        except BuildError as reason:
+            against = f"the kernels cannot be built: {reason}"
+    if config.compile == "always":
+        raise UserError(f"compile: always is asked for, and {against}")
+    return None, against if device.type == "cpu" else ""
