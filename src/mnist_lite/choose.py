@@ -77,11 +77,10 @@ def _kernels(
         against = f"the kernels are for precision=fp32, not {precision}"
     elif config.memory_format == "channels_last":
         against = "the kernels have their own layout, not memory_format=channels_last"
-    elif config.compile == "auto" and before != Kernels.name:
-        if network.parameters > MOST_PARAMETERS:
-            against = f"the kernels are for networks of up to {MOST_PARAMETERS:,} parameters"
-        elif images < LEAST_IMAGES:
-            against = f"the kernels are for runs of {LEAST_IMAGES:,} images or more"
+    if config.compile == "auto" and (against or network.parameters > MOST_PARAMETERS):
+        return None, ""
+    if config.compile == "auto" and before != Kernels.name and images < LEAST_IMAGES:
+        return None, f"less than {LEAST_IMAGES:,} images to train on"
     if against is None:
         try:
             threads = torch.get_num_threads()
@@ -92,4 +91,4 @@ def _kernels(
             against = f"the kernels cannot be built: {reason}"
     if config.compile == "always":
         raise UserError(f"compile: always is asked for, and {against}")
-    return None, against if device.type == "cpu" else ""
+    return None, against

@@ -140,6 +140,16 @@ class SummaryConfig(Config):
     """How to print the layers."""
 
 
+@dataclass
+class BenchConfig(Config):
+    """A config of the ``bench`` command."""
+
+    rounds: int = number(ge=1, le=100)
+    """How often each loop has its turn."""
+    images: int = number(ge=1)
+    """Images that are trained on, and evaluated, in a turn."""
+
+
 def validate(composed: DictConfig, schema: type[Config] = Config) -> Config:
     """The composed config as a checked ``schema`` object, interpolations resolved.
 

@@ -60,7 +60,7 @@ class LittleMemory:
 def test_a_machine_that_really_has_no_more_memory(tmp_path: Path):
     """base keeps about 2 MB of activations for an image."""
     few = [word for word in FEW if not word.startswith(("data.train", "batch_size"))]
-    done = train(tmp_path, *few, "model=base", "init=torch", "batch_size=1437", fault=LittleMemory())
+    done = train(tmp_path, *few, "model=base", "init=torch", "precision=fp32", "batch_size=1437", fault=LittleMemory())
     assert done.code == 1, done.text
     (line,) = [line for line in done.text.splitlines() if line.startswith("error: ")]
     assert "out of memory on cpu with batch_size=1437; a step with batch_size=" in line, line

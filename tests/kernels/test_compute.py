@@ -84,7 +84,7 @@ def is_clear(exact: nn.Module, images: torch.Tensor) -> bool:
         elif isinstance(layer, nn.ReLU | nn.LeakyReLU):
             near.append(((x.abs() < 1e-6) & (x != 0)).any())
 
-    hooks = [layer.register_forward_hook(look) for layer in exact.modules()]  # type: ignore[arg-type]
+    hooks = [layer.register_forward_hook(look) for layer in exact.modules()]
     copy.deepcopy(exact).train()(images.double())
     for hook in hooks:
         hook.remove()
@@ -149,10 +149,11 @@ def test_the_result_does_not_depend_on_the_threads():
     for threads in (1, 2, 3, 7):
         module = network(layers)
         loss = float(Kernels(module, SHAPE, 0.1, threads).gradients(images, labels, 5).loss)
-        seen.append([loss, *(p.grad.clone() for p in module.parameters() if p.grad is not None), *module.buffers()])
-    for other in seen[1:]:
-        assert other[0] == seen[0][0]
-        assert all(torch.equal(a, b) for a, b in zip(other[1:], seen[0][1:], strict=True))
+        gradients = [p.grad.clone() for p in module.parameters() if p.grad is not None]
+        seen.append((loss, [*gradients, *module.buffers()]))
+    for loss, tensors in seen[1:]:
+        assert loss == seen[0][0]
+        assert all(torch.equal(a, b) for a, b in zip(tensors, seen[0][1], strict=True))
 
 
 def test_the_size_of_a_batch_leaves_nothing_behind():
