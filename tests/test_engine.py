@@ -40,7 +40,7 @@ def trainer(config: Config, model: dict[str, Any] | None = None) -> Trainer:
     loaded = data.load(config.data)
     steps = math.ceil(len(loaded.train) / config.batch_size)
     plan = schedule.build_schedule(config.scheduler, optimizer, config.epochs, steps, loaded.holdout is not None)
-    choice = choose(config, network, CPU, images=0)
+    choice = choose(config, network, CPU, threads=1, images=0)
     return Trainer(config, module, choice.compute, optimizer, plan, augment.build(config.augment), loaded, CPU)
 
 

@@ -154,14 +154,12 @@ def _serve(maker: Callable[[Config, int], Loop], config: Config, images: int, pi
 
 def plain_loop(config: Config, images: int) -> Loop:
     """The loop of ``plain.py`` on the network, optimiser and augmentation of ``config``; its rate stays what it is."""
-    import torch
 
     from mnist_lite import environment, optim, plain
     from mnist_lite.model import build
 
     device = environment.pick_device(config.device)
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
+    threads = environment.use_threads(config.threads)
     network = build(config.model, config.init).module.to(device)
     optimizer = optim.build_optimizer(config.optimizer, network)
     root = Path(config.data.root).expanduser()
@@ -170,7 +168,7 @@ def plain_loop(config: Config, images: int) -> Loop:
     def evaluate() -> None:
         plain.test(root, network, images, device)
 
-    return Loop(f"{environment.describe_device(device)}, fp32, eager", steps, evaluate, *_gauges(device))
+    return Loop(f"{environment.describe_device(device, threads)}, fp32, eager", steps, evaluate, *_gauges(device))
 
 
 def our_loop(config: Config, images: int) -> Loop:
@@ -194,7 +192,10 @@ def our_loop(config: Config, images: int) -> Loop:
         trainer.evaluate(test)
 
     return Loop(
-        f"{environment.describe_device(trainer.device)}, {parts.choice}", steps(), evaluate, *_gauges(trainer.device)
+        f"{environment.describe_device(trainer.device, parts.choice.threads)}, {parts.choice}",
+        steps(),
+        evaluate,
+        *_gauges(trainer.device),
     )
 
 

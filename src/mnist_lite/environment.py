@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -50,19 +51,31 @@ def multiplies_bfloat16() -> bool:
     return bool({"avx512_bf16", "amx_bf16"} & set(processor_flags().split()))
 
 
-def describe_device(device: torch.device) -> str:
+def use_threads(asked: int | None) -> int:
+    """Makes torch use so many threads of the CPU, or its own choice; how many that is."""
+    torch.set_num_threads(asked or _default_threads())
+    return torch.get_num_threads()
+
+
+@cache
+def _default_threads() -> int:
+    return (
+        torch.get_num_threads()
+    )  # as it was before anybody has set it: the next run of a sweep may leave it open again
+
+
+def describe_device(device: torch.device, threads: int) -> str:
     """The device in words."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
-    return f"{device} ({torch.get_num_threads()} threads)" if device.type == "cpu" else str(device)
+    return f"{device} ({threads} threads)" if device.type == "cpu" else str(device)
 
 
-def conditions(device: torch.device, choice: Mapping[str, str]) -> dict[str, str]:
+def conditions(device: torch.device, choice: Mapping[str, object]) -> dict[str, str]:
     """What can change the bits of a run beside its config and its data, each as one word or two; with what ``auto`` chose."""
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        **choice,
-        "threads": str(torch.get_num_threads()),
+        **{key: str(value) for key, value in choice.items()},
         "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
         "torch": str(torch.__version__),
         "mnist-lite": version("mnist-lite"),
@@ -70,11 +83,11 @@ def conditions(device: torch.device, choice: Mapping[str, str]) -> dict[str, str
     }
 
 
-def record(device: torch.device) -> dict[str, object]:
-    """Where a run took place, for its summary."""
+def record(device: torch.device, choice: Mapping[str, object]) -> dict[str, object]:
+    """Where and how a run took place, for its summary."""
     return {
-        "device": describe_device(device),
-        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        **choice,
         "machine": platform.machine(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count(),

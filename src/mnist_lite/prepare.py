@@ -41,8 +41,7 @@ def prepare(config: Config, reporter: Reporter, state: Mapping[str, Any] | None 
         UserError: the config or the data is not usable.
     """
     device = environment.pick_device(config.device)
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
+    threads = environment.use_threads(config.threads)
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -72,10 +71,10 @@ def prepare(config: Config, reporter: Reporter, state: Mapping[str, Any] | None 
     plan = schedule.build_schedule(config.scheduler, optimizer, config.epochs, steps, data.holdout is not None)
     held = "" if data.holdout is None else f", {len(data.holdout):,} held out"
     before = None if state is None else state["conditions"].get("compute")
-    choice = choose(config, network, device, len(data.train) * config.epochs, before)
+    choice = choose(config, network, device, threads, len(data.train) * config.epochs, before)
     reporter.line(
         f"data: {data.name}, {len(data.train):,} training images{held}, {len(data.test):,} test images; "
-        f"{environment.describe_device(device)}, {choice}, seed {config.seed}"
+        f"{environment.describe_device(device, threads)}, {choice}, seed {config.seed}"
     )
     trainer = Trainer(config, network.module, choice.compute, optimizer, plan, transforms, data, device)
     return Prepared(network, data, choice, trainer)

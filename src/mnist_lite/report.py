@@ -38,7 +38,7 @@ def summary(
     network: Network,
     data: Dataset,
     device: torch.device,
-    choice: Mapping[str, str],
+    choice: Mapping[str, object],
     rows: Sequence[Row],
 ) -> dict[str, Any]:
     """The content of ``summary.json``."""
@@ -55,8 +55,7 @@ def summary(
         "accuracy": results.accuracies(rows),
         "seconds": results.seconds(rows),
         "budget": judge(config, network, rows).as_dict(),
-        **choice,
-        **environment.record(device),
+        **environment.record(device, choice),
     }
 
 

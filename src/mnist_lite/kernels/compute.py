@@ -41,6 +41,8 @@ class Kernels:
             raise MemoryError("not enough memory for the kernels' maps")
         weakref.finalize(self, self._library.mnist_lite_delete, self._net)
         self._module, self._names, self._smoothing = module, made.tensors, label_smoothing
+        self._known = weakref.WeakKeyDictionary[nn.Module, list[torch.Tensor]]()
+        self._parameters = list(module.parameters())
         sizes = [p.numel() for p in module.parameters()]
         self._gradients = torch.zeros(sum(sizes))
         self._views = [
@@ -53,7 +55,7 @@ class Kernels:
     def gradients(self, inputs: torch.Tensor, labels: torch.Tensor, seed: int) -> Figures:
         """As ``Eager.gradients``. ``inputs`` ``(N, C, H, W)`` float32, ``labels`` ``(N,)`` int64."""
         loss, correct = self._run(self._module, inputs, labels, self._targets, seed, self._smoothing)
-        for parameter, gradient in zip(self._module.parameters(), self._views, strict=True):
+        for parameter, gradient in zip(self._parameters, self._views, strict=True):
             parameter.grad = gradient
         for counter in self._counters:
             counter.add_(1)
@@ -75,18 +77,33 @@ class Kernels:
         seed: int,
         smoothing: float,
     ) -> tuple[float, float]:
-        state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-        tensors = [state[name].detach() for name in self._names]
         inputs, labels = inputs.contiguous(), labels.contiguous()
         assert inputs.dtype == torch.float32 and labels.dtype == torch.int64
-        assert all(t.is_contiguous() and t.dtype == torch.float32 for t in tensors)
         figures = (ctypes.c_double * 2)()
         images, targets_ = inputs.data_ptr(), labels.data_ptr()
         if self._library.mnist_lite_run(
-            *(self._net, images, targets_, len(inputs), _addresses(tensors), targets, seed, smoothing, figures)
+            *(
+                self._net,
+                images,
+                targets_,
+                len(inputs),
+                _addresses(self._of(network)),
+                targets,
+                seed,
+                smoothing,
+                figures,
+            )
         ):
             raise MemoryError("not enough memory for the kernels' maps")
         return figures[0], figures[1]
+
+    def _of(self, network: nn.Module) -> list[torch.Tensor]:
+        """The tensors of ``network`` that the operations number; looked up once, since modules are slow to list theirs."""
+        if network not in self._known:
+            state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+            self._known[network] = [state[name] for name in self._names]
+            assert all(t.is_contiguous() and t.dtype == torch.float32 for t in self._known[network])
+        return self._known[network]
 
 
 def _addresses(tensors: Sequence[torch.Tensor | None]) -> ctypes.Array[ctypes.c_void_p]:
