@@ -6,6 +6,7 @@ from torch import nn
 
 from mnist_lite.errors import UserError
 from mnist_lite.optim import build_optimizer, optimizer_classes
+from tests.conftest import Compose
 
 SHIPPED = {
     "sgd": torch.optim.SGD,
@@ -96,3 +97,21 @@ def test_bad_arguments_are_one_line(config, said):
         build_optimizer(config, network())
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("choice", ["sgd", "nesterov", "adam", "adamw"])
+def test_the_fused_step_of_the_shipped_configs_is_the_plain_one(choice: str, composed: Compose):
+    config = composed(f"optimizer={choice}").optimizer
+    assert config["fused"] is True
+    found = []
+    for fused in (True, False):
+        torch.manual_seed(0)
+        module = nn.Sequential(nn.Linear(9, 7, bias=False), nn.BatchNorm1d(7), nn.Linear(7, 3))
+        optimizer = build_optimizer({**config, "fused": fused}, module)
+        for _ in range(20):
+            optimizer.zero_grad()
+            module(torch.randn(16, 9)).square().mean().backward()
+            optimizer.step()
+        found.append([p.detach().clone() for p in module.parameters()])
+    for a, b in zip(*found, strict=True):
+        assert torch.allclose(a, b, rtol=1e-4, atol=1e-6)

@@ -48,10 +48,9 @@ def load() -> ctypes.CDLL:
     if with_what is None:
         raise BuildError(f"no C++ compiler ({', '.join(COMPILERS)}, or the environment's CXX)")
     try:
-        path = cache_folder() / f"kernels-{_fingerprint(with_what)}.so"
-        if not path.exists():
-            _build(with_what, path)
-        return _declared(ctypes.CDLL(str(path)))
+        name = f"kernels-{_fingerprint(with_what)}"
+        kept = [path for path in sorted(cache_folder().glob(f"{name}-*.so")) if path.name == _named(name, path)]
+        return _declared(ctypes.CDLL(str(kept[0] if kept else _build(with_what, name))))
     except subprocess.CalledProcessError as error:
         said = error.stderr.strip().splitlines() or ["nothing said"]
         raise BuildError(f"{with_what}: {said[0]}") from error
@@ -59,13 +58,20 @@ def load() -> ctypes.CDLL:
         raise BuildError(str(error)) from error
 
 
-def _build(with_what: str, path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        made = Path(folder) / path.name
+def _build(with_what: str, name: str) -> Path:
+    kept = cache_folder()
+    kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=kept) as folder:
+        made = Path(folder) / "made.so"
         command = [with_what, *FLAGS, "-o", str(made), str(HERE / "network.cpp")]
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=LONGEST)
-        made.replace(path)  # whole or not at all, for others that build or load at the same time
+        # whole or not at all, for others that build or load at the same time
+        return made.replace(kept / _named(name, made))
+
+
+def _named(name: str, path: Path) -> str:
+    """The name that a library with the content of ``path`` must have: to load a damaged one would end the process."""
+    return f"{name}-{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}.so"
 
 
 def _fingerprint(with_what: str) -> str:
