@@ -14,6 +14,8 @@ from mnist_lite.kernels.build import load
 from mnist_lite.kernels.plan import Op, plan
 from mnist_lite.layers import Shape
 
+_TOO_LITTLE = "not enough memory for the kernels' maps"
+
 
 class Kernels:
     """Computes with the kernels on ``threads`` threads; the result does not depend on how many.
@@ -38,7 +40,7 @@ class Kernels:
         ops = (Op * len(made.ops))(*made.ops)
         self._net = self._library.mnist_lite_new(ops, len(ops), threads)
         if not self._net:
-            raise MemoryError("not enough memory for the kernels' maps")
+            raise MemoryError(_TOO_LITTLE)
         weakref.finalize(self, self._library.mnist_lite_delete, self._net)
         self._module, self._names, self._smoothing = module, made.tensors, label_smoothing
         self._known = weakref.WeakKeyDictionary[nn.Module, list[torch.Tensor]]()
@@ -50,23 +52,18 @@ class Kernels:
         ]
         by_name = dict(zip(dict(module.named_parameters()), self._views, strict=True))
         self._targets = _addresses([by_name.get(name) for name in self._names])
-        self._counters = [b for name, b in module.named_buffers() if name.endswith("num_batches_tracked")]
 
     def gradients(self, inputs: torch.Tensor, labels: torch.Tensor, seed: int) -> Figures:
         """As ``Eager.gradients``. ``inputs`` ``(N, C, H, W)`` float32, ``labels`` ``(N,)`` int64."""
-        loss, correct = self._run(self._module, inputs, labels, self._targets, seed, self._smoothing)
+        loss, correct, finite = self._run(self._module, inputs, labels, self._targets, seed, self._smoothing)
         for parameter, gradient in zip(self._parameters, self._views, strict=True):
             parameter.grad = gradient
-        for counter in self._counters:
-            counter.add_(1)
-        mean = torch.tensor(loss / len(inputs))
-        # one sum instead of a look at each gradient: it is finite unless one is not, or they are past all use
-        finite = torch.isfinite(mean) & torch.isfinite(self._gradients.double().sum())
-        return Figures(mean, torch.tensor(correct), finite)
+        figures = torch.tensor([loss / len(inputs), correct])
+        return Figures(figures[0], figures[1], torch.tensor(finite > 0))
 
     def judge(self, network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """As ``Eager.judge``."""
-        return torch.tensor(self._run(network, inputs, labels, None, 0, 0.0), dtype=torch.float64)
+        return torch.tensor(self._run(network, inputs, labels, None, 0, 0.0)[:2], dtype=torch.float64)
 
     def _run(
         self,
@@ -76,10 +73,10 @@ class Kernels:
         targets: ctypes.Array[ctypes.c_void_p] | None,
         seed: int,
         smoothing: float,
-    ) -> tuple[float, float]:
+    ) -> tuple[float, float, float]:
         inputs, labels = inputs.contiguous(), labels.contiguous()
         assert inputs.dtype == torch.float32 and labels.dtype == torch.int64
-        figures = (ctypes.c_double * 2)()
+        figures = (ctypes.c_double * 3)()
         images, targets_ = inputs.data_ptr(), labels.data_ptr()
         if self._library.mnist_lite_run(
             *(
@@ -94,15 +91,15 @@ class Kernels:
                 figures,
             )
         ):
-            raise MemoryError("not enough memory for the kernels' maps")
-        return figures[0], figures[1]
+            raise MemoryError(_TOO_LITTLE)
+        return figures[0], figures[1], figures[2]
 
     def _of(self, network: nn.Module) -> list[torch.Tensor]:
         """The tensors of ``network`` that the operations number; looked up once, since modules are slow to list theirs."""
         if network not in self._known:
             state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
             self._known[network] = [state[name] for name in self._names]
-            assert all(t.is_contiguous() and t.dtype == torch.float32 for t in self._known[network])
+            assert all(t.is_contiguous() and t.dtype in (torch.float32, torch.int64) for t in self._known[network])
         return self._known[network]
 
 

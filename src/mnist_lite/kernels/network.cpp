@@ -27,7 +27,7 @@ struct Net {
     int count = 0, groups = 0, slots = 0;
     uint64_t key = 0;
     float smoothing = 0;
-    bool training = false;
+    bool training = false, finite = true;
     std::vector<V> maps, slopes;
     std::vector<float> sums;
     std::vector<double> losses;
@@ -280,11 +280,23 @@ struct Net {
             }
         };
         team.run(job);
-        for (int i = 0; i < last(); i++)
+        finite = true;
+        for (int i = 0; i < last(); i++) {
+            const Op& op = ops[i];
             if (convs[i]) {
-                add_up(gradients[ops[i].weight], partial[i], convs[i]->size());
-                if (ops[i].bias >= 0) add_up(gradients[ops[i].bias], partial[i] + convs[i]->size(), ops[i].out_channels);
+                add_up(gradients[op.weight], partial[i], convs[i]->size());
+                if (op.bias >= 0) add_up(gradients[op.bias], partial[i] + convs[i]->size(), op.out_channels);
             }
+            if (op.weight >= 0) finite &= is_finite(gradients[op.weight], convs[i] ? convs[i]->size() : op.channels);
+            if (op.bias >= 0) finite &= is_finite(gradients[op.bias], op.out_channels);
+            if (op.normalises) ++*(int64_t*)tensors[op.batches];
+        }
+    }
+
+    static bool is_finite(const float* values, long size) {
+        double total = 0;  // of floats it can become neither infinite nor NaN unless one of them is
+        for (long i = 0; i < size; i++) total += values[i];
+        return std::isfinite(total);
     }
 
     void retreat(int g, int from, int to, int& side, Desk& desk) {
@@ -325,7 +337,7 @@ Net* mnist_lite_new(const Op* ops, int number, int threads) {
 
 void mnist_lite_delete(Net* net) { delete net; }
 
-// 0: done; 1: out of memory. figures: the sum of the losses and the number of right answers.
+// 0: done; 1: out of memory. figures: the sum of the losses, the number of right answers, and whether all gradients are finite.
 int mnist_lite_run(Net* net, const float* images, const int64_t* labels, int count, float* const* tensors,
                    float* const* gradients, uint64_t key, float smoothing, double* figures) {
     try {
@@ -338,6 +350,7 @@ int mnist_lite_run(Net* net, const float* images, const int64_t* labels, int cou
     }
     figures[0] = std::accumulate(net->losses.begin(), net->losses.end(), 0.0);
     figures[1] = std::accumulate(net->rights.begin(), net->rights.end(), 0.0);
+    figures[2] = std::isfinite(figures[0]) && net->finite;
     return 0;
 }
 }

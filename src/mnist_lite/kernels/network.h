@@ -21,7 +21,7 @@ struct Op {
     int32_t normalises;
     Drop drops;
     float slope, p, eps, momentum;
-    int32_t weight, bias, running_mean, running_var;  // numbers of tensors, -1: none
+    int32_t weight, bias, running_mean, running_var, batches;  // numbers of tensors, -1: none
 
     int places() const { return height * width; }
     int out_places() const { return out_height * out_width; }

@@ -27,7 +27,7 @@ class Op(ctypes.Structure):
         *((name, ctypes.c_int32) for name in ("kernel", "stride", "padding", "dilation", "groups")),
         *((name, ctypes.c_int32) for name in ("rectifies", "normalises", "drops")),
         *((name, ctypes.c_float) for name in ("slope", "p", "eps", "momentum")),
-        *((name, ctypes.c_int32) for name in ("weight", "bias", "running_mean", "running_var")),
+        *((name, ctypes.c_int32) for name in ("weight", "bias", "running_mean", "running_var", "batches")),
     )
 
 
@@ -91,7 +91,7 @@ class _Writer:
     def _append(self, kind: int, out: Shape, **fields: float) -> Op:
         channels, height, width = self._shape
         op = Op(kind, channels, height, width, *out, kernel=1, stride=1, dilation=1, groups=1)
-        for field in ("weight", "bias", "running_mean", "running_var"):
+        for field in ("weight", "bias", "running_mean", "running_var", "batches"):
             setattr(op, field, NONE)
         for field, value in fields.items():
             setattr(op, field, value)
@@ -127,7 +127,8 @@ class _Writer:
             raise UnsupportedError(
                 f"layer {int(name) + 1} (batch norm without momentum, weights or running statistics)"
             )
-        numbers = self._number(name, layer, "weight", "bias", "running_mean", "running_var")
+        numbers = self._number(name, layer, "weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+        numbers["batches"] = numbers.pop("num_batches_tracked")
         self._append(POINTWISE, self._shape, normalises=1, eps=layer.eps, momentum=layer.momentum, **numbers)
 
     def _rectify(self, slope: float) -> None:
