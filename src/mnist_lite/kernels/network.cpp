@@ -112,9 +112,7 @@ struct Net {
                 for (int c = 0; c < op.channels; c++) {
                     const V* map = in + c * op.places();
                     V* to = out + c * op.out_places();
-                    if (op.kind == MEAN_POOL) mean_pool(map, to, op.window());
-                    else if (op.window().pairs()) max_pool<true>(map, to, op.window());
-                    else max_pool<false>(map, to, op.window());
+                    op.kind == MAX_POOL ? max_pool(map, to, op.window()) : mean_pool(map, to, op.window());
                 }
         }
     }
@@ -127,8 +125,7 @@ struct Net {
         float* own = &sums[g * parameters + partial[i]];
         switch (op.kind) {
             case CONVOLUTION:
-                convs[i]->run_back(in, out, from, i ? to : nullptr, own, op.bias < 0 ? nullptr : own + convs[i]->size(), desk,
-                                   [](int, V gradient_, V) { return gradient_; });
+                convs[i]->run_back(in, out, from, i ? to : nullptr, own, op.bias < 0 ? nullptr : own + convs[i]->size(), desk);
                 return 1 - which;
             case POINTWISE:
                 Pointwise::as(op, true, [&](auto does) {
@@ -140,35 +137,11 @@ struct Net {
                 for (int c = 0; c < op.channels; c++) {
                     const V* gradient = from + c * op.out_places();
                     V* result = to + c * op.places();
-                    const V* map = in + c * op.places();
-                    if (op.kind == MEAN_POOL) mean_pool_back(gradient, result, op.window());
-                    else if (op.window().pairs()) max_pool_back<true>(map, gradient, result, op.window());
-                    else max_pool_back<false>(map, gradient, result, op.window());
+                    op.kind == MAX_POOL ? max_pool_back(in + c * op.places(), gradient, result, op.window())
+                                        : mean_pool_back(gradient, result, op.window());
                 }
                 return 1 - which;
         }
-    }
-
-    // The rest of a norm's backward pass, together with that of the convolution before it if there is one. The result: how far it is.
-    int finish(int i, int g, int& side, Desk& desk) {
-        const V mask = here(g), *in = input(i, g);
-        const Norm& n = norms[i];
-        const auto value = [&](int c, V gradient, V v) {
-            return (gradient * n.scale[c] - (v - n.mean[c]) * n.tilt[c] - n.pull[c]) * mask;
-        };
-        if (i && convs[i - 1]) {
-            const Op& op = ops[i - 1];
-            float* own = &sums[g * parameters + partial[i - 1]];
-            convs[i - 1]->run_back(input(i - 1, g), in, slope(side, g), i > 1 ? slope(1 - side, g) : nullptr, own,
-                                   op.bias < 0 ? nullptr : own + convs[i - 1]->size(), desk, value);
-            side = 1 - side;
-            return i - 1;
-        }
-        V* gradient = slope(side, g);
-        for (int c = 0; c < ops[i].channels; c++)
-            for (int at = c * ops[i].places(); at < (c + 1) * ops[i].places(); at++)
-                gradient[at] = value(c, gradient[at], in[at]);
-        return i;
     }
 
     void judge(int g, int slot, V* gradient) {
@@ -271,7 +244,8 @@ struct Net {
             }
             for (int leg = legs - 1; leg >= 0; leg--) {
                 for (int g; (g = team.take(groups)) >= 0;) {
-                    const int from = finish(stops[leg], g, sides[g], desk);
+                    const int from = stops[leg];
+                    Pointwise::finish_back(ops[from], norms[from], input(from, g), slope(sides[g], g), here(g));
                     retreat(g, from, leg ? stops[leg - 1] : 0, sides[g], desk);
                 }
                 team.barrier([&] {

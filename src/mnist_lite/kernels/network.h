@@ -103,26 +103,21 @@ struct Convolution {
     }
 
     // From the gradient of out: that of weights and bias, added up over this group's images, and that of in, if wanted.
-    // before(channel, gradient, value of out): what is still to be done to the gradient, in the same pass.
-    template <class F>
-    void run_back(const V* in, const V* out, V* gradient, V* result, float* weights, float* bias, Desk& desk, F before) const {
+    void run_back(const V* in, const V* out, V* gradient, V* result, float* weights, float* bias, Desk& desk) const {
         const bool copied = result && !single;
         const int row = copied ? op.stride * wide : op.out_width, step = copied ? op.stride : 1;
         const long plane = copied ? (long)high * wide : op.out_places();
         V* const first = copied ? &desk.bordered[(long)border * wide + border] : gradient;
+        if (copied) std::fill_n(desk.bordered.data(), plane * op.out_channels, V{});
         for (int k = 0; k < op.out_channels; k++) {
-            if (copied) clear_border(&desk.bordered[k * plane]);
             V total{};
-            for (int y = 0; y < op.out_height; y++) {
-                const long from = (long)k * op.out_places() + (long)y * op.out_width;
-                V* to = first + k * plane + (long)y * row;
+            for (int y = 0; y < op.out_height; y++)
                 for (int x = 0; x < op.out_width; x++) {
-                    V g = before(k, gradient[from + x], out[from + x]);
-                    if (op.rectifies) g = rectify_back(g, out[from + x], op.slope);
+                    const long at = (long)k * op.out_places() + (long)y * op.out_width + x;
+                    const V g = op.rectifies ? rectify_back(gradient[at], out[at], op.slope) : gradient[at];
                     total += g;
-                    to[x * step] = g;
+                    first[k * plane + (long)y * row + x * step] = g;
                 }
-            }
             if (bias) bias[k] = sum(total);
         }
         in = padded(in, desk);
@@ -136,19 +131,6 @@ struct Convolution {
     }
 
 private:
-    void clear_border(V* plane) const {
-        if (op.stride > 1) {
-            std::fill_n(plane, (long)high * wide, V{});
-            return;
-        }
-        const int bottom = border + op.out_height, right = border + op.out_width;
-        std::fill_n(plane, (long)border * wide, V{});
-        for (int y = border; y < bottom; y++) {
-            std::fill_n(plane + (long)y * wide, border, V{});
-            std::fill_n(plane + (long)y * wide + right, wide - right, V{});
-        }
-        std::fill_n(plane + (long)bottom * wide, (long)(high - bottom) * wide, V{});
-    }
     void weigh(const V* in, const V* gradient, long plane, int row, int step, float* weights, Desk& desk) const {
         const int count = (int)taps.size(), lines = std::max(1, std::min(op.out_height, ROWS_AT_ONCE / op.out_width));
         V* const sums = desk.sums.data();
@@ -231,5 +213,14 @@ struct Pointwise {
             }
             if (norm) sums[2 * c] = sum(total), sums[2 * c + 1] = sum(tilted);
         }
+    }
+
+    // The gradient of norm's input, in place.
+    static void finish_back(const Op& op, const Norm& n, const V* in, V* gradient, V here) {
+        for (int c = 0; c < op.channels; c++)
+            for (int i = 0; i < op.places(); i++) {
+                const int at = c * op.places() + i;
+                gradient[at] = (gradient[at] * n.scale[c] - (in[at] - n.mean[c]) * n.tilt[c] - n.pull[c]) * here;
+            }
     }
 };

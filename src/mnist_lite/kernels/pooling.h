@@ -5,19 +5,9 @@
 struct Window {
     int height, width, out_height, out_width, kernel, stride, padding;
 
-    // windows of 2 x 2 side by side, by far the most common: known when compiling, nothing of it is a loop
-    bool pairs() const { return kernel == 2 && stride == 2 && !padding; }
-    // whether each place is in one window
-    bool tiles() const { return pairs() && out_height * 2 == height && out_width * 2 == width; }
-
     // calls f(input place, number of the place in the window) for each place that is in the map
-    template <bool PAIRS, class F>
+    template <class F>
     void each(int y, int x, F f) const {
-        if constexpr (PAIRS) {
-            const int first = 2 * y * width + 2 * x;
-            f(first, 0), f(first + 1, 1), f(first + width, 2), f(first + width + 1, 3);
-            return;
-        }
         for (int i = 0; i < kernel; i++) {
             const int row = y * stride - padding + i;
             if (row < 0 || row >= height) continue;
@@ -40,31 +30,24 @@ struct Largest {
     }
 };
 
-template <bool PAIRS>
-Largest largest(const V* in, const Window& w, int y, int x) {
+inline Largest largest(const V* in, const Window& w, int y, int x) {
     Largest best;
-    w.each<PAIRS>(y, x, [&](int at, int number) { best.see(in[at], number); });
+    w.each(y, x, [&](int at, int number) { best.see(in[at], number); });
     return best;
 }
 
-template <bool PAIRS>
-void max_pool(const V* in, V* out, const Window& w) {
+inline void max_pool(const V* in, V* out, const Window& w) {
     for (int y = 0; y < w.out_height; y++)
-        for (int x = 0; x < w.out_width; x++) *out++ = largest<PAIRS>(in, w, y, x).value;
+        for (int x = 0; x < w.out_width; x++) *out++ = largest(in, w, y, x).value;
 }
 
-template <bool PAIRS>
-void max_pool_back(const V* in, const V* gradient, V* out, const Window& w) {
-    const bool tiles = w.tiles();
-    for (int i = 0; !tiles && i < w.height * w.width; i++) out[i] = V{};
+inline void max_pool_back(const V* in, const V* gradient, V* out, const Window& w) {
+    for (int i = 0; i < w.height * w.width; i++) out[i] = V{};
     for (int y = 0; y < w.out_height; y++)
         for (int x = 0; x < w.out_width; x++) {
-            const I place = largest<PAIRS>(in, w, y, x).place;
+            const I place = largest(in, w, y, x).place;
             const V g = *gradient++;
-            w.each<PAIRS>(y, x, [&](int at, int number) {
-                const V share = place == number ? g : V{};
-                out[at] = PAIRS ? share : out[at] + share;
-            });
+            w.each(y, x, [&](int at, int number) { out[at] += place == number ? g : V{}; });
         }
 }
 
@@ -73,7 +56,7 @@ inline void mean_pool(const V* in, V* out, const Window& w) {
     for (int y = 0; y < w.out_height; y++)
         for (int x = 0; x < w.out_width; x++) {
             V total{};
-            w.each<false>(y, x, [&](int at, int) { total += in[at]; });
+            w.each(y, x, [&](int at, int) { total += in[at]; });
             *out++ = total * share;
         }
 }
@@ -84,6 +67,6 @@ inline void mean_pool_back(const V* gradient, V* out, const Window& w) {
     for (int y = 0; y < w.out_height; y++)
         for (int x = 0; x < w.out_width; x++) {
             const V g = *gradient++ * share;
-            w.each<false>(y, x, [&](int at, int) { out[at] += g; });
+            w.each(y, x, [&](int at, int) { out[at] += g; });
         }
 }
