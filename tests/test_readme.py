@@ -21,7 +21,8 @@ COMMANDS = [shlex.split(line, comments=True) for kind, text in BLOCKS if kind ==
 TRAINS = [c for c in COMMANDS if c[:3] == ["python", "-m", "mnist_lite.train"] and not {"--help", "--cfg"} & set(c)]
 RESUMES = [c for c in TRAINS if any(word.startswith("resume=") for word in c)]
 TRAINS = [c for c in TRAINS if c not in RESUMES]
-TALKS = [c for c in COMMANDS if c[0] == "python" and c not in TRAINS + RESUMES]
+BENCHES = [c for c in COMMANDS if c[:3] == ["python", "-m", "mnist_lite.bench"]]
+TALKS = [c for c in COMMANDS if c[0] == "python" and c not in TRAINS + RESUMES + BENCHES]
 SCRIPTS = [c for c in COMMANDS if c[0].startswith("scripts/")]
 FEW = ["data.train_limit=200", "data.test_limit=100", "epochs=1", "batch_size=50", "budget.enforce=false"]
 
@@ -60,7 +61,7 @@ def named(command: list[str]) -> str:
 
 def test_there_are_commands_of_every_kind():
     assert [c[0] for c in SCRIPTS] == ["scripts/train", "scripts/test"]
-    assert len(TRAINS) >= 5 and len(TALKS) >= 4
+    assert len(TRAINS) >= 5 and len(TALKS) >= 4 and BENCHES
 
 
 @pytest.mark.parametrize("command", TRAINS, ids=named)
@@ -89,6 +90,13 @@ def test_other_command(command, mine, tmp_path):
     done = run(command, tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) > 5
+
+
+@pytest.mark.parametrize("command", BENCHES, ids=named)
+def test_bench_command(command, mnist_root, tmp_path):
+    done = run([*command, "rounds=1", "images=128"], tmp_path, {"MNIST_LITE_DATA": str(mnist_root)})
+    assert done.returncode == 0, done.stderr
+    assert "ratio (min, median, max)" in done.stdout
 
 
 def test_setup_scripts(few, tmp_path):

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mnist_lite import products
 from mnist_lite.guard import all_finite
 
 
@@ -72,5 +73,7 @@ class Eager:
     def _forward(self, network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
         inputs = inputs.contiguous(memory_format=self._format)
         with torch.autocast(inputs.device.type, dtype=torch.bfloat16, enabled=self._half):
+            if self._half and inputs.device.type == "cpu":
+                return products.forward(network, inputs).float()
             logits: torch.Tensor = network(inputs)
         return logits.float()

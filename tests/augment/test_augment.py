@@ -208,3 +208,16 @@ def test_bad_transforms_are_one_line(transforms, said):
     with pytest.raises(UserError, match=r"augment\.transforms: entry 1") as caught:
         augment.build({"transforms": transforms})
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [(28, 28), (7, 12)])
+def test_resampling_by_one_product_is_affine_grid(size: tuple[int, int]):
+    draws = torch.Generator().manual_seed(0)
+    images, maps = torch.rand(20, 1, *size, generator=draws), torch.eye(3).repeat(20, 1, 1)
+    maps[:, :2] += torch.randn(20, 2, 3, generator=draws) * 0.2
+    height, width = size
+    scale = torch.diag(torch.tensor([width / 2, height / 2, 1.0]))
+    theta = (scale.inverse() @ maps @ scale)[:, :2]  # from pixels about the centre to torch's -1..1
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    expected = F.grid_sample(images, grid, align_corners=False)
+    assert torch.allclose(geometric.resample(images, maps), expected, atol=2e-5)
