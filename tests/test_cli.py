@@ -57,7 +57,7 @@ def assert_one_line(done: subprocess.CompletedProcess[str], *said: str) -> None:
         (["name=${nope}"], "nope"),
         (["model=null"], "model: null is not a choice"),
         (["data.root=null"], "data.root"),
-        (["+optimizer.capturable=true"], "optimizer cannot do a training step"),
+        (["+optimizer.capturable=true", "optimizer.fused=null"], "optimizer cannot do a training step"),
         (
             ["model.layers=[{conv: 10}, global_avg_pool, batch_norm]", "data.train_limit=101"],
             "leaves a batch of one image",

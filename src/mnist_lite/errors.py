@@ -23,7 +23,7 @@ class RunError(Exception):
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """The end of an error line: the nearest of the ``allowed`` names, or all of them when none is near."""
     options = sorted(str(option) for option in allowed)
-    near = get_close_matches(name.lower(), [option.lower() for option in options], n=1, cutoff=0.6)
+    near = get_close_matches(str(name).lower(), [option.lower() for option in options], n=1, cutoff=0.6)
     if near:
         best = next(option for option in options if option.lower() == near[0])
         return f"did you mean {best}?" + (f" (allowed: {', '.join(options)})" if len(options) <= 16 else "")

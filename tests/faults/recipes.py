@@ -29,7 +29,6 @@ RECIPES: dict[str, tuple[str, ...]] = {
         "data.holdout=40",
     ),
     "ema": (
-        *KERNELS,
         "model=era4",
         "ema_decay=0.9",
         "eval_every=3",
@@ -37,5 +36,13 @@ RECIPES: dict[str, tuple[str, ...]] = {
         "clip_grad_norm=1",
         "label_smoothing=0.1",
     ),
-    "warmup": ("model=step4", "optimizer=adam", "scheduler=warmup_cosine", "init=torch", "l1=1e-5", "eval_every=2"),
+    "warmup": (
+        *KERNELS,
+        "model=step4",
+        "optimizer=adam",
+        "scheduler=warmup_cosine",
+        "init=torch",
+        "l1=1e-5",
+        "eval_every=2",
+    ),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from mnist_lite import guard
-from mnist_lite.compute import Eager
+from mnist_lite.compute import Eager, Figures
 from mnist_lite.engine import DivergedError
+from mnist_lite.kernels.compute import Kernels
 from tests.conftest import Compose
 from tests.faults.child import train
 from tests.faults.compare import assert_same_run, rows, same
@@ -44,6 +45,17 @@ class Bad:
             return logits
 
         setattr(Eager, "_forward", stricken)  # noqa: B010
+        compute = Kernels.gradients
+
+        def stricken_kernels(run: Kernels, inputs: torch.Tensor, labels: torch.Tensor, seed: int) -> Figures:
+            strikes = next(steps) == self.step
+            if not strikes or self.what == "loss":
+                return compute(run, inputs * self.value if strikes else inputs, labels, seed)
+            figures = compute(run, inputs, labels, seed)
+            run._gradients[3] *= self.value
+            return replace(figures, finite=torch.tensor(False))
+
+        setattr(Kernels, "gradients", stricken_kernels)  # noqa: B010
         if self.device_like:
             make_device_like()
 
