@@ -42,7 +42,7 @@ def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compute, "load", fail)
 
 
-with_compiler = pytest.mark.skipif(compiler() is None, reason="no C++ compiler here")
+with_compiler = pytest.mark.skipif(not compiler(), reason="no C++ compiler here")
 
 
 def processor(monkeypatch: pytest.MonkeyPatch, multiplies: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from statistics import median
 
 from mnist_lite.cli import run_command
@@ -32,7 +33,7 @@ def job(config: BenchConfig) -> int:
             config, (plain_loop, our_loop), config.rounds, config.images, lambda line: print(line, flush=True)
         )
     except RunError as failure:
-        print(f"error: {failure}")
+        print(f"error: {failure}", file=sys.stderr)
         return 1
     print(as_text(plain, ours))
     return 0

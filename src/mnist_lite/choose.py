@@ -16,7 +16,9 @@ from mnist_lite.model import INPUT_SHAPE, Network
 from mnist_lite.schema import Config
 
 MOST_PARAMETERS = 500_000
-"""Of a network that the kernels are faster on; above, matrix products are large enough for torch's own."""
+"""Of a network that the kernels are faster on, measured on convolutions; above, products are large enough for torch's own."""
+MOST_GRADIENTS = 100_000_000
+"""Parameters times batch size: the kernels keep a gradient for each group of 16 images, so memory and time grow with both."""
 LEAST_IMAGES = 20_000
 """To be trained in all, for building the kernels to pay: it takes some 4 s and saves some 200 microseconds an image."""
 
@@ -39,6 +41,7 @@ class Choice:
             "threads": self.threads,
             "precision": self.precision,
             "compute": self.compute.name,
+            "kernels": self.compute.version,
             "memory_format": self.memory_format,
         }
 
@@ -98,6 +101,8 @@ def _kernels(
         return None, ""
     if config.compile == "auto" and before != Kernels.name and images < LEAST_IMAGES:
         return None, f"less than {LEAST_IMAGES:,} images to train on"
+    if config.compile == "auto" and before != Kernels.name and network.parameters * config.batch_size > MOST_GRADIENTS:
+        return None, f"parameters times batch size are more than {MOST_GRADIENTS:,}"
     if against is None:
         try:
             return Kernels(network.module, INPUT_SHAPE, config.label_smoothing, threads), ""
@@ -105,6 +110,8 @@ def _kernels(
             against = f"the kernels do not have {reason}"
         except BuildError as reason:
             against = f"the kernels cannot be built: {reason}"
+        except MemoryError as reason:
+            against = str(reason)
     if config.compile == "always":
         raise UserError(f"compile: always is asked for, and {against}")
     return None, against

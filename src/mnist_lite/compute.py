@@ -32,6 +32,10 @@ class Compute(Protocol):
     def name(self) -> str:
         """One word, for the run's record."""
 
+    @property
+    def version(self) -> str:
+        """What may change the bits under the same name: compiler and processor of the kernels. Empty for torch's own."""
+
     def gradients(self, inputs: torch.Tensor, labels: torch.Tensor, seed: int) -> Figures:
         """Sets the gradient of every parameter; dropout draws from ``seed`` alone."""
 
@@ -43,6 +47,7 @@ class Eager:
     """torch's modules and autograd, in float32 or with autocast to bfloat16."""
 
     name = "eager"
+    version = ""
 
     def __init__(self, module: nn.Module, label_smoothing: float, precision: str, memory_format: str) -> None:
         """``precision`` is ``fp32`` or ``bf16``, ``memory_format`` ``contiguous`` or ``channels_last``."""

@@ -176,6 +176,7 @@ def our_loop(config: Config, images: int) -> Loop:
     import torch
 
     from mnist_lite import environment
+    from mnist_lite.engine import DivergedError
     from mnist_lite.prepare import prepare
     from mnist_lite.terminal import Reporter
 
@@ -185,8 +186,11 @@ def our_loop(config: Config, images: int) -> Loop:
     test = parts.data.test.take(torch.arange(images))
 
     def steps() -> Iterator[int]:
-        for _ in trainer.fit():
-            yield config.batch_size
+        try:
+            for _ in trainer.fit():
+                yield config.batch_size
+        except DivergedError as error:
+            raise UserError(f"bench: {error}; take a lower optimizer.lr") from error
 
     def evaluate() -> None:
         trainer.evaluate(test)

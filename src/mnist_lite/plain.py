@@ -16,6 +16,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
+from mnist_lite.augment import GEOMETRIC, PIXELS
+from mnist_lite.entries import read_entry
 from mnist_lite.errors import UserError
 
 MEAN, STD = (0.1307,), (0.3081,)
@@ -28,15 +30,18 @@ def training_transforms(augment: list[dict[str, Any]]) -> transforms.Compose:
         UserError: a transform that this loop does not have.
     """
     steps: list[Any] = []
-    for entry in augment:
-        ((word, value),) = entry.items()
-        if word == "rotate":
-            steps.append(transforms.RandomRotation((-value, value), fill=0))
-        elif word == "translate":
-            steps.append(transforms.RandomAffine(0, translate=(value / 28, value / 28), fill=0))
+    words = {**GEOMETRIC, **PIXELS}
+    for number, item in enumerate(augment, 1):
+        entry = read_entry(item, words, f"augment.transforms: entry {number}", ("n", "images", "generator"))
+        if entry.word == "rotate":
+            turn = entry.arguments["degrees"]
+            steps.append(transforms.RandomRotation((-turn, turn), fill=0))
+        elif entry.word == "translate":
+            shift = entry.arguments["pixels"] / 28
+            steps.append(transforms.RandomAffine(0, translate=(shift, shift), fill=0))
         else:
             raise UserError(
-                f"augment: the plain loop of bench has rotate and translate, not {word}; use augment=rotation"
+                f"augment: the plain loop of bench has rotate and translate, not {entry.word}; use augment=rotation"
             )
     return transforms.Compose([*steps, transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
 
@@ -51,7 +56,7 @@ def train(
 ) -> Iterator[int]:
     """Trains without end; yields the number of images after every step."""
     cuda = device.type == "cuda"
-    data = datasets.MNIST(str(root), train=True, download=True, transform=training_transforms(augment))
+    data = mnist(root, True, training_transforms(augment))
     more: dict[str, Any] = {"num_workers": 4, "pin_memory": True, "persistent_workers": True} if cuda else {}
     loader = DataLoader(data, batch_size=batch_size, shuffle=True, **more)
     correct = processed = 0
@@ -71,12 +76,23 @@ def train(
             yield len(inputs)
 
 
+def mnist(root: Path, train: bool, steps: transforms.Compose) -> datasets.MNIST:
+    """torchvision's data set.
+
+    Raises:
+        UserError: it is not in ``root`` and cannot be fetched.
+    """
+    try:
+        return datasets.MNIST(str(root), train=train, download=True, transform=steps)
+    except (RuntimeError, OSError) as error:
+        why = str(error).splitlines()[0]
+        raise UserError(f"data.root: no MNIST in {root}, and it cannot be fetched: {why}") from error
+
+
 def test(root: Path, network: nn.Module, images: int, device: torch.device) -> tuple[float, float]:
     """Mean loss and accuracy in percent on the first ``images`` test images."""
     steps = transforms.Compose([transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
-    data = torch.utils.data.Subset(
-        datasets.MNIST(str(root), train=False, download=True, transform=steps), range(images)
-    )
+    data = torch.utils.data.Subset(mnist(root, False, steps), range(images))
     network.eval()
     loss, correct = 0.0, 0
     with torch.no_grad():

@@ -12,6 +12,7 @@ import torch
 
 from mnist_lite import augment, budget, environment, optim, rng, schedule, table
 from mnist_lite.choose import Choice, choose
+from mnist_lite.compute import Compute, Eager
 from mnist_lite.data import Dataset, load
 from mnist_lite.engine import Trainer
 from mnist_lite.errors import UserError
@@ -99,8 +100,17 @@ def check_extension(config: Config, parts: Prepared, epochs: int) -> None:
         )
 
 
-def trial_step(config: Config, network: Network, images: int, device: torch.device) -> None:
-    """One training step of a copy of ``network`` on ``images`` images of noise; changes nothing."""
+def trial_step(
+    config: Config, network: Network, images: int, device: torch.device, compute: Compute | None = None
+) -> None:
+    """One training step of a copy of ``network`` on ``images`` images of noise; changes nothing.
+
+    With ``compute`` it needs the memory that a step takes there; gradients and running statistics of ``network`` are lost.
+    """
+    if compute is not None and compute.name != Eager.name:
+        labels = torch.zeros(images, dtype=torch.int64, device=device)
+        compute.gradients(torch.randn(images, *INPUT_SHAPE, device=device), labels, 0)
+        return
     module = copy.deepcopy(network.module).to(device).train()
     optimizer = optim.build_optimizer(config.optimizer, module)
     module(torch.randn(images, *INPUT_SHAPE, device=device)).square().mean().backward()

@@ -261,8 +261,9 @@ class Run:
     def _what_fits(self, failure: BaseException) -> str:
         config, device = self._config, self._trainer.device
         self._trainer.optimizer.zero_grad(set_to_none=True)
+        parts = self._parts
         fits = memory.largest_that_fits(
-            lambda size: trial_step(config, self._parts.network, size, device), config.batch_size
+            lambda size: trial_step(config, parts.network, size, device, parts.choice.compute), config.batch_size
         )
         hint = f"a step with batch_size={fits} fits" if fits else "not even a step with one image fits"
         return f"out of memory on {device} with batch_size={config.batch_size}; {hint} (tried); {self._last_good()}"

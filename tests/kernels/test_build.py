@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from mnist_lite.kernels import build
 from mnist_lite.kernels.build import BuildError, compiler
 
-pytestmark = pytest.mark.skipif(compiler() is None, reason="no C++ compiler here")
+pytestmark = pytest.mark.skipif(not compiler(), reason="no C++ compiler here")
 
 
 @pytest.fixture
@@ -51,6 +52,47 @@ def test_a_compiler_that_fails_is_quoted(home: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(BuildError, match="no-such-flag"):
         build.load()
     assert not home.exists() or not list(home.iterdir())
+
+
+def test_a_compiler_with_arguments(home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CXX", f"{compiler()[0]} -DUNUSED_WORD=1")
+    build.load()
+    assert len(list(home.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("exit 0", "has written nothing"),
+        (r"printf 'caf\351' >&2; exit 1", "caf"),
+        (r"printf 'v\377'; exit 0", "has written nothing"),
+    ],
+)
+def test_a_strange_compiler_is_one_line(
+    script: str, said: str, home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    strange = tmp_path / "strange"
+    strange.write_text(f"#!/bin/sh\n{script}\n")
+    strange.chmod(0o700)
+    monkeypatch.setenv("CXX", str(strange))
+    with pytest.raises(BuildError, match=f"strange: .*{said}"):
+        build.load()
+    assert not list(home.glob("*"))
+
+
+def test_a_build_that_is_stopped_leaves_nothing_running(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Not even what the compiler has started."""
+    slow, mark = tmp_path / "slow", f"sleep 98.{os.getpid()}"
+    slow.write_text(f'#!/bin/sh\n[ "$1" = --version ] || {{ {mark} & wait; }}\n')
+    slow.chmod(0o700)
+    monkeypatch.setenv("CXX", str(slow))
+    monkeypatch.setattr(build, "LONGEST", 0.5)
+    with pytest.raises(BuildError, match="timed out"):
+        build.load()
+    assert not list(home.glob("*"))
+    time.sleep(0.2)
+    running = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not any(mark.encode().replace(b" ", b"\0") in line for line in running)
 
 
 def test_a_compiler_that_is_not_there(home: Path, monkeypatch: pytest.MonkeyPatch):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,8 +18,9 @@ from mnist_lite.compute import Eager
 from mnist_lite.kernels.build import compiler
 from mnist_lite.kernels.compute import Kernels
 from mnist_lite.model import build
+from tests.conftest import REPOSITORY
 
-pytestmark = pytest.mark.skipif(compiler() is None, reason="no C++ compiler here")
+pytestmark = pytest.mark.skipif(not compiler(), reason="no C++ compiler here")
 
 SHAPE = (1, 28, 28)
 HEAD: list[Any] = [{"conv": 10, "kernel": 3, "stride": 2}, "global_avg_pool"]
@@ -269,3 +272,34 @@ def test_the_mask_of_the_backward_pass_is_that_of_the_forward_pass():
             losses.append(float(ours.gradients(images, labels, 3).loss))
         weight.data.view(-1)[place] += 1e-2
         assert float(found.view(-1)[place]) == pytest.approx((losses[0] - losses[1]) / 2e-2, rel=0.02, abs=2e-4)
+
+
+def test_infinity_below_zero_is_zero_after_relu():
+    module = network([{"conv": 4, "kernel": 3}, "batch_norm", "relu", *HEAD])
+    images, labels = batch(4)
+    norm = module[1]
+    assert isinstance(norm, nn.BatchNorm2d)
+    norm.bias.data.fill_(-math.inf)
+    found, expected = Kernels(module, SHAPE, 0.0, 1), Eager(module, 0.0, "fp32", "contiguous")
+    assert torch.allclose(found.judge(module, images, labels), expected.judge(module, images, labels))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits memory as Linux does")
+def test_threads_that_cannot_be_had_are_an_error_and_no_hang():
+    program = """
+import resource
+from mnist_lite.kernels.compute import Kernels
+from tests.kernels.test_compute import HEAD, SHAPE, network
+module = network(HEAD)
+Kernels(module, SHAPE, 0.0, 1)
+size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + 100_000_000,) * 2)
+try:
+    Kernels(module, SHAPE, 0.0, 200)
+except MemoryError:
+    print("refused")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=100, cwd=REPOSITORY, check=False
+    )
+    assert done.stdout == "refused\n", done.stderr

@@ -14,7 +14,7 @@ from tests.conftest import Compose
 from tests.kernels.test_compute import HEAD, SHAPE, batch, network
 from tests.test_engine import BASE, figures, rows_of, trainer
 
-pytestmark = pytest.mark.skipif(compiler() is None, reason="no C++ compiler here")
+pytestmark = pytest.mark.skipif(not compiler(), reason="no C++ compiler here")
 
 LAYERS = {
     "layers": [

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import os
 import platform
+import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from functools import cache
 from pathlib import Path
 
@@ -25,10 +29,10 @@ class BuildError(Exception):
     """The kernels cannot be built or loaded here; the message says why."""
 
 
-def compiler() -> str | None:
-    """The C++ compiler that would be used: the environment's ``CXX``, else the first that is found."""
-    named = os.environ.get("CXX")
-    return named or next((found for name in COMPILERS if (found := shutil.which(name))), None)
+def compiler() -> list[str]:
+    """The C++ compiler to use: the environment's ``CXX``, with its arguments, else the first that is found; or nothing."""
+    named = shlex.split(os.environ.get("CXX", ""))
+    return named or [found for name in COMPILERS if (found := shutil.which(name))][:1]
 
 
 def cache_folder() -> Path:
@@ -45,26 +49,30 @@ def load() -> ctypes.CDLL:
         BuildError: no compiler, one that fails, or a folder that cannot be written.
     """
     with_what = compiler()
-    if with_what is None:
+    if not with_what:
         raise BuildError(f"no C++ compiler ({', '.join(COMPILERS)}, or the environment's CXX)")
     try:
         name = f"kernels-{_fingerprint(with_what)}"
         kept = [path for path in sorted(cache_folder().glob(f"{name}-*.so")) if path.name == _named(name, path)]
         return _declared(ctypes.CDLL(str(kept[0] if kept else _build(with_what, name))))
     except subprocess.CalledProcessError as error:
-        said = error.stderr.strip().splitlines() or ["nothing said"]
-        raise BuildError(f"{with_what}: {said[0]}") from error
-    except (OSError, subprocess.TimeoutExpired, RuntimeError) as error:  # RuntimeError: there is no home
-        raise BuildError(str(error)) from error
+        said = error.stderr.strip().splitlines() or ["it says nothing"]
+        raise BuildError(f"{shlex.join(with_what)}: {said[0]}") from error
+    except (OSError, ValueError, subprocess.TimeoutExpired, RuntimeError) as error:  # RuntimeError: there is no home
+        raise BuildError(f"{shlex.join(with_what)}: {error}") from error
 
 
-def _build(with_what: str, name: str) -> Path:
+def _build(with_what: list[str], name: str) -> Path:
     kept = cache_folder()
     kept.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=kept) as folder:
+    for left in kept.glob("build-*"):  # by a process that was killed
+        if time.time() - left.stat().st_mtime > LONGEST:
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=kept, prefix="build-") as folder:
         made = Path(folder) / "made.so"
-        command = [with_what, *FLAGS, "-o", str(made), str(HERE / "network.cpp")]
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=LONGEST)
+        _run([*with_what, *FLAGS, "-o", str(made), str(HERE / "network.cpp")], folder)
+        if not made.is_file():
+            raise OSError("it ends well and has written nothing")
         # whole or not at all, for others that build or load at the same time
         return made.replace(kept / _named(name, made))
 
@@ -74,11 +82,35 @@ def _named(name: str, path: Path) -> str:
     return f"{name}-{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}.so"
 
 
-def _fingerprint(with_what: str) -> str:
+def _run(command: list[str], folder: str | None = None) -> str:
+    """What ``command`` prints. With ``folder`` for its temporary files; a signal that ends us ends all that it has started."""
+    environment = {**os.environ, "TMPDIR": folder} if folder else None
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, start_new_session=True
+    ) as process:
+        try:
+            output, errors = process.communicate(timeout=LONGEST)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command, stderr=errors.decode(errors="replace"))
+    return output.decode(errors="replace")
+
+
+def _fingerprint(with_what: list[str]) -> str:
     """Names what the library depends on: sources, compiler, flags, and the processor's abilities."""
-    version = subprocess.run([with_what, "--version"], check=True, capture_output=True, text=True, timeout=LONGEST)
     sources = [path.read_text("utf-8") for path in sorted((*HERE.glob("*.h"), *HERE.glob("*.cpp")))]
-    parts = [*sources, version.stdout, *FLAGS, platform.platform(), platform.machine(), processor_flags()]
+    parts = [
+        *sources,
+        *with_what,
+        _run([*with_what, "--version"]),
+        *FLAGS,
+        platform.platform(),
+        platform.machine(),
+        processor_flags(),
+    ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 

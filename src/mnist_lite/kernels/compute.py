@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import weakref
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -37,6 +38,7 @@ class Kernels:
         """
         made = plan(module, shape)
         self._library = load()
+        self.version = Path(self._library._name).stem
         ops = (Op * len(made.ops))(*made.ops)
         self._net = self._library.mnist_lite_new(ops, len(ops), threads)
         if not self._net:

@@ -25,8 +25,15 @@ inline float sum(V v) {  // always in the same order
     return pair[0];
 }
 
-// Negative values times slope: ReLU with slope 0. NaN stays NaN, so that what has gone wrong shows in the loss.
-inline V rectify(V v, float slope) { return v < 0 ? v * slope : v; }
+// Negative values times slope: ReLU with slope 0. NaN stays NaN, so that what has gone wrong shows in the loss, and infinity
+// below zero becomes zero, not NaN.
+inline V rectify(V v, float slope) {
+    const V low = slope == 0 ? V{} : v * slope;
+    return v < 0 ? low : v;
+}
 
 // Its derivative from its result, which is torch's: slope where the result is 0.
-inline V rectify_back(V gradient, V result, float slope) { return result <= 0 ? gradient * slope : gradient; }
+inline V rectify_back(V gradient, V result, float slope) {
+    const V low = slope == 0 ? V{} : gradient * slope;
+    return result <= 0 ? low : gradient;
+}

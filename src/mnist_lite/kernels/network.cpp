@@ -73,10 +73,7 @@ struct Net {
         for (int i = 0; i < in_group(g); i++) v[i] = 1;
         return v;
     }
-    Dropout drops(int i, int g) const {
-        const Op& op = ops[i];
-        return dropout(op.p, key, i, g, op.drops == MAPS ? op.channels : op.in_size());
-    }
+    Dropout drops(int i, int g) const { return dropout(ops[i].p, key, i, g); }
 
     void prepare(int images_, int slots_) {
         count = images_;
@@ -146,8 +143,8 @@ struct Net {
 
     void judge(int g, int slot, V* gradient) {
         const V* logits = input(last(), slot);
-        const int classes = ops.back().out_channels;
-        std::vector<double> powers(classes);
+        constexpr int classes = 10;
+        double powers[classes];
         for (int lane = 0; lane < in_group(g); lane++) {
             const int label = (int)labels[g * (long)L + lane];
             float top = logits[0][lane];

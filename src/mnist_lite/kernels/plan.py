@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from mnist_lite.data.split import CLASSES
 from mnist_lite.layers import GlobalAvgPool2d, Shape
 
 CONVOLUTION, POINTWISE, MAX_POOL, MEAN_POOL = range(4)
@@ -52,6 +53,8 @@ def plan(module: nn.Sequential, shape: Shape) -> Plan:
     writer = _Writer(shape)
     for name, layer in module.named_children():
         writer.add(name, layer)
+    if not writer.ops or writer.out[0] != CLASSES:
+        raise UnsupportedError(f"{writer.out[0]} outputs")
     return Plan(writer.ops, writer.tensors)
 
 
@@ -59,7 +62,7 @@ class _Writer:
     def __init__(self, shape: Shape) -> None:
         self.ops: list[Op] = []
         self.tensors: list[str] = []
-        self._shape = shape
+        self.out = shape
 
     def add(self, name: str, layer: nn.Module) -> None:
         kind = type(layer)
@@ -78,25 +81,25 @@ class _Writer:
             assert isinstance(layer, (nn.Dropout, nn.Dropout2d))
             self._drop(layer.p, VALUES if kind is nn.Dropout else MAPS)
         elif isinstance(layer, nn.MaxPool2d) and layer.dilation == 1 and not layer.ceil_mode:
-            self._pool(MAX_POOL, layer)
+            self._pool(name, MAX_POOL, layer)
         elif isinstance(layer, nn.AvgPool2d):
-            self._pool(MEAN_POOL, layer)
-        elif kind is GlobalAvgPool2d and self._shape[1] == self._shape[2]:
-            self._pool(MEAN_POOL, nn.AvgPool2d(self._shape[1]))
+            self._pool(name, MEAN_POOL, layer)
+        elif kind is GlobalAvgPool2d and self.out[1] == self.out[2]:
+            self._pool(name, MEAN_POOL, nn.AvgPool2d(self.out[1]))
         elif kind is nn.Flatten:
-            self._shape = (self._shape[0] * self._shape[1] * self._shape[2], 1, 1)
+            self.out = (self.out[0] * self.out[1] * self.out[2], 1, 1)
         elif kind is not nn.Identity:
             raise UnsupportedError(f"layer {int(name) + 1} ({kind.__name__})")
 
     def _append(self, kind: int, out: Shape, **fields: float) -> Op:
-        channels, height, width = self._shape
+        channels, height, width = self.out
         op = Op(kind, channels, height, width, *out, kernel=1, stride=1, dilation=1, groups=1)
         for field in ("weight", "bias", "running_mean", "running_var", "batches"):
             setattr(op, field, NONE)
         for field, value in fields.items():
             setattr(op, field, value)
         self.ops.append(op)
-        self._shape = out
+        self.out = out
         return op
 
     def _number(self, name: str, layer: nn.Module, *fields: str) -> dict[str, int]:
@@ -114,7 +117,7 @@ class _Writer:
         kernel, stride, padding, dilation = (int(side[0]) for side in sides)
         if padding > (kernel - 1) * dilation:
             raise UnsupportedError(f"layer {int(name) + 1} (padding that is wider than the kernel)")
-        out = tuple((side + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1 for side in self._shape[1:])
+        out = tuple((side + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1 for side in self.out[1:])
         numbers = self._number(name, layer, "weight", "bias")
         geometry = {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
         self._append(CONVOLUTION, (layer.out_channels, *out), **geometry, groups=layer.groups, **numbers)
@@ -129,30 +132,30 @@ class _Writer:
             )
         numbers = self._number(name, layer, "weight", "bias", "running_mean", "running_var", "num_batches_tracked")
         numbers["batches"] = numbers.pop("num_batches_tracked")
-        self._append(POINTWISE, self._shape, normalises=1, eps=layer.eps, momentum=layer.momentum, **numbers)
+        self._append(POINTWISE, self.out, normalises=1, eps=layer.eps, momentum=layer.momentum, **numbers)
 
     def _rectify(self, slope: float) -> None:
         last = self.ops[-1] if self.ops else None
         if last is None or last.kind not in (CONVOLUTION, POINTWISE) or last.rectifies or last.drops:
-            last = self._append(POINTWISE, self._shape)
+            last = self._append(POINTWISE, self.out)
         last.rectifies, last.slope = 1, slope
 
     def _drop(self, p: float, what: int) -> None:
-        if what == MAPS and self._shape[1:] == (1, 1):
+        if what == MAPS and self.out[1:] == (1, 1):
             what = VALUES
         last = self.ops[-1] if self.ops else None
         if last is None or last.kind != POINTWISE or last.drops:
-            last = self._append(POINTWISE, self._shape)
+            last = self._append(POINTWISE, self.out)
         last.drops, last.p = what, p
 
-    def _pool(self, kind: int, layer: nn.MaxPool2d | nn.AvgPool2d) -> None:
+    def _pool(self, name: str, kind: int, layer: nn.MaxPool2d | nn.AvgPool2d) -> None:
         sides = [
             side if isinstance(side, tuple) else (side,) * 2
             for side in (layer.kernel_size, layer.stride, layer.padding)
         ]
         if any(side[0] != side[1] for side in sides) or layer.ceil_mode:
-            raise UnsupportedError(f"{type(layer).__name__} that is not square")
+            raise UnsupportedError(f"layer {int(name) + 1} (a pool that is not square)")
         kernel, stride, padding = (int(side[0]) for side in sides)
-        channels, *size = self._shape
+        channels, *size = self.out
         out = tuple((side + 2 * padding - kernel) // stride + 1 for side in size)
         self._append(kind, (channels, *out), kernel=kernel, stride=stride, padding=padding)

@@ -4,16 +4,22 @@
 
 #include "lanes.h"
 
-// Whether values are dropped: a hash of (key of the step and layer, place, image), so that a mask is nowhere stored and does not
-// depend on which thread asks for it. The mixing is Wellons' lowbias32 with half of the key added in its middle.
+// Whether values are dropped: a hash of (key of step, layer and group; place and image), so that a mask is nowhere stored and
+// does not depend on which thread asks for it. The mixing is Wellons' lowbias32 with half of the key added in its middle.
+inline U lanes() {
+    U u{};
+    for (int i = 0; i < L; i++) u[i] = (uint32_t)i;
+    return u;
+}
+const U LANES = lanes();
+
 struct Dropout {
     uint32_t threshold;  // p * 2^32
     float scale;         // 1 / (1 - p)
     uint32_t key, second;
-    U first;  // counters of the first place's lanes
 
     V apply(V v, uint32_t place) const {
-        U x = (first + place * (uint32_t)L) * 0x9E3779B9u + key;
+        U x = (LANES + place * (uint32_t)L) * 0x9E3779B9u + key;
         x = (x ^ x >> 16) * 0x21F0AAADu + second;
         x = (x ^ x >> 15) * 0xD35A2D97u;
         x ^= x >> 15;
@@ -28,12 +34,10 @@ inline uint64_t mix(uint64_t x) {  // splitmix64
     return x ^ x >> 31;
 }
 
-inline Dropout dropout(float p, uint64_t key, int layer, int group, long places) {
-    const uint64_t mixed = mix(key ^ mix((uint64_t)layer));
-    Dropout d{(uint32_t)std::min((double)p * 4294967296.0, 4294967295.0), p < 1 ? 1 / (1 - p) : 0.0f, (uint32_t)mixed,
-              (uint32_t)(mixed >> 32), U{}};
-    for (int i = 0; i < L; i++) d.first[i] = (uint32_t)((long)group * places * L + i);
-    return d;
+inline Dropout dropout(float p, uint64_t key, int layer, int group) {
+    const uint64_t mixed = mix(key ^ mix((uint64_t)layer << 32 | (uint32_t)group));
+    return {(uint32_t)std::min((double)p * 4294967296.0, 4294967295.0), p < 1 ? 1 / (1 - p) : 0.0f, (uint32_t)mixed,
+            (uint32_t)(mixed >> 32)};
 }
 
 // Mean and sum of squared distances from it, of one channel of one group or of several groups together.

@@ -13,16 +13,14 @@
 class Team {
 public:
     explicit Team(int size) : size_(size) {
-        for (int i = 1; i < size; i++) members_.emplace_back([this, i] { serve(i); });
-    }
-    ~Team() {
-        {
-            std::lock_guard<std::mutex> guard(mutex_);
-            over_ = true;
+        try {
+            for (int i = 1; i < size; i++) members_.emplace_back([this, i] { serve(i); });
+        } catch (...) {  // the system has no more threads to give; those that have begun wait for work
+            end();
+            throw;
         }
-        wake_.notify_all();
-        for (auto& member : members_) member.join();
     }
+    ~Team() { end(); }
     int size() const { return size_; }
 
     // Every thread does job(its number); returns when all have.
@@ -61,6 +59,14 @@ public:
     }
 
 private:
+    void end() {
+        {
+            std::lock_guard<std::mutex> guard(mutex_);
+            over_ = true;
+        }
+        wake_.notify_all();
+        for (auto& member : members_) member.join();
+    }
     void serve(int number) {
         for (unsigned seen = 0;;) {
             const std::function<void(int)>* job;
