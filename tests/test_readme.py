@@ -21,8 +21,10 @@ COMMANDS = [shlex.split(line, comments=True) for kind, text in BLOCKS if kind ==
 TRAINS = [c for c in COMMANDS if c[:3] == ["python", "-m", "mnist_lite.train"] and not {"--help", "--cfg"} & set(c)]
 RESUMES = [c for c in TRAINS if any(word.startswith("resume=") for word in c)]
 TRAINS = [c for c in TRAINS if c not in RESUMES]
+COMPARES = [c for c in COMMANDS if c[:3] == ["python", "-m", "mnist_lite.compare"]]
+SWEEPS = [c for c in TRAINS if "-m" in c[3:] or any(word.startswith("sweep=") for word in c)]
 BENCHES = [c for c in COMMANDS if c[:3] == ["python", "-m", "mnist_lite.bench"]]
-TALKS = [c for c in COMMANDS if c[0] == "python" and c not in TRAINS + RESUMES + BENCHES]
+TALKS = [c for c in COMMANDS if c[0] == "python" and c not in TRAINS + RESUMES + BENCHES + COMPARES]
 SCRIPTS = [c for c in COMMANDS if c[0].startswith("scripts/")]
 FEW = ["data.train_limit=200", "data.test_limit=100", "epochs=1", "batch_size=50", "budget.enforce=false"]
 
@@ -67,11 +69,17 @@ def test_there_are_commands_of_every_kind():
 @pytest.mark.parametrize("command", TRAINS, ids=named)
 def test_training_command(command, few, mine, tmp_path):
     overrides, env = few
-    short = [word.replace("holdout=5000", "holdout=50") for word in command]
-    done = run([*short, *overrides], tmp_path, env)
+    shorter = {
+        "data.holdout=5000": "data.holdout=50",
+        "seed=range(5)": "seed=1,2",
+        "optimizer.lr=0.003,0.01,0.03,0.1": "optimizer.lr=0.003,0.01",
+    }
+    short = [shorter.get(word, word) for word in command]
+    done = run([*short, *overrides, *(["scheduler=constant"] if command in SWEEPS else [])], tmp_path, env)
     assert done.returncode == 0, done.stderr
     runs = list((tmp_path / "runs").glob("**/summary.json"))
-    assert len(runs) == (3 if "-m" in command[3:] else 1)
+    jobs = {"experiment=era4": 4, "sweep=seeds": 10, "model=step3": 3}
+    assert len(runs) == (jobs[command[4] if "-m" in command[3:] else command[3]] if command in SWEEPS else 1)
 
 
 def test_commands_that_go_on_with_a_run(tmp_path):
@@ -83,6 +91,28 @@ def test_commands_that_go_on_with_a_run(tmp_path):
         done = run([word.replace("<run>", folder.name) for word in command], tmp_path)
         assert done.returncode == 0, done.stderr
         assert said in done.stdout
+
+
+@pytest.mark.parametrize("command", COMPARES, ids=named)
+def test_compare_command(command, tmp_path):
+    sweep = [
+        "python",
+        "-m",
+        "mnist_lite.train",
+        "-m",
+        "model=era4",
+        "data=digits",
+        *FEW,
+        "scheduler=constant",
+        "seed=1,2",
+    ]
+    assert run(sweep, tmp_path).returncode == 0
+    (folder,) = (tmp_path / "runs" / "sweeps").iterdir()
+    (folder / "sweep.csv").unlink()
+    done = run([word.replace("<name>", folder.name) for word in command], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "95 % interval" in done.stdout
+    assert (folder / "sweep.csv").is_file()
 
 
 @pytest.mark.parametrize("command", TALKS, ids=named)

@@ -71,7 +71,7 @@ def check(config: Config, state: Mapping[str, Any]) -> None:
         _check_parts(state["best"], BEST_PARTS, "best.")
     ours, theirs = dict(_flat(asdict(config))), dict(_flat(state["config"]))
     for key in [*ours, *theirs]:
-        if key in INDIFFERENT or key.startswith("choices"):
+        if key in INDIFFERENT or key.startswith(("choices", "sweep.")):
             continue
         if key not in ours or key not in theirs or ours[key] != theirs[key]:
             raise UserError(

@@ -75,6 +75,20 @@ class RunFolder:
             raise
 
     @classmethod
+    def take(cls, path: Path) -> RunFolder:
+        """The folder ``path`` for a run that has not begun: made, or as a process left it that was killed before its first file.
+
+        Raises:
+            UserError: another process has it, or it cannot be made.
+        """
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            kind = RunError if error.errno in FULL else UserError
+            raise kind(f"sweep.dir: cannot make {path}: {error.strerror}") from error
+        return cls(path)
+
+    @classmethod
     def reopen(cls, path: Path) -> RunFolder:
         """The folder of a run to go on with.
 

@@ -75,6 +75,20 @@ class CheckpointConfig:
 
 
 @dataclass
+class SweepConfig:
+    """How a sweep (``-m``) is carried out."""
+
+    dir: str = MISSING
+    """Its folder. Given again, only what is missing there is run."""
+    workers: int | None = number(gt=0, le=1024)
+    """Runs at a time; null: one per core of the CPU, or on a GPU up to four."""
+    fail_fast: bool = MISSING
+    """A job that fails ends the sweep; the others are stopped and can be gone on with."""
+    retry_failed: bool = MISSING
+    """Runs jobs again that have failed before."""
+
+
+@dataclass
 class Config:
     """Everything that a run depends on."""
 
@@ -126,6 +140,8 @@ class Config:
     """What the network should keep to."""
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     """When the state is saved."""
+    sweep: SweepConfig = field(default_factory=SweepConfig)
+    """Many runs at once."""
     resume: str | None = MISSING
     """The folder of a run to go on with; null: a new run."""
     choices: dict[str, Any] = field(default_factory=dict)

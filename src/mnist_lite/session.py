@@ -25,8 +25,10 @@ from mnist_lite.stop import Interrupted, StopRequest
 from mnist_lite.terminal import Reporter
 
 
-def run(config: Config) -> int:
+def run(config: Config, reporter: Reporter | None = None, folder: Path | None = None) -> int:
     """Trains as ``config`` says, or goes on with ``config.resume``, and writes the run folder. The result is the exit code.
+
+    The folder is a new one in ``config.runs_dir`` if ``folder`` does not name one.
 
     0: trained. 1: training failed, or the budget was missed with ``budget.enforce``.
 
@@ -34,18 +36,19 @@ def run(config: Config) -> int:
         UserError: the config or the data is not usable. Nothing has been written then.
         Interrupted: a signal came; the state has been saved.
     """
-    with closing(Reporter()) as reporter, StopRequest() as stop:
+    with closing(reporter or Reporter()) as told, StopRequest() as stop:
         try:
-            return _new(config, reporter, stop) if config.resume is None else _resumed(config, reporter, stop)
+            return _new(config, told, stop, folder) if config.resume is None else _resumed(config, told, stop)
         except RunError as failure:
-            reporter.error(str(failure))
+            told.error(str(failure))
             return 1
 
 
-def _new(config: Config, reporter: Reporter, stop: StopRequest) -> int:
+def _new(config: Config, reporter: Reporter, stop: StopRequest, where: Path | None) -> int:
     parts = prepare(config, reporter)
     stop.armed = True
-    with closing(RunFolder.claim(Path(config.runs_dir).expanduser(), config.name)) as folder:
+    root = Path(config.runs_dir).expanduser()
+    with closing(RunFolder.claim(root, config.name) if where is None else RunFolder.take(where)) as folder:
         try:
             reporter.log_to(folder.path / "run.log")
             _write_what(config, parts, folder)
@@ -196,6 +199,7 @@ class Run:
         trainer = self._trainer
         if row["epoch_end"]:
             self._reporter.end_epoch()
+        self._reporter.evaluated(float(row["test/accuracy"]))
         self._reporter.line(results.epoch_line(row, self._config.epochs))
         if results.has_died(row, trainer.steps_per_epoch):
             self._reporter.warn(_DEATH.format(epoch=row["epoch"]))

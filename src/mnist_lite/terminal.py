@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn, TextIO
 
@@ -18,13 +18,20 @@ WIDTH = 100
 
 
 class Reporter:
-    """Prints lines to standard output and to ``run.log``, and keeps a bar below them when there is a terminal."""
+    """Prints lines to standard output and to ``run.log``, and keeps a bar below them when there is a terminal.
 
-    def __init__(self) -> None:
+    With ``tell``, which gets the part that is done, the epoch and the last test accuracy, it prints nothing: one run of many.
+    """
+
+    def __init__(self, tell: Callable[[float, int, float | None], None] | None = None) -> None:
+        self.last_error: str | None = None
+        self._tell = tell
+        self._accuracy: float | None = None
+        self._epochs = self._steps = 1
         self._log: TextIO | None = None
         self._before: list[str] = []
         self._bar: tqdm[NoReturn] | None = None
-        self._epoch_start = 0
+        self._epoch, self._epoch_start = 0, 0
 
     def log_to(self, path: Path) -> None:
         """From now on lines are kept in ``path`` too, those printed so far included."""
@@ -38,22 +45,26 @@ class Reporter:
 
     def line(self, text: str = "") -> None:
         """A line, or several."""
-        with tqdm.external_write_mode(file=sys.stdout):
-            _print(text, sys.stdout)
+        if self._tell is None:
+            with tqdm.external_write_mode(file=sys.stdout):
+                _print(text, sys.stdout)
         self.note(text)
 
     def warn(self, text: str) -> None:
         """A warning that cannot be missed, on standard error."""
         rule = "!" * WIDTH
         framed = f"{rule}\n{text}\n{rule}"
-        with tqdm.external_write_mode(file=sys.stderr):
-            _print(framed, sys.stderr)
+        if self._tell is None:
+            with tqdm.external_write_mode(file=sys.stderr):
+                _print(framed, sys.stderr)
         self.note(framed)
 
     def error(self, text: str) -> None:
         """The one line that says why the run ends, on standard error."""
-        with tqdm.external_write_mode(file=sys.stderr):
-            _print(f"error: {text}", sys.stderr)
+        self.last_error = text
+        if self._tell is None:
+            with tqdm.external_write_mode(file=sys.stderr):
+                _print(f"error: {text}", sys.stderr)
         with contextlib.suppress(RunError):  # a full disk is such a reason
             self.note(f"error: {text}")
 
@@ -67,8 +78,9 @@ class Reporter:
     def start_epoch(self, epoch: int, epochs: int, steps: int) -> None:
         """A new bar for the ``steps`` of an epoch; epochs count from 1."""
         self.end_epoch()
+        self._epoch, self._epochs, self._steps = epoch, epochs, steps
         self._epoch_start = (epoch - 1) * steps
-        if sys.stderr.isatty():
+        if self._tell is None and sys.stderr.isatty():
             width = len(str(epochs))
             self._bar = tqdm(
                 total=steps, desc=f"epoch {epoch:{width}d}/{epochs}", unit="step", leave=False, mininterval=0.2
@@ -76,6 +88,8 @@ class Reporter:
 
     def show(self, step: int, rows: Sequence[Mapping[str, float]]) -> None:
         """Moves the bar to ``step`` of the run; ``rows`` are the training rows that have arrived since, possibly none."""
+        if self._tell is not None:
+            self._tell(step / (self._epochs * self._steps), self._epoch, self._accuracy)
         if self._bar is None:
             return
         if rows:
@@ -83,6 +97,10 @@ class Reporter:
             figures = f"loss {last['train/loss']:.3f}, accuracy {last['train/accuracy']:.1f} %, lr {last['lr']:.2g}"
             self._bar.set_postfix_str(figures, refresh=False)
         self._bar.update(step - self._epoch_start - self._bar.n)
+
+    def evaluated(self, accuracy: float) -> None:
+        """The test accuracy in percent has become known."""
+        self._accuracy = accuracy
 
     def end_epoch(self) -> None:
         """Takes the bar away."""

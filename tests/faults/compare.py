@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-ASIDE = ("seconds", "resumes", "metrics", "runs_dir", "conditions", "checkpoint", "git")
+ASIDE = ("seconds", "resumes", "metrics", "runs_dir", "conditions", "checkpoint", "git", "sweep")
 MISSING = object()
 FILES = ("best.pt", "config.yaml", "curves.png", "last.pt", "metrics.jsonl", "model.txt", "previous.pt", "run.log")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -52,7 +53,7 @@ def load(config: DataConfig) -> Dataset:
     Raises:
         UserError: MNIST cannot be had, or more images are asked for than there are.
     """
-    name, (train, test), warning = _source(config)
+    name, (train, test), warning = _source(config.name, str(Path(config.root).expanduser()))
     holdout = None
     if config.holdout:
         if config.holdout >= len(train):
@@ -67,16 +68,18 @@ def load(config: DataConfig) -> Dataset:
     return Dataset(name, train, test, holdout, mean, std, warning)
 
 
-def _source(config: DataConfig) -> tuple[str, tuple[Split, Split], str | None]:
+@lru_cache(maxsize=1)
+def _source(name: str, root: str) -> tuple[str, tuple[Split, Split], str | None]:
+    """What is to be had; read and verified once by a process, which may do many runs on it."""
     # torchvision and scikit-learn each take a second to import; a run needs one of them.
     warning = None
-    if config.name != "digits":
+    if name != "digits":
         from mnist_lite.data.mnist import load_mnist
 
         try:
-            return "mnist", load_mnist(Path(config.root).expanduser()), None
+            return "mnist", load_mnist(Path(root)), None
         except UserError as error:
-            if config.name == "mnist":
+            if name == "mnist":
                 raise
             warning = (
                 "THIS IS NOT MNIST. MNIST could not be had, so data=auto takes scikit-learn's 1,797 small digits instead. "

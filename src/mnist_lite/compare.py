@@ -1,0 +1,36 @@
+"""``python -m mnist_lite.compare <folder>``: the table and the plots of a sweep, as it stands."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+
+from mnist_lite.errors import RunError, UserError
+from mnist_lite.sweep.plots import write_plots
+from mnist_lite.sweep.table import as_text, read, write
+
+
+def main() -> None:
+    """The command. It takes no config, only the folder: what was run is written there."""
+    parser = ArgumentParser("mnist_lite.compare", description="The table and the plots of a sweep, as it stands.")
+    parser.add_argument("folder", type=Path, help="of the sweep: runs/sweeps/<name>")
+    folder = parser.parse_args().folder
+    try:
+        rows = read(folder)
+        if not rows:
+            raise UserError(f"compare: {folder} is not the folder of a sweep: it has no jobs.json")
+        write(folder, rows)
+        write_plots(folder, rows)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except RunError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    print(as_text(rows))
+    print(f"\nplots and sweep.csv: {folder}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""One job of a sweep: a resolved config, the folder that belongs to it, and what has become of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mnist_lite.schema import Config
+
+LONGEST_NAME = 160
+ERROR = "error.txt"
+INDIFFERENT = ("name", "runs_dir", "resume", "device", "threads", "checkpoint", "sweep", "choices")
+"""Parts of a config that do not make another job of it: where it runs, and how it is called."""
+DONE, FAILED, CUT, MISSING = "done", "failed", "cut", "missing"
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A run that a sweep wants."""
+
+    overrides: tuple[str, ...]
+    """What the sweep varies: ``optimizer.lr=0.01``."""
+    config: Config
+    folder: Path
+
+
+@dataclass(frozen=True, eq=False)
+class Refused:
+    """A job whose config is not one."""
+
+    overrides: tuple[str, ...]
+    error: str
+
+
+def labels(jobs: Sequence[Job | Refused]) -> dict[Job | Refused, str]:
+    """For each job what it has that not all have, in one word."""
+    shared = set.intersection(*(set(job.overrides) for job in jobs)) if len(jobs) > 1 else set[str]()
+    return {job: ",".join(word for word in job.overrides if word not in shared) or "the only job" for job in jobs}
+
+
+def identity(config: Config) -> str:
+    """Twelve hexadecimal digits that are the same for two configs exactly if the same run comes out of them."""
+    parts = {key: value for key, value in asdict(config).items() if key not in INDIFFERENT}
+    parts["data"] = {key: value for key, value in parts["data"].items() if key != "root"}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def known_folders(root: Path) -> dict[str, Path]:
+    """The folders of a sweep by the identity of their job."""
+    return {path.name.rpartition("_")[2]: path for path in root.iterdir()} if root.is_dir() else {}
+
+
+def folder_of(config: Config, known: Mapping[str, Path]) -> Path:
+    """Where the run of ``config`` lives in its sweep: the same for the same job, by whatever words it was asked for."""
+    mark = identity(config)
+    name = re.sub(r"[^A-Za-z0-9.+=,-]+", "_", config.name)[:LONGEST_NAME]
+    return known.get(mark) or Path(config.runs_dir).expanduser() / f"{name}_{mark}"
+
+
+def status(folder: Path) -> str:
+    """``done``, ``failed``, ``cut`` (it can be gone on with) or ``missing``."""
+    if (folder / "summary.json").is_file():
+        return DONE
+    if (folder / ERROR).is_file():
+        return FAILED
+    return CUT if (folder / "config.yaml").is_file() else MISSING
+
+
+def summary(folder: Path) -> dict[str, Any] | None:
+    """What a finished run says of itself; None if there is nothing that can be read."""
+    try:
+        found = json.loads((folder / "summary.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("accuracy"), dict) else None
+
+
+def final_accuracy(folder: Path) -> float | None:
+    """Final test accuracy of a finished run in percent."""
+    found = summary(folder)
+    return None if found is None else float(found["accuracy"]["test"]["final"])
+
+
+def score(job: Job) -> float | None:
+    """What a search is after: final accuracy on the held-out part of train if there is one, else on test; None: not done."""
+    found = summary(job.folder)
+    return None if found is None else float(found["accuracy"].get("holdout", found["accuracy"]["test"])["final"])

@@ -1,0 +1,139 @@
+"""Pictures of a sweep: accuracy against what was varied, all curves, accuracy against parameters."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from mnist_lite import durable
+from mnist_lite.sweep.table import Group, Row, groups, varied_keys
+
+MOST_CURVES = 20
+RATES = ("optimizer.lr", "scheduler.max_lr")
+
+
+def write_plots(folder: Path, rows: Sequence[Row]) -> list[str]:
+    """Writes the pictures that the sweep has figures for; their names.
+
+    ``accuracy_by_<key>.png`` for each varied number (learning rates on a logarithmic axis), ``curves.png``, and, if networks
+    differ, ``accuracy_by_parameters.png``.
+
+    Raises:
+        RunError: they cannot be written.
+    """
+    found = [group for group in groups(rows) if group.estimate is not None]
+    pictures: dict[str, Figure] = {}
+    if found:
+        pictures["curves.png"] = _curves(folder, found)
+    for key in varied_keys(found):
+        if len({value for group in found if (value := _number(group.overrides.get(key))) is not None}) > 1:
+            pictures[f"accuracy_by_{key}.png"] = _by_number(found, key)
+    if len({group.rows[0].parameters for group in found}) > 1:
+        pictures["accuracy_by_parameters.png"] = _by_parameters(found)
+    for name, figure in pictures.items():
+        content = io.BytesIO()
+        figure.savefig(content, format="png", dpi=110)
+        durable.write(folder / name, content.getvalue())
+    return list(pictures)
+
+
+def _by_number(found: Sequence[Group], key: str) -> Figure:
+    """A line for each group of the other varied keys; bars are 95 % intervals of the mean over seeds."""
+    figure, axes = _canvas(f"{key}", "final test accuracy, %")
+    others = [other for other in varied_keys(found) if other != key]
+    lines: dict[str, list[tuple[float, Group]]] = {}
+    for group in found:
+        value = _number(group.overrides.get(key))
+        if value is not None:
+            lines.setdefault(_name(group, others), []).append((value, group))
+    for name, points in lines.items():
+        points.sort(key=lambda point: point[0])
+        x = [value for value, _ in points]
+        _errorbars(axes, x, [group for _, group in points], name or None, "-")
+    if key in RATES or key.endswith("weight_decay"):
+        positive = [value for points in lines.values() for value, _ in points]
+        if min(positive) > 0:
+            axes.set_xscale("log")
+    if others:
+        axes.legend(fontsize=8)
+    return figure
+
+
+def _by_parameters(found: Sequence[Group]) -> Figure:
+    figure, axes = _canvas("parameters", "final test accuracy, %")
+    keys = varied_keys(found)
+    for group in found:
+        _errorbars(axes, [float(group.rows[0].parameters or 0)], [group], _name(group, keys), "")
+    axes.set_xscale("log")
+    axes.legend(fontsize=8)
+    return figure
+
+
+def _curves(folder: Path, found: Sequence[Group]) -> Figure:
+    """Test accuracy after each epoch: the mean over seeds, and the range from the worst to the best of them."""
+    figure, axes = _canvas("epoch", "test accuracy, %")
+    keys = varied_keys(found)
+    shown = sorted(found, key=lambda group: group.estimate.mean if group.estimate else 0.0, reverse=True)[:MOST_CURVES]
+    floor = 100.0
+    for group in shown:
+        runs = [_epochs(folder / row.folder) for row in group.rows if row.final is not None and row.folder]
+        length = min(map(len, runs))
+        columns = list(zip(*(run[:length] for run in runs), strict=True))
+        means = [sum(column) / len(column) for column in columns]
+        epochs = list(range(1, length + 1))
+        (line,) = axes.plot(epochs, means, label=_name(group, keys) or None, linewidth=1.4)
+        if len(runs) > 1:
+            low, high = [min(column) for column in columns], [max(column) for column in columns]
+            axes.fill_between(epochs, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+        floor = min(floor, sorted(means)[length // 4])
+    axes.set_ylim(bottom=max(0.0, floor - 2), top=min(100.0, max(g.estimate.mean for g in shown if g.estimate) + 1))
+    if len(shown) < len(found):
+        axes.set_title(f"the {len(shown)} best of {len(found)} groups", fontsize=9)
+    if keys:
+        axes.legend(fontsize=8, loc="lower right")
+    return figure
+
+
+def _errorbars(axes: Axes, x: list[float], points: Sequence[Group], label: str | None, style: str) -> None:
+    estimates = [group.estimate for group in points if group.estimate is not None]
+    means = [e.mean for e in estimates]
+    below = [e.mean - e.low if e.low is not None else 0.0 for e in estimates]
+    above = [e.high - e.mean if e.high is not None else 0.0 for e in estimates]
+    axes.errorbar(x, means, yerr=[below, above], fmt=f"o{style}", label=label, capsize=3, markersize=4, linewidth=1.2)
+
+
+def _canvas(x: str, y: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(7.5, 4.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(alpha=0.3)
+    return figure, axes
+
+
+def _epochs(folder: Path) -> list[float]:
+    accuracies: dict[int, float] = {}
+    for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines():
+        row: dict[str, Any] = json.loads(line)
+        if "test/accuracy" in row:
+            accuracies[int(row["epoch"])] = float(row["test/accuracy"])
+    return list(accuracies.values())
+
+
+def _name(group: Group, keys: Sequence[str]) -> str:
+    return ", ".join(f"{key.rpartition('.')[2]} {group.overrides[key]}" for key in keys if key in group.overrides)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None

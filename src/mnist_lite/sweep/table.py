@@ -1,0 +1,163 @@
+"""The results of a sweep: a row for each job, a mean for each group of jobs that differ in their seed alone."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mnist_lite import durable
+from mnist_lite.errors import UserError
+from mnist_lite.sweep.job import DONE, ERROR, FAILED, status, summary
+from mnist_lite.sweep.statistics import Estimate, best
+
+PLAN, CSV, JSON = "jobs.json", "sweep.csv", "sweep.json"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One job. Accuracies in percent, of the test split; those of a job that is not done are None."""
+
+    overrides: dict[str, str]
+    status: str
+    final: float | None
+    best: float | None
+    """Of the best evaluation on test: chosen on the test images."""
+    mean_last_5: float | None
+    train_final: float | None
+    holdout_final: float | None
+    parameters: int | None
+    seconds: float | None
+    error: str | None
+    folder: str | None
+
+
+@dataclass(frozen=True)
+class Group:
+    """Jobs that differ in their seed alone."""
+
+    overrides: dict[str, str]
+    rows: list[Row]
+    estimate: Estimate | None
+    """Of the final accuracy, of the jobs that are done."""
+
+
+def read(folder: Path) -> list[Row]:
+    """The jobs of the sweep in ``folder`` as they stand.
+
+    Raises:
+        UserError: it is not a sweep's folder.
+    """
+    return [_row(folder, entry) for entry in read_plan(folder)]
+
+
+def read_plan(folder: Path) -> list[dict[str, Any]]:
+    """What the sweep consists of; nothing if it has not begun.
+
+    Raises:
+        UserError: the file is not one of ours.
+    """
+    try:
+        entries = json.loads((folder / PLAN).read_text("utf-8"))
+        for entry in entries:
+            if not isinstance(entry["overrides"], list) or "/" in entry.get("folder", ""):
+                raise ValueError("not a job")
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"sweep.dir: {folder / PLAN} cannot be read: {error}") from error
+    return list(entries)
+
+
+def groups(rows: Sequence[Row]) -> list[Group]:
+    """The rows by everything but the seed, in the order of their first."""
+    together: dict[tuple[tuple[str, str], ...], list[Row]] = {}
+    for row in rows:
+        together.setdefault(tuple((k, v) for k, v in row.overrides.items() if k != "seed"), []).append(row)
+    result = []
+    for key, members in together.items():
+        done = [row.final for row in members if row.final is not None]
+        result.append(Group(dict(key), members, Estimate.of(done) if done else None))
+    return result
+
+
+def as_text(rows: Sequence[Row]) -> str:
+    """The table for a terminal: a line for each group, what is the same in all of them left out."""
+    found = groups(rows)
+    varied = varied_keys(found)
+    measured = [group for group in found if group.estimate is not None]
+    winners = {id(measured[i]) for i in best([group.estimate for group in measured if group.estimate is not None])}
+    heads = [*varied, "final test accuracy", "deviation", "n", "95 % interval", ""]
+    lines = []
+    for group in found:
+        e = group.estimate
+        failed = sum(row.status == FAILED for row in group.rows)
+        rest = len(group.rows) - failed - (e.n if e else 0)
+        notes = ["best" if len(winners) == 1 else "tied for best"] if id(group) in winners and len(measured) > 1 else []
+        notes += [f"{failed} failed"] * (failed > 0) + [f"{rest} to do"] * (rest > 0)
+        figures = ["", "", "0", ""]
+        if e is not None:
+            figures = [f"{e.mean:.2f}", "" if e.deviation is None else f"{e.deviation:.3f}", str(e.n), _interval(e)]
+        lines.append([*(group.overrides.get(key, "") for key in varied), *figures, ", ".join(notes)])
+    widths = [max(len(line[i]) for line in [heads, *lines]) for i in range(len(heads))]
+    text = [
+        "  ".join(
+            cell.ljust(width) if i < len(varied) else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in [heads, *lines]
+    ]
+    text.insert(1, "-" * max(map(len, text)))
+    return "\n".join(text)
+
+
+def write(folder: Path, rows: Sequence[Row]) -> None:
+    """Writes ``sweep.csv`` and ``sweep.json``.
+
+    Raises:
+        RunError: they cannot be written.
+    """
+    keys = list(dict.fromkeys(key for row in rows for key in row.overrides))
+    columns = [name for name in Row.__dataclass_fields__ if name != "overrides"]
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow([*keys, *columns])
+    for row in rows:
+        table.writerow([*(row.overrides.get(key, "") for key in keys), *(getattr(row, name) for name in columns)])
+    durable.write(folder / CSV, text.getvalue().encode())
+    means = [{"overrides": g.overrides, **({} if g.estimate is None else asdict(g.estimate))} for g in groups(rows)]
+    content = {"jobs": [asdict(row) for row in rows], "groups": means}
+    durable.write(folder / JSON, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def _row(folder: Path, entry: dict[str, Any]) -> Row:
+    overrides = dict(override.partition("=")[::2] for override in entry["overrides"])
+    if "folder" not in entry:
+        return Row(overrides, FAILED, *(None,) * 7, entry.get("error"), None)
+    place = folder / entry["folder"]
+    state = status(place)
+    found = summary(place) if state == DONE else None
+    error = None
+    if state == FAILED:
+        error = (place / ERROR).read_text("utf-8").strip()
+    if found is None:
+        return Row(overrides, state, *(None,) * 7, error, entry["folder"])
+    test, train = found["accuracy"]["test"], found["accuracy"]["train"]
+    held = found["accuracy"].get("holdout", {}).get("final")
+    seconds = sum(found["seconds"].values())
+    figures = (test["final"], test["best"], test["mean_last_5"], train["final"], held, found["parameters"], seconds)
+    return Row(overrides, state, *figures, None, entry["folder"])
+
+
+def varied_keys(found: Sequence[Group]) -> list[str]:
+    """The overrides, but for the seed, that are not the same in all groups."""
+    keys = dict.fromkeys(key for group in found for key in group.overrides)
+    return [key for key in keys if len({group.overrides.get(key) for group in found}) > 1]
+
+
+def _interval(e: Estimate) -> str:
+    return "" if e.low is None else f"{e.low:.2f} to {e.high:.2f}"

@@ -1,0 +1,200 @@
+"""Whole sweeps by the real command: interrupted, killed, failed, started again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.faults.child import hear_signals
+from tests.faults.compare import assert_same_run
+from tests.faults.recipes import FEW
+
+JOB = (*(word for word in FEW if word != "threads=1"), "model=era4", "augment=rotation")
+SWEEP = ("-m", *JOB, "checkpoint.steps=2", "optimizer.lr=0.01,0.03", "seed=1,2")
+
+
+class Sweep:
+    """The command, running."""
+
+    def __init__(self, folder: Path, *words: str) -> None:
+        self.folder = folder / "sweep"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "mnist_lite.train", *words, f"sweep.dir={self.folder}"],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            preexec_fn=hear_signals,  # noqa: PLW1509  nothing but signal.signal is called there
+        )
+
+    def end(self) -> tuple[int, str]:
+        text, _ = self.process.communicate(timeout=120)
+        return self.process.returncode, text
+
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        end = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < end and self.process.poll() is None
+            time.sleep(0.02)
+
+    def checkpoints(self) -> int:
+        return len(list(self.folder.glob("*/last.pt")))
+
+    def workers(self) -> list[int]:
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def run(folder: Path, *words: str) -> tuple[int, str]:
+    return Sweep(folder, *words).end()
+
+
+def gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+linux = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads /proc")
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sweep that nobody disturbs."""
+    folder = tmp_path_factory.mktemp("reference")
+    code, text = run(folder, *SWEEP)
+    assert code == 0, text
+    assert text.count(" %  optimizer.lr=") == 4
+    return folder / "sweep"
+
+
+def assert_same_sweep(found: Path, expected: Path) -> None:
+    names = sorted(path.parent.name for path in expected.glob("*/summary.json"))
+    assert len(names) == 4
+    assert sorted(path.parent.name for path in found.glob("*/summary.json")) == names
+    for name in names:
+        assert_same_run(found / name, expected / name)
+    assert not list(found.glob("*/error.txt"))
+
+
+def test_a_sweep_leaves_runs_a_table_and_pictures(reference: Path):
+    content = json.loads((reference / "sweep.json").read_text())
+    assert len(content["jobs"]) == 4
+    assert [group["n"] for group in content["groups"]] == [2, 2]
+    assert (reference / "accuracy_by_optimizer.lr.png").is_file()
+    assert (reference / "sweep.csv").is_file()
+
+
+@linux
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_all_and_the_sweep_goes_on_exactly(number: signal.Signals, reference: Path, tmp_path: Path):
+    sweep = Sweep(tmp_path, *SWEEP)
+    sweep.wait_for(lambda: sweep.checkpoints() > 0)
+    workers = sweep.workers()
+    sweep.process.send_signal(number)
+    code, text = sweep.end()
+    assert code == 128 + number, text
+    assert "To go on, the same command with sweep.dir=" in text
+    assert "Traceback" not in text
+    assert all(gone(pid) for pid in workers)
+    code, text = run(tmp_path, *SWEEP)
+    assert code == 0, text
+    assert_same_sweep(tmp_path / "sweep", reference)
+
+
+@linux
+def test_a_worker_that_is_killed_is_replaced_and_its_job_goes_on(reference: Path, tmp_path: Path):
+    sweep = Sweep(tmp_path, *SWEEP)
+    sweep.wait_for(lambda: sweep.checkpoints() > 0)
+    os.kill(sweep.workers()[0], signal.SIGKILL)
+    code, text = sweep.end()
+    assert code == 0, text
+    assert_same_sweep(tmp_path / "sweep", reference)
+
+
+@linux
+def test_workers_do_not_outlive_a_sweep_that_is_killed(reference: Path, tmp_path: Path):
+    sweep = Sweep(tmp_path, *SWEEP)
+    sweep.wait_for(lambda: sweep.checkpoints() > 0)
+    workers = sweep.workers()
+    sweep.process.kill()
+    sweep.process.communicate()
+    end = time.monotonic() + 30
+    while not all(gone(pid) for pid in workers):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    code, text = run(tmp_path, *SWEEP)
+    assert code == 0, text
+    assert_same_sweep(tmp_path / "sweep", reference)
+
+
+def test_what_is_done_is_not_done_again(tmp_path: Path):
+    few = ("-m", *JOB, "epochs=1", "scheduler=constant")
+    assert run(tmp_path, *few, "seed=1,2")[0] == 0
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("sweep/*/summary.json")}
+    code, text = run(tmp_path, *few, "seed=1,2,3")
+    assert code == 0 and "2 done, 1 missing" in text
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+    assert len(list(tmp_path.glob("sweep/*/summary.json"))) == 3
+    # the same runs by other words: what a job is, is its config
+    code, text = run(tmp_path, *few, "optimizer.lr=0.01", "threads=1", "seed=3,1")
+    assert code == 0 and "2 done" in text and "missing" not in text
+
+
+def test_a_job_that_fails_is_told_counted_and_tried_again_when_asked(tmp_path: Path):
+    words = ("-m", *JOB, "epochs=1", "scheduler=constant", "optimizer=sgd", "optimizer.lr=0.01,1e30,-1")
+    code, text = run(tmp_path, *words)
+    assert code == 2, text
+    assert "FAILED  optimizer.lr=1e+30" in text or "FAILED  optimizer.lr=1e30" in text
+    assert "training has diverged" in text and "optimizer.lr: -1.0 is out of range" in text
+    assert "Traceback" not in text
+    rows = json.loads((tmp_path / "sweep" / "sweep.json").read_text())["jobs"]
+    assert [row["status"] for row in rows] == ["done", "failed", "failed"]
+    assert "diverged" in rows[1]["error"]
+    code, text = run(tmp_path, *words)
+    assert code == 2 and "[" not in text.split("at a time")[1].split("optimizer.lr")[0]
+    code, text = run(tmp_path, *words, "sweep.retry_failed=true")
+    assert code == 2 and "[2/2] FAILED" in text
+
+
+def test_fail_fast_stops_at_the_first(tmp_path: Path):
+    words = ("-m", *JOB, "epochs=1", "scheduler=constant", "optimizer=sgd", "sweep.workers=1", "sweep.fail_fast=true")
+    code, text = run(tmp_path, *words, "optimizer.lr=1e30,0.01,0.02")
+    assert code == 1, text
+    assert "2 to do" in text or text.count("1 to do") == 2
+    assert len(list(tmp_path.glob("sweep/*/summary.json"))) == 0
+
+
+PRESETS = {"lr": 30, "seeds": 10, "ladder": 15, "norms": 48}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_shipped_sweeps_are_what_they_say(name: str, tmp_path: Path):
+    """Every job is composed and checked; none is run, since all are refused in the same way: for want of images."""
+    code, text = run(tmp_path, f"sweep={name}", "model=era4", "data=mnist", "data.train_limit=5")
+    assert code == PRESETS[name], text
+    assert text.count("error: job ") == PRESETS[name]
+    assert text.count("data.train_limit: 5 is out of range") == PRESETS[name]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_shipped_sweep_is_tested():
+    assert {path.stem for path in (REPOSITORY / "conf" / "sweep").glob("*.yaml")} == set(PRESETS)
+
+
+def test_hydras_own_launcher_does_the_same_jobs(tmp_path: Path):
+    few = ("-m", *JOB, "epochs=1", "scheduler=constant", "seed=1,2")
+    assert run(tmp_path, *few, "hydra/launcher=basic")[0] == 0
+    assert len(list(tmp_path.glob("sweep/*/summary.json"))) == 2
+    code, text = run(tmp_path, *few)
+    assert code == 0 and "2 done, 1 at a time" in text

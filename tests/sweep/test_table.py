@@ -1,0 +1,152 @@
+"""The arithmetic of a sweep's table, against scipy and by hand."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from pathlib import Path
+
+import pytest
+from scipy import stats
+
+from mnist_lite.errors import UserError
+from mnist_lite.sweep.plots import write_plots
+from mnist_lite.sweep.statistics import Estimate, best
+from mnist_lite.sweep.table import as_text, groups, read, write
+
+VALUES = [99.1, 99.3, 99.25, 98.9]
+
+
+def finished(folder: Path, name: str, accuracies: list[float], parameters: int = 100, seconds: float = 2.0) -> None:
+    run = folder / name
+    run.mkdir()
+    rows = [
+        {"step": 10 * e, "epoch": e, "test/accuracy": a, "train/epoch_accuracy": a - 1}
+        for e, a in enumerate(accuracies, 1)
+    ]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    figures = {"final": accuracies[-1], "best": max(accuracies), "mean_last_5": sum(accuracies) / len(accuracies)}
+    train = {key: value - 1 for key, value in figures.items()}
+    content = {
+        "accuracy": {"test": figures, "train": train},
+        "parameters": parameters,
+        "seconds": {"train": seconds, "eval": 1.0},
+    }
+    (run / "summary.json").write_text(json.dumps(content))
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Path:
+    """Two rates, three seeds; one job has failed, one was never begun, one is cut, one has no config."""
+    plan = []
+    for lr, base in (("0.01", 99.0), ("0.1", 90.0)):
+        for seed in range(3):
+            name = f"run_{lr}_{seed}"
+            plan.append({"overrides": ["model=era4", f"optimizer.lr={lr}", f"seed={seed}"], "folder": name})
+            if (lr, seed) not in {("0.1", 1), ("0.1", 2)}:
+                finished(tmp_path, name, [base - 5, base + seed / 10])
+    (tmp_path / "run_0.1_1").mkdir()
+    (tmp_path / "run_0.1_1" / "error.txt").write_text("out of memory\n")
+    plan.append({"overrides": ["model=era4", "optimizer.lr=-1", "seed=0"], "error": "out of range"})
+    (tmp_path / "run_0.1_2").mkdir()
+    (tmp_path / "run_0.1_2" / "config.yaml").write_text("seed: 2\n")
+    (tmp_path / "jobs.json").write_text(json.dumps(plan))
+    return tmp_path
+
+
+def test_the_interval_is_students():
+    e = Estimate.of(VALUES)
+    low, high = stats.t.interval(0.95, len(VALUES) - 1, loc=sum(VALUES) / 4, scale=stats.sem(VALUES))
+    assert [e.n, e.mean, e.deviation, e.low, e.high] == pytest.approx([4, 99.1375, stats.tstd(VALUES), low, high])
+
+
+def test_one_value_has_no_interval():
+    assert Estimate.of([99.0]) == Estimate(1, 99.0, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("intervals", "expected"),
+    [
+        ([(99.0, 99.2), (98.0, 98.9)], [0]),
+        ([(99.0, 99.2), (98.0, 99.0)], [0, 1]),
+        ([(98.0, 98.5), (99.0, 99.2), (98.9, 99.1)], [1, 2]),
+        ([None, (99.0, 99.2), (98.0, 98.5)], [0, 1]),
+        ([None, None], []),
+        ([], []),
+    ],
+)
+def test_only_what_the_intervals_part_is_best(intervals, expected):
+    made = [
+        Estimate(1, 99.5, None, None, None) if i is None else Estimate(5, (i[0] + i[1]) / 2, 0.1, *i) for i in intervals
+    ]
+    assert best(made) == expected
+
+
+def test_rows_say_what_became_of_every_job(sweep: Path):
+    rows = read(sweep)
+    assert [row.status for row in rows] == ["done", "done", "done", "done", "failed", "cut", "failed"]
+    assert rows[4].error == "out of memory"
+    assert rows[6].error == "out of range"
+    assert (rows[1].final, rows[1].best, rows[1].train_final, rows[1].seconds) == (99.1, 99.1, 98.1, 3.0)
+
+
+def test_groups_are_by_everything_but_the_seed(sweep: Path):
+    found = groups(read(sweep))
+    assert [len(group.rows) for group in found] == [3, 3, 1]
+    assert found[0].estimate is not None and found[0].estimate.mean == pytest.approx(99.1)
+    assert found[1].estimate is not None and found[1].estimate.n == 1
+    assert found[2].estimate is None
+
+
+def test_the_text(sweep: Path):
+    lines = as_text(read(sweep)).splitlines()
+    assert lines[0].split()[0] == "optimizer.lr"  # what all have in common is left out
+    assert lines[2].split() == ["0.01", "99.10", "0.100", "3", "98.85", "to", "99.35", "tied", "for", "best"]
+    assert lines[3].split() == ["0.1", "90.00", "1", "tied", "for", "best,", "1", "failed,", "1", "to", "do"]
+    assert lines[4].split() == ["-1", "0", "1", "failed"]
+
+
+def test_files(sweep: Path):
+    rows = read(sweep)
+    write(sweep, rows)
+    with (sweep / "sweep.csv").open(encoding="utf-8", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [(r["optimizer.lr"], r["seed"], r["status"]) for r in table][:2] == [
+        ("0.01", "0", "done"),
+        ("0.01", "1", "done"),
+    ]
+    content = json.loads((sweep / "sweep.json").read_text())
+    assert content["groups"][0]["mean"] == pytest.approx(99.1)
+    assert content["jobs"][4]["error"] == "out of memory"
+
+
+def test_pictures(sweep: Path):
+    names = write_plots(sweep, read(sweep))
+    assert names == ["curves.png", "accuracy_by_optimizer.lr.png"]
+    assert all((sweep / name).read_bytes().startswith(b"\x89PNG") for name in names)
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '[{"overrides": 3}]', '[{"overrides": [], "folder": "../../etc"}]', "3"])
+def test_a_plan_that_is_none_is_refused(text: str, tmp_path: Path):
+    (tmp_path / "jobs.json").write_text(text)
+    with pytest.raises(UserError, match=r"jobs\.json cannot be read"):
+        read(tmp_path)
+
+
+def test_ten_thousand_jobs_are_compared_in_seconds(tmp_path: Path):
+    """A third of them done."""
+    plan = []
+    for number in range(10_000):
+        name = f"run_{number}"
+        plan.append({"overrides": [f"optimizer.lr={number // 10 / 1000}", f"seed={number % 10}"], "folder": name})
+        if number % 3 == 0:
+            finished(tmp_path, name, [90.0, 90 + number / 1000])
+    (tmp_path / "jobs.json").write_text(json.dumps(plan))
+    started = time.perf_counter()
+    rows = read(tmp_path)
+    text = as_text(rows)
+    write(tmp_path, rows)
+    assert time.perf_counter() - started < 20  # 2 s on a quiet machine
+    assert len(text.splitlines()) == 1002
+    assert sum(row.status == "done" for row in rows) == 3334
