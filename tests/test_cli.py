@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -193,8 +194,8 @@ def test_sweep_is_a_folder_of_run_folders(run_command: RunCommand, tmp_path):
 def test_a_bad_job_does_not_stop_a_sweep_and_shows_in_the_exit_code(run_command: RunCommand, tmp_path):
     done = run_command("train", "-m", "model=era4", *QUICK, "optimizer.lr=0.01,-1,x,0.1")
     assert done.returncode == 2, done.stdout + done.stderr  # jobs that have failed
-    assert "optimizer.lr=-1: optimizer.lr: -1.0 is out of range" in done.stdout
-    assert "error: job optimizer.lr=x: " in done.stderr
+    assert re.search(r"FAILED  optimizer\.lr=-1 .*: optimizer\.lr: -1\.0 is out of range", done.stdout)
+    assert re.search(r"FAILED  optimizer\.lr=x ", done.stdout)
     assert len(list((tmp_path / "runs" / "sweeps").glob("*/*/summary.json"))) == 2
 
 

@@ -53,7 +53,7 @@ def load(config: DataConfig) -> Dataset:
     Raises:
         UserError: MNIST cannot be had, or more images are asked for than there are.
     """
-    name, (train, test), warning = _source(config.name, str(Path(config.root).expanduser()))
+    name, (train, test), warning = _source(str(config.name), str(Path(config.root).expanduser()))
     holdout = None
     if config.holdout:
         if config.holdout >= len(train):
