@@ -87,6 +87,12 @@ def assert_same_sweep(found: Path, expected: Path) -> None:
     assert not list(found.glob("*/error.txt"))
 
 
+def assert_goes_on_to_the_same(folder: Path, expected: Path) -> None:
+    code, text = run(folder, *SWEEP)
+    assert code == 0, text
+    assert_same_sweep(folder / "sweep", expected)
+
+
 def test_a_sweep_leaves_runs_a_table_and_pictures(reference: Path):
     content = json.loads((reference / "sweep.json").read_text())
     assert len(content["jobs"]) == 4
@@ -107,9 +113,7 @@ def test_a_signal_saves_all_and_the_sweep_goes_on_exactly(number: signal.Signals
     assert "To go on, the same command with sweep.dir=" in text
     assert "Traceback" not in text
     assert all(gone(pid) for pid in workers)
-    code, text = run(tmp_path, *SWEEP)
-    assert code == 0, text
-    assert_same_sweep(tmp_path / "sweep", reference)
+    assert_goes_on_to_the_same(tmp_path, reference)
 
 
 @linux
@@ -133,9 +137,7 @@ def test_workers_do_not_outlive_a_sweep_that_is_killed(reference: Path, tmp_path
     while not all(gone(pid) for pid in workers):
         assert time.monotonic() < end
         time.sleep(0.05)
-    code, text = run(tmp_path, *SWEEP)
-    assert code == 0, text
-    assert_same_sweep(tmp_path / "sweep", reference)
+    assert_goes_on_to_the_same(tmp_path, reference)
 
 
 def test_what_is_done_is_not_done_again(tmp_path: Path):
