@@ -72,13 +72,14 @@ def test_training_command(command, few, mine, tmp_path):
     shorter = {
         "data.holdout=5000": "data.holdout=50",
         "seed=range(5)": "seed=1,2",
+        "sweep=search_rates": "sweep=search_rates hydra.sweeper.n_trials=3",
         "optimizer.lr=0.003,0.01,0.03,0.1": "optimizer.lr=0.003,0.01",
     }
-    short = [shorter.get(word, word) for word in command]
+    short = " ".join(shorter.get(word, word) for word in command).split(" ")
     done = run([*short, *overrides, *(["scheduler=constant"] if command in SWEEPS else [])], tmp_path, env)
     assert done.returncode == 0, done.stderr
     runs = list((tmp_path / "runs").glob("**/summary.json"))
-    jobs = {"experiment=era4": 4, "sweep=seeds": 10, "model=step3": 3}
+    jobs = {"experiment=era4": 4, "sweep=seeds": 10, "sweep=search_rates": 3, "model=step3": 3}
     assert len(runs) == (jobs[command[4] if "-m" in command[3:] else command[3]] if command in SWEEPS else 1)
 
 

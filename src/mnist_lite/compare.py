@@ -7,8 +7,8 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 from mnist_lite.errors import RunError, UserError
-from mnist_lite.sweep.plots import write_plots
-from mnist_lite.sweep.table import as_text, read, write
+from mnist_lite.sweep.conduct import conclude
+from mnist_lite.sweep.plan import PLAN
 
 
 def main() -> None:
@@ -17,18 +17,16 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="of the sweep: runs/sweeps/<name>")
     folder = parser.parse_args().folder
     try:
-        rows = read(folder)
+        rows, text = conclude(folder)
         if not rows:
-            raise UserError(f"compare: {folder} is not the folder of a sweep: it has no jobs.json")
-        write(folder, rows)
-        write_plots(folder, rows)
+            raise UserError(f"compare: {folder} is not the folder of a sweep: it has no {PLAN}")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except RunError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    print(as_text(rows))
+    print(text)
     print(f"\nplots and sweep.csv: {folder}")
 
 

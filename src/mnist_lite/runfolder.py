@@ -24,6 +24,10 @@ METRICS, SUMMARY, CONFIG = "metrics.jsonl", "summary.json", "config.yaml"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+class TakenError(UserError):
+    """Another process is at work in a run folder."""
+
+
 class RunFolder:
     """``runs/<time>_<name>/`` and its files, locked while this object lives: a lock of the system, gone with the process."""
 
@@ -31,7 +35,7 @@ class RunFolder:
         """``path`` is there already.
 
         Raises:
-            UserError: another process has it.
+            TakenError: another process has it.
         """
         self.path = path
         self._lock = FileLock(path / ".lock", thread_local=False)
@@ -39,7 +43,7 @@ class RunFolder:
             try:
                 self._lock.acquire(timeout=0)
             except Timeout as error:
-                raise UserError(f"resume: {path} is being trained by another process") from error
+                raise TakenError(f"resume: {path} is being trained by another process") from error
         with durable.explained(path / METRICS):
             self._metrics = (path / METRICS).open("ab", buffering=1 << 16)
         self._size = self._metrics.tell()
@@ -79,14 +83,19 @@ class RunFolder:
         """The folder ``path`` for a run that has not begun: made, or as a process left it that was killed before its first file.
 
         Raises:
-            UserError: another process has it, or it cannot be made.
+            TakenError: another process has it, or has begun the run meanwhile.
+            UserError: it cannot be made.
         """
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             kind = RunError if error.errno in FULL else UserError
             raise kind(f"sweep.dir: cannot make {path}: {error.strerror}") from error
-        return cls(path)
+        folder = cls(path)
+        if (path / CONFIG).exists():
+            folder.close()
+            raise TakenError(f"sweep.dir: the run in {path} has been begun by another process")
+        return folder
 
     @classmethod
     def reopen(cls, path: Path) -> RunFolder:

@@ -193,6 +193,23 @@ def validate(composed: DictConfig, schema: type[Config] = Config) -> Config:
     return config
 
 
+def validate_sweep(composed: DictConfig, folder: str) -> SweepConfig:
+    """The node ``sweep`` as a checked object, for the sweep in ``folder``.
+
+    Raises:
+        UserError: a value that is not allowed.
+    """
+    try:
+        plain = OmegaConf.create({**composed, "dir": folder})
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(SweepConfig), plain))
+    except OmegaConfBaseException as error:
+        raise UserError(f"sweep.{explain(error)}") from error
+    assert isinstance(config, SweepConfig)
+    for problem in _problems(config, "sweep."):
+        raise UserError(problem)
+    return config
+
+
 def _check_model_keys(model: dict[str, Any]) -> None:
     """Knobs can have any name, so only what is nearly ``layers`` or ``budget`` is surely a slip."""
     for key in model:

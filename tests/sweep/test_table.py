@@ -51,7 +51,7 @@ def sweep(tmp_path: Path) -> Path:
     plan.append({"overrides": ["model=era4", "optimizer.lr=-1", "seed=0"], "error": "out of range"})
     (tmp_path / "run_0.1_2").mkdir()
     (tmp_path / "run_0.1_2" / "config.yaml").write_text("seed: 2\n")
-    (tmp_path / "jobs.json").write_text(json.dumps(plan))
+    (tmp_path / "jobs.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in plan))
     return tmp_path
 
 
@@ -127,10 +127,12 @@ def test_pictures(sweep: Path):
     assert all((sweep / name).read_bytes().startswith(b"\x89PNG") for name in names)
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", '[{"overrides": 3}]', '[{"overrides": [], "folder": "../../etc"}]', "3"])
+@pytest.mark.parametrize(
+    "text", ["{", "[1]", '{"overrides": 3}', '{"overrides": [], "folder": "../../etc"}', "3", "{}"]
+)
 def test_a_plan_that_is_none_is_refused(text: str, tmp_path: Path):
-    (tmp_path / "jobs.json").write_text(text)
-    with pytest.raises(UserError, match=r"jobs\.json cannot be read"):
+    (tmp_path / "jobs.jsonl").write_text(text + "\n")
+    with pytest.raises(UserError, match=r"jobs\.jsonl cannot be read"):
         read(tmp_path)
 
 
@@ -142,7 +144,7 @@ def test_ten_thousand_jobs_are_compared_in_seconds(tmp_path: Path):
         plan.append({"overrides": [f"optimizer.lr={number // 10 / 1000}", f"seed={number % 10}"], "folder": name})
         if number % 3 == 0:
             finished(tmp_path, name, [90.0, 90 + number / 1000])
-    (tmp_path / "jobs.json").write_text(json.dumps(plan))
+    (tmp_path / "jobs.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in plan))
     started = time.perf_counter()
     rows = read(tmp_path)
     text = as_text(rows)

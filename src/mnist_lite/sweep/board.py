@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import NoReturn
 
 from tqdm import tqdm
 
-from mnist_lite.sweep.job import Job, final_accuracy
+from mnist_lite.sweep.job import Job, score
 from mnist_lite.sweep.worker import Progress
 
 
 class Board:
     """Shows jobs done, running with their epoch and accuracy, and failed, and the time left."""
 
-    def __init__(self, jobs: Sequence[Job], labels: Mapping[Path, str]) -> None:
-        """``labels`` are by a job's folder."""
-        self._labels = labels
-        self._count, self._done, self._failed = len(jobs), 0, 0
+    def __init__(self, count: int, label: Callable[[Job], str]) -> None:
+        self._label = label
+        self._count, self._done, self._failed = count, 0, 0
         self._running: dict[Job, Progress] = {}
         self._bar: tqdm[NoReturn] | None = None
-        if sys.stderr.isatty() and jobs:
+        if sys.stderr.isatty():
             form = "{desc} {bar:20} {percentage:3.0f}% [{elapsed}<{remaining}] {postfix}"
-            self._bar = tqdm(total=len(jobs), desc=f"0/{len(jobs)} jobs", bar_format=form, leave=False, mininterval=0.2)
+            self._bar = tqdm(total=count, desc=f"0/{count} jobs", bar_format=form, leave=False, mininterval=0.2)
 
     def moved(self, job: Job, progress: Progress) -> None:
         """A job has come so far."""
@@ -36,9 +34,10 @@ class Board:
         self._running.pop(job, None)
         self._done += error is None
         self._failed += error is not None
-        accuracy = final_accuracy(job.folder)
-        said = f"{accuracy:6.2f} %" if error is None and accuracy is not None else "FAILED"
-        line = f"[{self._done + self._failed}/{self._count}] {said}  {self._labels[job.folder]}  ({seconds:.1f} s)"
+        accuracy = score(job.folder)
+        said = "FAILED" if error is not None or accuracy is None else f"{accuracy:6.2f} %"
+        said += " held out" * (job.config.data.holdout > 0 and error is None)
+        line = f"[{self._done + self._failed}/{self._count}] {said}  {self._label(job)}  ({seconds:.1f} s)"
         with tqdm.external_write_mode(file=sys.stdout):
             print(line if error is None else f"{line}: {error}", flush=True)
         self._show()
@@ -52,7 +51,7 @@ class Board:
         if self._bar is None:
             return
         parts = [
-            f"{self._labels[job.folder]} epoch {p.epoch}" + ("" if p.accuracy is None else f" {p.accuracy:.2f} %")
+            f"{self._label(job)} epoch {p.epoch}" + ("" if p.accuracy is None else f" {p.accuracy:.2f} %")
             for job, p in self._running.items()
         ]
         failed = f", {self._failed} failed" if self._failed else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -37,12 +37,6 @@ class Refused:
     error: str
 
 
-def labels(jobs: Sequence[Job | Refused]) -> dict[Job | Refused, str]:
-    """For each job what it has that not all have, in one word."""
-    shared = set.intersection(*(set(job.overrides) for job in jobs)) if len(jobs) > 1 else set[str]()
-    return {job: ",".join(word for word in job.overrides if word not in shared) or "the only job" for job in jobs}
-
-
 def identity(config: Config) -> str:
     """Twelve hexadecimal digits that are the same for two configs exactly if the same run comes out of them."""
     parts = {key: value for key, value in asdict(config).items() if key not in INDIFFERENT}
@@ -55,11 +49,14 @@ def known_folders(root: Path) -> dict[str, Path]:
     return {path.name.rpartition("_")[2]: path for path in root.iterdir()} if root.is_dir() else {}
 
 
-def folder_of(config: Config, known: Mapping[str, Path]) -> Path:
-    """Where the run of ``config`` lives in its sweep: the same for the same job, by whatever words it was asked for."""
+def folder_of(config: Config, known: Callable[[str], Path | None]) -> Path:
+    """Where the run of ``config`` lives in its sweep: the same for the same job, by whatever words it was asked for.
+
+    ``known`` gives the folder of an identity, if there is one.
+    """
     mark = identity(config)
     name = re.sub(r"[^A-Za-z0-9.+=,-]+", "_", config.name)[:LONGEST_NAME]
-    return known.get(mark) or Path(config.runs_dir).expanduser() / f"{name}_{mark}"
+    return known(mark) or Path(config.runs_dir).expanduser() / f"{name}_{mark}"
 
 
 def status(folder: Path) -> str:
@@ -80,13 +77,7 @@ def summary(folder: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and isinstance(found.get("accuracy"), dict) else None
 
 
-def final_accuracy(folder: Path) -> float | None:
-    """Final test accuracy of a finished run in percent."""
-    found = summary(folder)
-    return None if found is None else float(found["accuracy"]["test"]["final"])
-
-
-def score(job: Job) -> float | None:
+def score(folder: Path) -> float | None:
     """What a search is after: final accuracy on the held-out part of train if there is one, else on test; None: not done."""
-    found = summary(job.folder)
+    found = summary(folder)
     return None if found is None else float(found["accuracy"].get("holdout", found["accuracy"]["test"])["final"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Protocol
@@ -18,6 +17,29 @@ MOST_DEATHS = 3
 """Of workers under one job, before it counts as failed."""
 PATIENCE = 60.0
 """Seconds for a worker to end its step and save, before it is killed."""
+
+
+class Source(Protocol):
+    """Where jobs come from."""
+
+    stopped: bool
+    """Nothing more is to be begun, and what runs is to be stopped."""
+
+    @property
+    def count(self) -> int:
+        """Jobs that are to be run, as far as they are known."""
+
+    def label(self, job: Job) -> str:
+        """What the job has that not all have."""
+
+    def take(self) -> Job | None:
+        """The next job; None: there is none left."""
+
+    def ahead(self) -> bool:
+        """Uses a moment in which all workers are busy; False: there is nothing to do."""
+
+    def ended(self, job: Job, error: str | None) -> None:
+        """``job`` is done, or has failed."""
 
 
 class Watcher(Protocol):
@@ -39,8 +61,8 @@ class _Worker:
     started: float = 0.0
 
 
-def work(jobs: Sequence[Job], workers: int, fail_fast: bool, watcher: Watcher) -> dict[Job, str | None]:
-    """Does all ``jobs``, ``workers`` at a time. The result has for each that has ended why it failed, or None.
+def work(source: Source, workers: int, fail_fast: bool, watcher: Watcher) -> None:
+    """Does all jobs of ``source``, ``workers`` at a time.
 
     A worker that dies is replaced, and its job goes on from its last checkpoint.
 
@@ -48,42 +70,47 @@ def work(jobs: Sequence[Job], workers: int, fail_fast: bool, watcher: Watcher) -
         Interrupted: a signal came. All workers have saved and ended.
     """
     with StopRequest() as stop:
-        pool = _Pool(jobs, watcher, fail_fast)
+        pool = _Pool(source, watcher, fail_fast)
         stop.armed = True
         try:
-            while pool.unfinished and stop.received is None and not pool.given_up:
-                pool.hand_out(workers)
-                pool.listen(0.2)
+            pool.hire(workers)  # before there is anything to do: they import torch while the first job is composed
+            while pool.hand_out(workers) and stop.received is None:
+                pool.listen(0.0 if source.ahead() else 0.2)
         finally:
             pool.close()
         stop.raise_if_received()
-        return pool.results
 
 
 class _Pool:
-    def __init__(self, jobs: Sequence[Job], watcher: Watcher, fail_fast: bool) -> None:
-        self.results: dict[Job, str | None] = {}
-        self.given_up = False
-        self._waiting = deque(jobs)
-        self._watcher, self._fail_fast = watcher, fail_fast
+    def __init__(self, source: Source, watcher: Watcher, fail_fast: bool) -> None:
+        self._source, self._watcher, self._fail_fast = source, watcher, fail_fast
+        self._returned: deque[Job] = deque()
+        self._given_up = False
         self._workers: list[_Worker] = []
         self._deaths: dict[Job, int] = {}
         self._context = multiprocessing.get_context("spawn")
 
-    @property
-    def unfinished(self) -> bool:
-        return bool(self._waiting) or any(worker.job for worker in self._workers)
+    def hire(self, most: int) -> None:
+        """Starts workers until there are ``most``."""
+        while len(self._workers) < most:
+            self._hire()
 
-    def hand_out(self, most: int) -> None:
-        """Gives every idle worker a job; starts workers while there are jobs for them."""
-        idle = [worker for worker in self._workers if worker.job is None]
-        while self._waiting and (idle or len(self._workers) < most):
-            worker = idle.pop() if idle else self._hire()
-            worker.job, worker.started = self._waiting.popleft(), time.monotonic()
+    def hand_out(self, most: int) -> bool:
+        """Gives every idle worker a job. Whether anything is left to wait for."""
+        while not self._given_up and not self._source.stopped:
+            idle = next((worker for worker in self._workers if worker.job is None), None)
+            if idle is None and len(self._workers) >= most:
+                return True
+            job = self._returned.popleft() if self._returned else self._source.take()
+            if job is None:
+                return any(worker.job for worker in self._workers)
+            worker = idle or self._hire()
+            worker.job, worker.started = job, time.monotonic()
             try:
-                worker.pipe.send(worker.job)
+                worker.pipe.send(job)
             except OSError:
                 self._bury(worker)
+        return False
 
     def listen(self, seconds: float) -> None:
         """Takes what workers say, and notices those that are gone."""
@@ -138,12 +165,12 @@ class _Pool:
             return
         deaths = self._deaths[worker.job] = self._deaths.get(worker.job, 0) + 1
         if deaths < MOST_DEATHS:
-            self._waiting.appendleft(worker.job)
+            self._returned.append(worker.job)
         else:
             how = worker.process.exitcode
             self._end(worker.job, f"its worker has died {deaths} times, at last with code {how}", 0.0)
 
     def _end(self, job: Job, error: str | None, seconds: float) -> None:
-        self.results[job] = error
+        self._source.ended(job, error)
         self._watcher.ended(job, error, seconds)
-        self.given_up = self.given_up or (error is not None and self._fail_fast)
+        self._given_up = self._given_up or (error is not None and self._fail_fast)

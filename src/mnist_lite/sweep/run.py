@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
 from mnist_lite import durable, session
 from mnist_lite.errors import RunError, UserError
+from mnist_lite.runfolder import TakenError
 from mnist_lite.sweep.job import CUT, DONE, ERROR, FAILED, Job, status
 from mnist_lite.sweep.worker import Progress
 from mnist_lite.terminal import Reporter
+
+PATIENCE = 120.0
+"""Seconds to wait for a run folder that another process has: a job is begun anew before its lost node is quite dead."""
 
 
 def run(job: Job, tell: Callable[[Progress], None] | None) -> str | None:
@@ -19,23 +24,26 @@ def run(job: Job, tell: Callable[[Progress], None] | None) -> str | None:
     Raises:
         Interrupted: a signal came; the state has been saved.
     """
-    found = status(job.folder)
-    if found == DONE:
-        return None
-    if found == FAILED:
-        (job.folder / ERROR).unlink()
-    config = job.config
-    if status(job.folder) == CUT:
-        config = replace(config, resume=str(job.folder))
-    reporter = Reporter(None if tell is None else lambda *figures: tell(Progress(*figures)))
-    try:
-        session.run(config, reporter, job.folder)
-        error = reporter.last_error
-    except UserError as problem:
-        error = str(problem)
-    if error is not None:
-        mark_failed(job, error)
-    return error
+    end = time.monotonic() + PATIENCE
+    if status(job.folder) == FAILED:
+        (job.folder / ERROR).unlink(missing_ok=True)
+    while (found := status(job.folder)) != DONE:
+        config = replace(job.config, resume=str(job.folder)) if found == CUT else job.config
+        reporter = Reporter(None if tell is None else lambda *figures: tell(Progress(*figures)))
+        try:
+            session.run(config, reporter, job.folder)
+            error = reporter.last_error
+        except TakenError as taken:
+            if time.monotonic() > end:
+                return str(taken)  # and no mark: the other one may well succeed
+            time.sleep(1.0)
+            continue
+        except UserError as problem:
+            error = str(problem)
+        if error is not None:
+            mark_failed(job, error)
+        return error
+    return None
 
 
 def mark_failed(job: Job, error: str) -> None:

@@ -8,14 +8,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from mnist_lite import durable
-from mnist_lite.errors import UserError
 from mnist_lite.sweep.job import DONE, ERROR, FAILED, status, summary
+from mnist_lite.sweep.plan import Entry, read_plan
 from mnist_lite.sweep.statistics import Estimate, best
 
-PLAN, CSV, JSON = "jobs.json", "sweep.csv", "sweep.json"
+CSV, JSON = "sweep.csv", "sweep.json"
 
 
 @dataclass(frozen=True)
@@ -55,24 +54,6 @@ def read(folder: Path) -> list[Row]:
     return [_row(folder, entry) for entry in read_plan(folder)]
 
 
-def read_plan(folder: Path) -> list[dict[str, Any]]:
-    """What the sweep consists of; nothing if it has not begun.
-
-    Raises:
-        UserError: the file is not one of ours.
-    """
-    try:
-        entries = json.loads((folder / PLAN).read_text("utf-8"))
-        for entry in entries:
-            if not isinstance(entry["overrides"], list) or "/" in entry.get("folder", ""):
-                raise ValueError("not a job")
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"sweep.dir: {folder / PLAN} cannot be read: {error}") from error
-    return list(entries)
-
-
 def groups(rows: Sequence[Row]) -> list[Group]:
     """The rows by everything but the seed, in the order of their first."""
     together: dict[tuple[tuple[str, str], ...], list[Row]] = {}
@@ -103,16 +84,21 @@ def as_text(rows: Sequence[Row]) -> str:
         if e is not None:
             figures = [f"{e.mean:.2f}", "" if e.deviation is None else f"{e.deviation:.3f}", str(e.n), _interval(e)]
         lines.append([*(group.overrides.get(key, "") for key in varied), *figures, ", ".join(notes)])
+    return "\n".join(aligned(heads, lines, left=len(varied)))
+
+
+def aligned(heads: Sequence[str], lines: Sequence[Sequence[str]], left: int) -> list[str]:
+    """The lines of a table: a rule under the ``heads``, the first ``left`` columns to the left, figures to the right."""
     widths = [max(len(line[i]) for line in [heads, *lines]) for i in range(len(heads))]
     text = [
         "  ".join(
-            cell.ljust(width) if i < len(varied) else cell.rjust(width)
+            cell.ljust(width) if i < left else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in [heads, *lines]
     ]
     text.insert(1, "-" * max(map(len, text)))
-    return "\n".join(text)
+    return text
 
 
 def write(folder: Path, rows: Sequence[Row]) -> None:
@@ -134,23 +120,23 @@ def write(folder: Path, rows: Sequence[Row]) -> None:
     durable.write(folder / JSON, (json.dumps(content, indent=1) + "\n").encode())
 
 
-def _row(folder: Path, entry: dict[str, Any]) -> Row:
-    overrides = dict(override.partition("=")[::2] for override in entry["overrides"])
-    if "folder" not in entry:
-        return Row(overrides, FAILED, *(None,) * 7, entry.get("error"), None)
-    place = folder / entry["folder"]
+def _row(folder: Path, entry: Entry) -> Row:
+    overrides = dict(override.partition("=")[::2] for override in entry.overrides)
+    if entry.folder is None:
+        return Row(overrides, FAILED, *(None,) * 7, entry.error, None)
+    place = folder / entry.folder
     state = status(place)
     found = summary(place) if state == DONE else None
     error = None
     if state == FAILED:
         error = (place / ERROR).read_text("utf-8").strip()
     if found is None:
-        return Row(overrides, state, *(None,) * 7, error, entry["folder"])
+        return Row(overrides, state, *(None,) * 7, error, entry.folder)
     test, train = found["accuracy"]["test"], found["accuracy"]["train"]
     held = found["accuracy"].get("holdout", {}).get("final")
     seconds = sum(found["seconds"].values())
     figures = (test["final"], test["best"], test["mean_last_5"], train["final"], held, found["parameters"], seconds)
-    return Row(overrides, state, *figures, None, entry["folder"])
+    return Row(overrides, state, *figures, None, entry.folder)
 
 
 def varied_keys(found: Sequence[Group]) -> list[str]:

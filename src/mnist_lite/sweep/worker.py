@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -59,13 +59,20 @@ def serve(pipe: Connection, lifeline: Connection) -> None:
                 _send(pipe, progress)
 
         try:
-            error = run.run(job, tell)
+            error = run.run(_with_threads(job), tell)
         except Interrupted:
             return
         except Exception:
             error = "internal error: " + traceback.format_exc().strip().splitlines()[-1]
             run.mark_failed(job, error)
         _send(pipe, Ended(error))
+
+
+def _with_threads(job: Job) -> Job:
+    """Each worker has one core, unless the user says otherwise."""
+    if job.config.threads is not None:
+        return job
+    return replace(job, config=replace(job.config, threads=1))
 
 
 def _send(pipe: Connection, message: Any) -> None:

@@ -1,0 +1,49 @@
+"""What a user sees of an error: one line, and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import yaml
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf.errors import OmegaConfBaseException
+
+from mnist_lite.errors import RunError, UserError, did_you_mean
+from mnist_lite.schema import explain
+
+BAD_INPUT = 2
+LONGEST_LINE = 400
+OF_THE_USER = (UserError, HydraException, OmegaConfBaseException, yaml.YAMLError)
+"""Errors of the user's making."""
+
+
+def guarded(work: Callable[[], int]) -> int:
+    """The exit code of ``work``; errors that are nobody's fault but the user's or the machine's are printed as one line."""
+    try:
+        return work()
+    except OF_THE_USER as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        return BAD_INPUT
+    except RunError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as signal:
+        print(f"stopped by {str(signal) or 'SIGINT'}", file=sys.stderr)
+        sys.exit(getattr(signal, "code", 130))
+
+
+def one_line(error: Exception) -> str:
+    """``error`` for a user."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        if not error.options:
+            return f"no config file {error.missing_cfg_file!r} (named by --config-name or by a defaults list)"
+        return f"{group}: no choice {name!r}; {did_you_mean(name, error.options)}"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override!r} is not of the form key=value ({str(error).splitlines()[0]})"
+    for cause in (error, error.__cause__):
+        if isinstance(cause, OmegaConfBaseException):
+            return explain(cause)
+    text = str(error) if len(str(error)) < LONGEST_LINE else str(error)[:LONGEST_LINE] + "..."
+    return str(UserError(text or type(error).__name__))

@@ -1,0 +1,226 @@
+"""What Hydra calls: one run for a composed config, or the parts of a sweep."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Override
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from mnist_lite import recall
+from mnist_lite.complaints import OF_THE_USER, guarded, one_line
+from mnist_lite.errors import RunError, UserError
+from mnist_lite.schema import Config, SweepConfig, validate, validate_sweep
+from mnist_lite.sweep.job import FAILED, Job, Refused, folder_of, known_folders, score
+from mnist_lite.sweep.plan import Entry, add
+
+if TYPE_CHECKING:  # Optuna is an extra
+    from mnist_lite.sweep.search import Search
+
+C = TypeVar("C", bound=Config)
+T = TypeVar("T")
+MOST_CODE = 100
+
+
+class Task(Generic[C]):
+    """A command. What it leaves for the process to say is in ``codes``."""
+
+    def __init__(self, schema: type[C], job: Callable[[C], int]) -> None:
+        self._schema, self._job = schema, job
+        self.codes = [0]
+        self.faulty = False
+        """Whether something was raised that is nobody's input."""
+
+    @property
+    def trains(self) -> bool:
+        """Whether its jobs are runs, which have a place in a sweep's folder."""
+        return self._schema is Config
+
+    def __call__(self, composed: DictConfig) -> float | None:
+        """One job; in a sweep of trainings, by another launcher than ours, its score."""
+        try:
+            if HydraConfig.get().mode == RunMode.MULTIRUN and self.trains:
+                return self._one_of_many(composed)
+            self.codes.append(guarded(lambda: self._job(_checked(composed, self._schema))))
+        except Exception:
+            self.faulty = True
+            raise
+        return None
+
+    def sweep_config(self, master: DictConfig) -> SweepConfig:
+        """How the sweep of ``master`` is to be carried out; its folder as a path that holds on any machine.
+
+        Raises:
+            UserError: a value that is not allowed.
+        """
+        return _with_hydra(master, lambda ours: validate_sweep(ours.sweep, str(_here(HydraConfig.get().sweep.dir))))
+
+    def maker(self, loader: ConfigLoader, master: DictConfig) -> Callable[[Sequence[str]], Job | Refused]:
+        """What makes a job of the words of its overrides."""
+        folder = Path(self.sweep_config(master).dir)
+        known = known_folders(folder)
+        made = 0
+
+        def make(words: Sequence[str]) -> Job | Refused:
+            nonlocal made
+            try:
+                composed = loader.load_sweep_config(master, list(words))
+            except OF_THE_USER as error:
+                return Refused(tuple(word for word in words if not word.startswith("sweep.")), one_line(error))
+            composed.hydra.job.id, composed.hydra.job.num = str(made), made
+            made += 1
+            return _with_hydra(composed, lambda ours: _wanted(ours, known.get))
+
+        return make
+
+    def run_here(self, loader: ConfigLoader, master: DictConfig, wanted: Sequence[Sequence[str]]) -> list[float | None]:
+        """A grid of jobs on this machine; their scores."""
+        if not self.trains:
+            composed = [loader.load_sweep_config(master, list(words)) for words in wanted]
+            return [_with_hydra(one, self) for one in composed]
+        from mnist_lite.sweep.conduct import conduct
+        from mnist_lite.sweep.grid import Grid
+
+        sweep = self.sweep_config(master)
+        grid = Grid([tuple(words) for words in wanted], self.maker(loader, master), sweep, conf_digest(loader))
+        states = ", ".join(f"{number} {state}" for state, number in grid.states.items())
+        conduct(f"sweep of {len(wanted)} jobs in {sweep.dir}: {states}", grid, str(master.device), sweep)
+        self.codes.append(min(MOST_CODE, len(grid.refused)))
+        folders = [grid.folder_of(tuple(words)) for words in wanted]
+        return [None if folder is None else score(folder) for folder in folders]
+
+    def search(
+        self, loader: ConfigLoader, master: DictConfig, overrides: Sequence[Override], n_trials: int, seed: int
+    ) -> Search:
+        """The search of ``overrides``, begun or gone on with.
+
+        Raises:
+            UserError: it cannot be made, or Optuna is not installed.
+        """
+        if not self.trains:
+            raise UserError("hydra/sweeper=optuna: only the train command can search")
+        try:
+            from mnist_lite.sweep.search import Search
+            from mnist_lite.sweep.space import space_of
+        except ModuleNotFoundError as error:
+            raise UserError(f'hydra/sweeper=optuna: {error}; pip install "mnist-lite[search]"') from error
+
+        space, same = space_of(overrides)
+        return Search(space, same, self.maker(loader, master), self.sweep_config(master), n_trials, seed)
+
+    def search_here(self, search: Search, master: DictConfig) -> None:
+        """Makes the trials of ``search`` on this machine."""
+        from mnist_lite.sweep.conduct import conduct
+
+        sweep = self.sweep_config(master)
+        states = "".join(f"{number} {state}, " for state, number in search.states.items())
+        conduct(f"search in {sweep.dir}: {states}{search.count} to make", search, str(master.device), sweep)
+
+    @contextmanager
+    def sweeping(self, master: DictConfig) -> Iterator[None]:
+        """Whatever happens within, what there is of the sweep is written down at its end, and shown if it was not stopped."""
+        if not self.trains:
+            yield
+            return
+        from mnist_lite.sweep.conduct import conclude
+
+        folder = Path(self.sweep_config(master).dir)
+        try:
+            yield
+        except KeyboardInterrupt:
+            if folder.is_dir():
+                print(f"saved. To go on, the same command with sweep.dir={folder}", flush=True)
+                guarded(lambda: len(conclude(folder)))
+            raise
+        except (*OF_THE_USER, RunError):
+            raise
+        except Exception as error:
+            if self.faulty:
+                raise
+            print(f"error: the launcher has given up: {one_line(error)}", file=sys.stderr, flush=True)
+            self.codes.append(1)
+        rows, text = conclude(folder)
+        if rows:
+            print(f"\n{text}", flush=True)
+        self.codes.append(min(MOST_CODE, sum(row.status == FAILED for row in rows)))
+
+    def _one_of_many(self, composed: DictConfig) -> float | None:
+        from mnist_lite.sweep.run import run
+
+        folder = _here(HydraConfig.get().sweep.dir)
+        wanted = _wanted(composed, known_folders(folder).get)
+        if isinstance(wanted, Refused):
+            add(folder, [Entry(wanted.overrides, None, wanted.error)])
+            error: str | None = wanted.error
+        else:
+            add(folder, [Entry(wanted.overrides, wanted.folder.name)])
+            error = run(wanted, None)
+        if error is not None:
+            print(f"FAILED  {','.join(wanted.overrides)}: {error}", file=sys.stderr, flush=True)
+            self.codes.append(1)
+        return score(wanted.folder) if isinstance(wanted, Job) else None
+
+
+def conf_digest(loader: ConfigLoader) -> str:
+    """The same for two starts if all config files that they can choose from are the same."""
+    digest = hashlib.sha256()
+    for source in loader.get_sources():
+        digest.update(source.full_path().encode())
+        if source.scheme() == "file":
+            for path in sorted(Path(source.path).rglob("*.yaml")):
+                digest.update(str(path.relative_to(source.path)).encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _wanted(composed: DictConfig, known: Callable[[str], Path | None]) -> Job | Refused:
+    ours = tuple(word for word in HydraConfig.get().overrides.task if not word.startswith("sweep."))
+    try:
+        config = _checked(composed, Config)
+    except OF_THE_USER as error:
+        return Refused(ours, one_line(error))
+    return Job(ours, config, folder_of(config, known))
+
+
+def _with_hydra(composed: DictConfig, use: Callable[[DictConfig], T]) -> T:
+    HydraConfig.instance().set_config(composed)
+    ours = copy.deepcopy(composed)
+    with read_write(ours), open_dict(ours):
+        del ours["hydra"]
+    return use(ours)
+
+
+def _here(folder: Any) -> Path:
+    """A relative path as the user meant it: a job may run elsewhere."""
+    return Path(HydraConfig.get().runtime.cwd) / Path(str(folder)).expanduser()
+
+
+def _checked(composed: DictConfig, schema: type[C]) -> C:
+    settings = HydraConfig.get()
+    chosen = {str(group): name for group, name in settings.runtime.choices.items() if "hydra/" not in str(group)}
+    with open_dict(composed):
+        composed.choices = chosen
+        if OmegaConf.select(composed, "name") is None:
+            composed.name = chosen.get("experiment") or chosen.get("model") or "run"
+        if settings.mode == RunMode.MULTIRUN:
+            composed.runs_dir = str(_here(settings.sweep.dir))
+            composed.name = f"{composed.name}_{settings.job.override_dirname}".rstrip("_")
+    folder = OmegaConf.select(composed, "resume")
+    if folder is not None:
+        if not folder:
+            raise UserError("resume: empty; name the folder of a run")
+        if schema is not Config or settings.mode == RunMode.MULTIRUN:
+            raise UserError("resume: goes on with one run, by the train command and without -m")
+        config = recall.config(Path(str(folder)).expanduser(), composed, settings.overrides.task)
+    else:
+        config = validate(composed, schema)
+    assert isinstance(config, schema)
+    return config
