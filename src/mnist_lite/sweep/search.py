@@ -1,0 +1,140 @@
+"""A search: Optuna proposes jobs and is told what came of them. Its study lives in the sweep's folder and can be gone on with."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import Trial, TrialState
+
+from mnist_lite import durable
+from mnist_lite.errors import UserError
+from mnist_lite.schema import SweepConfig
+from mnist_lite.sweep.grid import Make, without_sweep
+from mnist_lite.sweep.job import DONE, ERROR, FAILED, Job, Refused, score, status
+from mnist_lite.sweep.plan import STUDY, Entry, add
+from mnist_lite.sweep.space import word
+
+COUNTS = "counts"
+"""A trial has this attribute if it used up one of the trials that were asked for; one that a kill cut off is proposed again."""
+
+
+class Search:
+    """A source of jobs, for the pool. Accuracy on the held-out part of train decides; the test images have no say."""
+
+    def __init__(
+        self,
+        space: Mapping[str, BaseDistribution],
+        same: Sequence[str],
+        make: Make,
+        sweep: SweepConfig,
+        n_trials: int,
+        seed: int,
+    ) -> None:
+        """Begins the study, or goes on with it; ``same`` are the words that all trials share.
+
+        Raises:
+            UserError: the config that all share is not one, or keeps no images out to select on.
+            RunError: the sweep's folder cannot be written.
+        """
+        self.stopped = False
+        self._space, self._same, self._make = dict(space), tuple(same), make
+        self._folder, self._retry = Path(sweep.dir), sweep.retry_failed
+        self._fail_fast = sweep.fail_fast
+        self._running: dict[Job, Trial] = {}
+        shared = make(self._same)
+        if isinstance(shared, Refused):
+            raise UserError(shared.error)
+        if not shared.config.data.holdout:
+            raise UserError("data.holdout: a search selects on held-out training images; set it, for example to 5000")
+        with durable.explained(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+        self._study = load(self._folder, seed)
+        begun = self._study.get_trials(deepcopy=False)
+        self._asked = sum(COUNTS in trial.user_attrs for trial in begun)
+        self._wanted = n_trials
+        self.states = Counter(trial.state.name.lower() for trial in begun if COUNTS in trial.user_attrs)
+        """Of the trials, before this start: complete, fail."""
+        for trial in begun:
+            if trial.state == TrialState.RUNNING:
+                self._study.tell(trial.number, state=TrialState.FAIL)
+                self._study.enqueue_trial(trial.params)
+
+    @property
+    def count(self) -> int:
+        """Trials that are still to be made."""
+        return max(0, self._wanted - self._asked)
+
+    def label(self, job: Job | Refused) -> str:
+        """What the job has that not all have."""
+        return ",".join(word for word in job.overrides if word.partition("=")[0] in self._space)
+
+    def take(self) -> Job | None:
+        """The next job; None: there is none left."""
+        while self.count and not self.stopped:
+            self._asked += 1
+            with durable.explained(self._folder / STUDY):
+                trial = self._study.ask(self._space)
+            words = (*self._same, *(word(key, value) for key, value in trial.params.items()))
+            made = self._make(words)
+            if isinstance(made, Refused):
+                print(f"error: job {self.label(made)}: {made.error}", file=sys.stderr, flush=True)
+                add(self._folder, [Entry(made.overrides, None, made.error)])
+                self.stopped = self._fail_fast
+                self._tell(trial, None, made.error)
+                continue
+            add(self._folder, [Entry(without_sweep(words), made.folder.name)])
+            found = status(made.folder)
+            if found == DONE or (found == FAILED and not self._retry):
+                self._tell(trial, score(made.folder), "failed before")
+            elif any(job.folder == made.folder for job in self._running):
+                self._tell(trial, None, "the same as one that is running")
+            else:
+                self._running[made] = trial
+                return made
+        return None
+
+    def ahead(self) -> bool:
+        """Nothing: what to try next depends on what comes of those that run."""
+        return False
+
+    def ended(self, job: Job, error: str | None) -> None:
+        """``job`` is done, or has failed."""
+        self._tell(self._running.pop(job), score(job.folder), error)
+
+    def batches(self, size: int) -> Iterator[list[list[str]]]:
+        """For launchers that end all before they begin more: the words of ``size`` jobs at a time."""
+        while True:
+            jobs = [job for _ in range(min(size, self.count)) if (job := self.take()) is not None]
+            if not jobs:
+                return
+            sweep = [f"sweep.dir='{self._folder}'"]
+            yield [[*without_sweep(job.overrides), *sweep] for job in jobs]
+            for job in jobs:
+                state = status(job.folder)
+                error = (job.folder / ERROR).read_text("utf-8") if state == FAILED else "it has not reached its end"
+                self.ended(job, None if state == DONE else error)
+
+    def _tell(self, trial: Trial, value: float | None, error: str | None) -> None:
+        with durable.explained(self._folder / STUDY):
+            trial.set_user_attr(COUNTS, True)
+            if value is None:
+                trial.set_user_attr("error", error)
+                self._study.tell(trial, state=TrialState.FAIL)
+            else:
+                self._study.tell(trial, value)
+
+
+def load(folder: Path, seed: int = 0) -> optuna.Study:
+    """The study in a sweep's folder, or a new one. A file and no database: it needs no server, and stays readable over NFS."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = optuna.storages.JournalStorage(JournalFileBackend(str(folder / STUDY)))
+    study = optuna.create_study(storage=storage, study_name="search", direction="maximize", load_if_exists=True)
+    # Each start draws from a stream of its own: else a second start would propose what the first did.
+    study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.get_trials(deepcopy=False)))
+    return study

@@ -1,0 +1,211 @@
+"""Searches: what may be varied, what decides, and that a study goes on where it was cut."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState
+
+from mnist_lite.errors import UserError
+from mnist_lite.schema import Config, DataConfig
+from mnist_lite.sweep.findings import as_text
+from mnist_lite.sweep.job import Job, Refused
+from mnist_lite.sweep.search import Search, load
+from mnist_lite.sweep.space import space_of
+from mnist_lite.sweep.table import read
+from tests.sweep.test_plan import sweep_config
+from tests.sweep.whole import JOB, Sweep, linux, run
+
+LR: dict[str, BaseDistribution] = {"lr": FloatDistribution(1e-4, 1.0, log=True)}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("interval(0.1,2)", FloatDistribution(0.1, 2.0)),
+        ("tag(log,interval(0.001,0.1))", FloatDistribution(0.001, 0.1, log=True)),
+        ("interval(2,9)", FloatDistribution(2.0, 9.0)),
+        ("int(interval(2,9))", IntDistribution(2, 9)),
+        ("tag(log,int(interval(2,9)))", IntDistribution(2, 9, log=True)),
+        ("range(8,20,4)", IntDistribution(8, 16, step=4)),  # 20 is not in Python's range either
+        ("range(3)", IntDistribution(0, 2)),
+        ("range(0,1,0.5)", CategoricalDistribution(["0.0", "0.5"])),
+        ("relu,gelu", CategoricalDistribution(["relu", "gelu"])),
+        ("choice({group_norm: 2},layer_norm)", CategoricalDistribution(["{group_norm:2}", "layer_norm"])),
+    ],
+)
+def test_words_become_distributions(text: str, expected: BaseDistribution):
+    space, same = space_of(OverridesParser.create().parse_overrides(["epochs=3", f"x={text}", "y='a b'"]))
+    assert space == {"x": expected}
+    assert same == ["epochs=3", "y='a b'"]
+
+
+def test_of_one_key_the_last_word_counts():
+    words = ["x=interval(0,1)", "z=1", "x=3", "z=interval(0.0,2.0)"]
+    space, same = space_of(OverridesParser.create().parse_overrides(words))
+    assert (list(space), same) == (["z"], ["x=3"])
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [(["x=1"], "nothing to search"), (["seed=range(3)"], "choosing luck"), (["x=interval(3,1)"], "x: ")],
+)
+def test_what_cannot_be_searched_is_told(words: list[str], reason: str):
+    with pytest.raises(UserError, match=reason):
+        space_of(OverridesParser.create().parse_overrides(words))
+
+
+def make_in(folder: Path, holdout: int = 10):
+    def make(words: Sequence[str]) -> Job | Refused:
+        if any(word.startswith("lr=") and float(word[3:]) > 0.5 for word in words):
+            return Refused(tuple(words), "lr: too much")
+        data = DataConfig(name="digits", root="", train_limit=None, test_limit=None, holdout=holdout)
+        return Job(tuple(words), Config(data=data), folder / ",".join(words))
+
+    return make
+
+
+def finish(job: Job, holdout: float, test: float) -> None:
+    """As a run does, with these accuracies in percent."""
+    figures = {split: dict.fromkeys(("final", "best", "mean_last_5"), test) for split in ("test", "train")}
+    content = {"accuracy": {**figures, "holdout": {"final": holdout}}, "parameters": 7, "seconds": {"train": 1.0}}
+    job.folder.mkdir()
+    (job.folder / "summary.json").write_text(json.dumps(content))
+
+
+def rate(job: Job) -> float:
+    return float(job.overrides[-1].partition("=")[2])
+
+
+def begin(folder: Path, n_trials: int) -> Search:
+    return Search(LR, ["model=era4"], make_in(folder), sweep_config(folder), n_trials, seed=1)
+
+
+def test_the_held_out_images_decide_and_the_best_is_found(tmp_path: Path):
+    search = begin(tmp_path, 40)
+    while (job := search.take()) is not None:
+        found = 100 - 10 * abs(math.log10(rate(job)) + 2)  # best at 0.01
+        finish(job, found, 100 - found)
+        search.ended(job, None)
+    study = load(tmp_path)
+    states = Counter(trial.state for trial in study.trials)
+    assert sum(states.values()) == 40 and states[TrialState.FAIL] == len(search_refusals(tmp_path))
+    assert study.best_value > 98  # a factor of 1.6 from the best
+    rows = read(tmp_path)
+    first = max(rows, key=lambda row: row.holdout_final or 0)
+    assert first.holdout_final == pytest.approx(study.best_value)
+    text = as_text(rows)
+    assert f"the first has {100 - study.best_value:.2f} % on the test images, which had no say" in text
+    assert (
+        text.splitlines()[-1] == f"python -m mnist_lite.train -m model=era4 lr={first.overrides['lr']} 'seed=range(5)'"
+    )
+
+
+def search_refusals(folder: Path) -> list[str]:
+    return [row.error or "" for row in read(folder) if row.status == "failed"]
+
+
+def test_a_search_that_was_cut_proposes_the_same_again(tmp_path: Path):
+    search = begin(tmp_path, 6)
+    jobs = [search.take() for _ in range(3)]
+    done, *cut = [job for job in jobs if job is not None]
+    finish(done, 50, 50)
+    search.ended(done, None)
+    again = begin(tmp_path, 6)
+    assert (dict(again.states), again.count) == ({"complete": 1}, 5)
+    assert [job.overrides for _ in range(len(cut)) if (job := again.take())] == [job.overrides for job in cut]
+    assert (new := again.take()) is not None and new.overrides not in [job.overrides for job in (done, *cut)]
+
+
+def test_a_trial_that_fails_is_one_of_those_asked_for(tmp_path: Path):
+    search = begin(tmp_path, 2)
+    for _ in range(2):
+        job = search.take()
+        assert job is not None
+        search.ended(job, "it has diverged")
+    assert search.take() is None
+    assert [trial.user_attrs["error"] for trial in load(tmp_path).trials] == ["it has diverged"] * 2
+
+
+def test_a_choice_that_is_made_already_costs_no_second_run(tmp_path: Path):
+    space: dict[str, BaseDistribution] = {"x": CategoricalDistribution(["a"])}
+    search = Search(space, [], make_in(tmp_path), sweep_config(tmp_path), 3, seed=0)
+    job = search.take()
+    assert job is not None
+    assert search.take() is None  # the same is running
+    finish(job, 60, 50)
+    search.ended(job, None)
+    more = Search(space, [], make_in(tmp_path), sweep_config(tmp_path), 5, seed=0)
+    assert more.count == 2 and more.take() is None
+    assert [trial.value for trial in load(tmp_path).trials] == [60, None, None, 60, 60]
+
+
+def test_without_held_out_images_there_is_no_search(tmp_path: Path):
+    with pytest.raises(UserError, match=r"data\.holdout: a search selects on held-out training images"):
+        Search(LR, [], make_in(tmp_path, holdout=0), sweep_config(tmp_path), 3, seed=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+SEARCH = (
+    *("-m", *JOB, "hydra/sweeper=optuna", "data.holdout=50", "checkpoint.steps=2", "hydra.sweeper.n_trials=5"),
+    *("optimizer.lr=tag(log,interval(0.001,0.1))", "model.dropout=interval(0.0,0.1)"),
+)
+
+
+@linux
+def test_a_search_is_stopped_and_gone_on_with(tmp_path: Path):
+    sweep = Sweep(tmp_path, *SEARCH)
+    sweep.wait_for(lambda: sweep.checkpoints() > 1)
+    sweep.process.send_signal(signal.SIGTERM)
+    code, text = sweep.end()
+    assert code == 143, text
+    begun = {path.parent.name for path in sweep.folder.glob("*/config.yaml")}
+    code, text = run(tmp_path, *SEARCH)
+    assert code == 0, text
+    assert "Traceback" not in text and "5 trials: 5 done, 0 failed" in text
+    done = {path.parent.name for path in sweep.folder.glob("*/summary.json")}
+    assert len(done) == 5 and begun <= done
+    for name in ("search_history.png", "search_slices.png", "search_importances.png"):
+        assert (sweep.folder / name).read_bytes().startswith(b"\x89PNG")
+    code, again = run(tmp_path, *SEARCH)
+    assert code == 0 and "5 complete, 0 to make" in again
+
+
+def test_a_search_by_another_launcher_makes_its_trials_in_batches(tmp_path: Path):
+    words = ("hydra/launcher=submitit_local", "hydra.sweeper.n_trials=3", "hydra.sweeper.n_jobs=2", "epochs=2")
+    code, text = run(tmp_path, *SEARCH, *words)
+    assert code == 0, text
+    assert "3 trials: 3 done, 0 failed" in text
+
+
+@pytest.mark.parametrize("name", ["search_rates", "search_regularisation", "search_widths"])
+def test_shipped_searches_make_a_trial(name: str, tmp_path: Path):
+    words = ("experiment=era4", *(word for word in JOB if not word.startswith(("model=", "augment="))))
+    code, text = run(tmp_path, f"sweep={name}", *words, "data.holdout=50", "hydra.sweeper.n_trials=1", "epochs=1")
+    assert code == 0, text
+    assert "1 trials: 1 done" in text
+
+
+def test_bad_input_is_one_line_and_leaves_nothing(tmp_path: Path):
+    for words, reason in (
+        (("hydra/sweeper=optuna", "seed=1"), "nothing to search"),
+        (
+            ("hydra/sweeper=optuna", "optimizer.lr=interval(0.1,0.2)", "data.holdout=0"),
+            "data.holdout: a search selects",
+        ),
+        (("hydra/sweeper=optuna", "optimizer.lr=interval(0.1,0.2)", "epochs=-1"), "epochs: -1 is out of range"),
+        (("optimizer.lrr=1,2",), "lrr"),
+        (("hydra/launcher=nowhere",), "nowhere"),
+        (("sweep.workers=0",), "sweep.workers: 0 is out of range"),
+    ):
+        code, text = run(tmp_path, "-m", *JOB, *words)
+        assert code == 2 and reason in text and len(text.strip().splitlines()) == 1, text
+        assert list(tmp_path.iterdir()) == []
