@@ -6,7 +6,7 @@ import copy
 import hashlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -139,7 +139,8 @@ class Task(Generic[C]):
         except KeyboardInterrupt:
             if folder.is_dir():
                 print(f"saved. To go on, the same command with sweep.dir={folder}", flush=True)
-                guarded(lambda: len(conclude(folder)))
+                with suppress(UserError, RunError):
+                    conclude(folder)
             raise
         except (*OF_THE_USER, RunError):
             raise

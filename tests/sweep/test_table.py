@@ -107,6 +107,19 @@ def test_the_text(sweep: Path):
     assert lines[4].split() == ["-1", "0", "1", "failed"]
 
 
+def test_held_out_images_judge_where_all_have_some(sweep: Path):
+    assert as_text(read(sweep)).splitlines()[-1].startswith("judged by the test images; with data.holdout=5000")
+    for number, path in enumerate(sorted(sweep.glob("*/summary.json"))):
+        content = json.loads(path.read_text())
+        content["accuracy"]["holdout"] = {"final": 80.0 + number}
+        path.write_text(json.dumps(content))
+    lines = as_text(read(sweep)).splitlines()
+    assert "final holdout accuracy" in lines[0] and "judged" not in lines[-1]
+    assert lines[2].split()[:2] == ["0.01", "81.00"] and lines[3].split()[:2] == ["0.1", "83.00"]
+    write(sweep, read(sweep))
+    assert json.loads((sweep / "sweep.json").read_text())["judged_by"] == "holdout"
+
+
 def test_files(sweep: Path):
     rows = read(sweep)
     write(sweep, rows)
@@ -150,5 +163,5 @@ def test_ten_thousand_jobs_are_compared_in_seconds(tmp_path: Path):
     text = as_text(rows)
     write(tmp_path, rows)
     assert time.perf_counter() - started < 20  # 2 s on a quiet machine
-    assert len(text.splitlines()) == 1002
+    assert len(text.splitlines()) == 2 + 1000 + 1  # heads, groups, and who has judged
     assert sum(row.status == "done" for row in rows) == 3334

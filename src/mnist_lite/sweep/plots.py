@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mnist_lite import durable
-from mnist_lite.sweep.table import Group, Row, groups, varied_keys
+from mnist_lite.sweep.table import Group, Row, groups, judge, varied_keys
 
 MOST_CURVES = 20
 RATES = ("optimizer.lr", "scheduler.max_lr")
@@ -32,11 +32,12 @@ def write_plots(folder: Path, rows: Sequence[Row]) -> list[str]:
     pictures: dict[str, Figure] = {}
     if found:
         pictures["curves.png"] = _curves(folder, found)
+    label = f"final {judge(rows)} accuracy, %"
     for key in varied_keys(found):
         if len({value for group in found if (value := _number(group.overrides.get(key))) is not None}) > 1:
-            pictures[f"accuracy_by_{key}.png"] = _by_number(found, key)
+            pictures[f"accuracy_by_{key}.png"] = _by_number(found, key, label)
     if len({group.rows[0].parameters for group in found}) > 1:
-        pictures["accuracy_by_parameters.png"] = _by_parameters(found)
+        pictures["accuracy_by_parameters.png"] = _by_parameters(found, label)
     for name, figure in pictures.items():
         content = io.BytesIO()
         figure.savefig(content, format="png", dpi=110)
@@ -44,9 +45,9 @@ def write_plots(folder: Path, rows: Sequence[Row]) -> list[str]:
     return list(pictures)
 
 
-def _by_number(found: Sequence[Group], key: str) -> Figure:
+def _by_number(found: Sequence[Group], key: str, label: str) -> Figure:
     """A line for each group of the other varied keys; bars are 95 % intervals of the mean over seeds."""
-    figure, axes = _canvas(f"{key}", "final test accuracy, %")
+    figure, axes = _canvas(key, label)
     others = [other for other in varied_keys(found) if other != key]
     lines: dict[str, list[tuple[float, Group]]] = {}
     for group in found:
@@ -66,8 +67,8 @@ def _by_number(found: Sequence[Group], key: str) -> Figure:
     return figure
 
 
-def _by_parameters(found: Sequence[Group]) -> Figure:
-    figure, axes = _canvas("parameters", "final test accuracy, %")
+def _by_parameters(found: Sequence[Group], label: str) -> Figure:
+    figure, axes = _canvas("parameters", label)
     keys = varied_keys(found)
     for group in found:
         _errorbars(axes, [float(group.rows[0].parameters or 0)], [group], _name(group, keys), "")

@@ -42,7 +42,7 @@ class Group:
     overrides: dict[str, str]
     rows: list[Row]
     estimate: Estimate | None
-    """Of the final accuracy, of the jobs that are done."""
+    """Of the final accuracy, of the jobs that are done, on the split that ``judge`` names."""
 
 
 def read(folder: Path) -> list[Row]:
@@ -54,14 +54,22 @@ def read(folder: Path) -> list[Row]:
     return [_row(folder, entry) for entry in read_plan(folder)]
 
 
+def judge(rows: Sequence[Row]) -> str:
+    """``holdout``, if all jobs that are done kept images of train out to be selected by, else ``test``."""
+    done = [row for row in rows if row.final is not None]
+    return "holdout" if done and all(row.holdout_final is not None for row in done) else "test"
+
+
 def groups(rows: Sequence[Row]) -> list[Group]:
     """The rows by everything but the seed, in the order of their first."""
+    held_out = judge(rows) == "holdout"
     together: dict[tuple[tuple[str, str], ...], list[Row]] = {}
     for row in rows:
         together.setdefault(tuple((k, v) for k, v in row.overrides.items() if k != "seed"), []).append(row)
     result = []
     for key, members in together.items():
-        done = [row.final for row in members if row.final is not None]
+        finals = [row.holdout_final if held_out else row.final for row in members]
+        done = [value for value in finals if value is not None]
         result.append(Group(dict(key), members, Estimate.of(done) if done else None))
     return result
 
@@ -72,7 +80,8 @@ def as_text(rows: Sequence[Row]) -> str:
     varied = varied_keys(found)
     measured = [group for group in found if group.estimate is not None]
     winners = {id(measured[i]) for i in best([group.estimate for group in measured if group.estimate is not None])}
-    heads = [*varied, "final test accuracy", "deviation", "n", "95 % interval", ""]
+    split = judge(rows)
+    heads = [*varied, f"final {split} accuracy", "deviation", "n", "95 % interval", ""]
     lines = []
     for group in found:
         e = group.estimate
@@ -84,7 +93,10 @@ def as_text(rows: Sequence[Row]) -> str:
         if e is not None:
             figures = [f"{e.mean:.2f}", "" if e.deviation is None else f"{e.deviation:.3f}", str(e.n), _interval(e)]
         lines.append([*(group.overrides.get(key, "") for key in varied), *figures, ", ".join(notes)])
-    return "\n".join(aligned(heads, lines, left=len(varied)))
+    text = aligned(heads, lines, left=len(varied))
+    if winners and len(measured) > 1 and split == "test":
+        text.append("judged by the test images; with data.holdout=5000 by training images that are kept out")
+    return "\n".join(text)
 
 
 def aligned(heads: Sequence[str], lines: Sequence[Sequence[str]], left: int) -> list[str]:
@@ -116,7 +128,7 @@ def write(folder: Path, rows: Sequence[Row]) -> None:
         table.writerow([*(row.overrides.get(key, "") for key in keys), *(getattr(row, name) for name in columns)])
     durable.write(folder / CSV, text.getvalue().encode())
     means = [{"overrides": g.overrides, **({} if g.estimate is None else asdict(g.estimate))} for g in groups(rows)]
-    content = {"jobs": [asdict(row) for row in rows], "groups": means}
+    content = {"jobs": [asdict(row) for row in rows], "judged_by": judge(rows), "groups": means}
     durable.write(folder / JSON, (json.dumps(content, indent=1) + "\n").encode())
 
 
