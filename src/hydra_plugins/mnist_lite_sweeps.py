@@ -10,13 +10,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
-from hydra.errors import InstantiationException
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
-
-from mnist_lite.errors import UserError
 
 
 class LocalLauncher(Launcher):
@@ -48,14 +45,9 @@ class GridSweeper(Sweeper):
         self._loader = hydra_context.config_loader
         self._task: Any = task_function
         self.hydra_context, self.config = hydra_context, config
-        try:
-            self.launcher: Launcher = Plugins.instance().instantiate_launcher(
-                hydra_context=hydra_context, task_function=task_function, config=config
-            )
-        except InstantiationException as error:
-            name = config.hydra.runtime.choices["hydra/launcher"]
-            reason = str(error).splitlines()[0]
-            raise UserError(f"hydra/launcher={name}: {reason} Is its extra installed? See docs/clusters.md") from error
+        self.launcher: Launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
 
     def sweep(self, arguments: list[str]) -> None:
         """Runs what ``arguments`` ask for; they come after the config's own."""

@@ -14,6 +14,8 @@ from mnist_lite.schema import explain
 
 BAD_INPUT = 2
 LONGEST_LINE = 400
+EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}
+"""Launchers that come with an extra of ours."""
 OF_THE_USER = (UserError, HydraException, OmegaConfBaseException, yaml.YAMLError)
 """Errors of the user's making."""
 
@@ -39,6 +41,8 @@ def one_line(error: Exception) -> str:
         group, _, name = error.missing_cfg_file.rpartition("/")
         if not error.options:
             return f"no config file {error.missing_cfg_file!r} (named by --config-name or by a defaults list)"
+        if name in EXTRAS:
+            return f'{group}: {name!r} is not installed; pip install "mnist-lite[{EXTRAS[name]}]"'
         return f"{group}: no choice {name!r}; {did_you_mean(name, error.options)}"
     if isinstance(error, OverrideParseException):
         return f"{error.override!r} is not of the form key=value ({str(error).splitlines()[0]})"

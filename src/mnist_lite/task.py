@@ -138,7 +138,7 @@ class Task(Generic[C]):
             yield
         except KeyboardInterrupt:
             if folder.is_dir():
-                print(f"saved. To go on, the same command with sweep.dir={folder}", flush=True)
+                print(f"To go on, the same command with sweep.dir={folder}", flush=True)
                 with suppress(UserError, RunError):
                     conclude(folder)
             raise

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 import signal
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
@@ -21,6 +23,7 @@ from mnist_lite.sweep.job import Job, Refused
 from mnist_lite.sweep.search import Search, load
 from mnist_lite.sweep.space import space_of
 from mnist_lite.sweep.table import read
+from mnist_lite.task import Task
 from tests.sweep.test_plan import sweep_config
 from tests.sweep.whole import JOB, Sweep, linux, run
 
@@ -192,6 +195,16 @@ def test_shipped_searches_make_a_trial(name: str, tmp_path: Path):
     code, text = run(tmp_path, f"sweep={name}", *words, "data.holdout=50", "hydra.sweeper.n_trials=1", "epochs=1")
     assert code == 0, text
     assert "1 trials: 1 done" in text
+
+
+def test_without_optuna_the_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    for name in [name for name in sys.modules if name.startswith(("optuna", "mnist_lite.sweep.s"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    monkeypatch.setitem(sys.modules, "optuna.distributions", None)
+    task = Task(Config, lambda config: 0)
+    with pytest.raises(UserError, match=r'hydra/sweeper=optuna: .*; pip install "mnist-lite\[search\]"'):
+        task.search(None, OmegaConf.create(), [], 1, 0)  # type: ignore[arg-type]
 
 
 def test_bad_input_is_one_line_and_leaves_nothing(tmp_path: Path):
