@@ -176,8 +176,7 @@ def test_a_search_is_stopped_and_gone_on_with(tmp_path: Path):
     assert "Traceback" not in text and "5 trials: 5 done, 0 failed" in text
     done = {path.parent.name for path in sweep.folder.glob("*/summary.json")}
     assert len(done) == 5 and begun <= done
-    for name in ("search_history.png", "search_slices.png", "search_importances.png"):
-        assert (sweep.folder / name).read_bytes().startswith(b"\x89PNG")
+    assert (sweep.folder / "search.png").read_bytes().startswith(b"\x89PNG")
     code, again = run(tmp_path, *SEARCH)
     assert code == 0 and "5 complete, 0 to make" in again
 

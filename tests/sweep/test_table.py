@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from mnist_lite.errors import UserError
-from mnist_lite.sweep.plots import write_plots
+from mnist_lite.sweep.plots import write_comparisons, write_curves
 from mnist_lite.sweep.statistics import Estimate, best
 from mnist_lite.sweep.table import as_text, groups, read, write
 
@@ -135,9 +135,10 @@ def test_files(sweep: Path):
 
 
 def test_pictures(sweep: Path):
-    names = write_plots(sweep, read(sweep))
-    assert names == ["curves.png", "accuracy_by_optimizer.lr.png"]
-    assert all((sweep / name).read_bytes().startswith(b"\x89PNG") for name in names)
+    write_curves(sweep, read(sweep))
+    names = write_comparisons(sweep, read(sweep))
+    assert names == ["accuracy_by_optimizer.lr.png"]
+    assert all((sweep / name).read_bytes().startswith(b"\x89PNG") for name in ["curves.png", *names])
 
 
 @pytest.mark.parametrize(

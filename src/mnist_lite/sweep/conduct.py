@@ -43,14 +43,17 @@ def conclude(folder: Path) -> tuple[list[Row], str]:
         RunError: the files cannot be written.
     """
     rows = read(folder)
+    searched = (folder / STUDY).is_file()
     if any(row.final is not None for row in rows):
         from mnist_lite.sweep import plots  # imports matplotlib, which takes a second
 
         write(folder, rows)
-        plots.write_plots(folder, rows)
-    if not (folder / STUDY).is_file():
+        plots.write_curves(folder, rows)
+        if not searched:
+            plots.write_comparisons(folder, rows)
+    if not searched:
         return rows, table.as_text(rows)
     from mnist_lite.sweep import findings
 
-    findings.write_plots(folder)
+    findings.write_plots(folder, rows)
     return rows, findings.as_text(rows)

@@ -1,16 +1,20 @@
-"""What a search has found: its best trials by held-out accuracy, how to make sure of the first, and the study's own plots."""
+"""What a search has found: its best trials by held-out accuracy, how to make sure of the first, and a picture."""
 
 from __future__ import annotations
 
 import io
+import itertools
+import math
 import shlex
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from mnist_lite import durable
 from mnist_lite.sweep.job import FAILED
+from mnist_lite.sweep.plots import logarithmic
 from mnist_lite.sweep.table import Row, aligned
 
 SHOWN = 10
@@ -50,37 +54,60 @@ def varied(rows: Sequence[Row]) -> list[str]:
     return [key for key in keys if len({row.overrides.get(key) for row in rows}) > 1]
 
 
-def write_plots(folder: Path) -> list[str]:
-    """Draws ``search_history.png``, ``search_slices.png`` and, from some trials on, ``search_importances.png``; their names.
+def write_plots(folder: Path, rows: Sequence[Row]) -> None:
+    """Draws ``search.png``: accuracy on held-out images by trial, by what was varied, and by parameters where those differ.
 
     Raises:
-        RunError: they cannot be written.
+        RunError: it cannot be written.
     """
-    import matplotlib as mpl
-    from matplotlib import pyplot as plt
+    from optuna.distributions import FloatDistribution, IntDistribution
+    from optuna.importance import get_param_importances
     from optuna.trial import TrialState
-    from optuna.visualization import matplotlib as draw
 
     from mnist_lite.sweep.search import load
 
-    mpl.use("Agg")
     study = load(folder)
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if not done:
-        return []
-    pictures: dict[str, Callable[..., Any]] = {
-        "search_history.png": draw.plot_optimization_history,
-        "search_slices.png": draw.plot_slice,
-    }
-    if len(done) >= ENOUGH and len({trial.value for trial in done}) > 1:
-        pictures["search_importances.png"] = draw.plot_param_importances
-    for name, plot in pictures.items():
-        with warnings.catch_warnings(), mpl.rc_context({"savefig.bbox": "tight"}):
-            warnings.simplefilter("ignore")  # Optuna calls these plots experimental
-            plot(study, target_name="accuracy on held-out images, %")
-            figure = plt.gcf()
-            content = io.BytesIO()
-            figure.savefig(content, format="png", dpi=110)
-            plt.close("all")
-        durable.write(folder / name, content.getvalue())
-    return list(pictures)
+        return
+    values = [trial.value or 0.0 for trial in done]
+    numbers = [trial.number + 1 for trial in done]
+    keys = list(done[0].distributions)
+    weights = get_param_importances(study) if len(done) >= ENOUGH and len(set(values)) > 1 else {}
+    sizes = {row.folder: row for row in rows if row.holdout_final is not None}
+    by_size = len({row.parameters for row in sizes.values()}) > 1
+    count = 1 + len(keys) + by_size
+    columns = min(count, 3)
+    lines = math.ceil(count / columns)
+    figure = Figure(figsize=(4.2 * columns, 3.6 * lines), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = list(figure.subplots(lines, columns, sharey=True, squeeze=False).flat)
+    best = list(itertools.accumulate(values, max))
+    panels[0].plot(numbers, values, "o", markersize=4)
+    panels[0].step(numbers, best, where="post", linewidth=1.2, label="best so far")
+    panels[0].legend(fontsize=8, loc="lower right")
+    panels[0].set_xlabel("trial")
+    for axes, key in zip(panels[1:], keys, strict=False):
+        kind = done[0].distributions[key]
+        dots = axes.scatter([trial.params[key] for trial in done], values, c=numbers, cmap="viridis", s=18)
+        axes.set_xlabel(key + (f" (importance {weights[key]:.2f})" if key in weights else ""))
+        if isinstance(kind, FloatDistribution | IntDistribution) and kind.log:
+            logarithmic(axes)
+    figure.colorbar(dots, ax=panels, label="trial", fraction=0.03)
+    if by_size:
+        axes = panels[count - 1]
+        pairs = [(row.parameters or 0, row.holdout_final or 0.0) for row in sizes.values()]
+        axes.plot(*zip(*pairs, strict=True), "o", markersize=4)
+        axes.set_xlabel("parameters")
+    for axes in panels[:count]:
+        axes.grid(alpha=0.3)
+    for axes in panels[count:]:
+        axes.set_visible(False)
+    figure.supylabel("accuracy on held-out images, %", fontsize="medium")
+    floor = sorted(values)[len(values) // 4]
+    panels[0].set_ylim(
+        bottom=floor - 1.5 * max(max(values) - floor, 0.2), top=max(values) + 0.3 * max(max(values) - floor, 0.2)
+    )
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=110)
+    durable.write(folder / "search.png", content.getvalue())

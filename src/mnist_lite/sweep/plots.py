@@ -11,6 +11,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from mnist_lite import durable
 from mnist_lite.sweep.table import Group, Row, groups, judge, varied_keys
@@ -19,19 +20,28 @@ MOST_CURVES = 20
 RATES = ("optimizer.lr", "scheduler.max_lr")
 
 
-def write_plots(folder: Path, rows: Sequence[Row]) -> list[str]:
-    """Writes the pictures that the sweep has figures for; their names.
+def write_curves(folder: Path, rows: Sequence[Row]) -> None:
+    """Writes ``curves.png``, if a job is done.
 
-    ``accuracy_by_<key>.png`` for each varied number (learning rates on a logarithmic axis), ``curves.png``, and, if networks
-    differ, ``accuracy_by_parameters.png``.
+    Raises:
+        RunError: it cannot be written.
+    """
+    found = [group for group in groups(rows) if group.estimate is not None]
+    if found:
+        _write(folder / "curves.png", _curves(folder, found))
+
+
+def write_comparisons(folder: Path, rows: Sequence[Row]) -> list[str]:
+    """Writes the pictures of a grid that it has figures for; their names.
+
+    ``accuracy_by_<key>.png`` for each varied number (learning rates on a logarithmic axis) and, if networks differ,
+    ``accuracy_by_parameters.png``.
 
     Raises:
         RunError: they cannot be written.
     """
     found = [group for group in groups(rows) if group.estimate is not None]
     pictures: dict[str, Figure] = {}
-    if found:
-        pictures["curves.png"] = _curves(folder, found)
     label = f"final {judge(rows)} accuracy, %"
     for key in varied_keys(found):
         if len({value for group in found if (value := _number(group.overrides.get(key))) is not None}) > 1:
@@ -39,10 +49,14 @@ def write_plots(folder: Path, rows: Sequence[Row]) -> list[str]:
     if len({group.rows[0].parameters for group in found}) > 1:
         pictures["accuracy_by_parameters.png"] = _by_parameters(found, label)
     for name, figure in pictures.items():
-        content = io.BytesIO()
-        figure.savefig(content, format="png", dpi=110)
-        durable.write(folder / name, content.getvalue())
+        _write(folder / name, figure)
     return list(pictures)
+
+
+def _write(path: Path, figure: Figure) -> None:
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=110)
+    durable.write(path, content.getvalue())
 
 
 def _by_number(found: Sequence[Group], key: str, label: str) -> Figure:
@@ -61,7 +75,7 @@ def _by_number(found: Sequence[Group], key: str, label: str) -> Figure:
     if key in RATES or key.endswith("weight_decay"):
         positive = [value for points in lines.values() for value, _ in points]
         if min(positive) > 0:
-            axes.set_xscale("log")
+            logarithmic(axes)
     if others:
         axes.legend(fontsize=8)
     return figure
@@ -100,6 +114,14 @@ def _curves(folder: Path, found: Sequence[Group]) -> Figure:
     if keys:
         axes.legend(fontsize=8, loc="lower right")
     return figure
+
+
+def logarithmic(axes: Axes) -> None:
+    """Gives ``axes`` a logarithmic x axis with the ticks that people write: 0.001, 0.003, 0.01."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _errorbars(axes: Axes, x: list[float], points: Sequence[Group], label: str | None, style: str) -> None:
