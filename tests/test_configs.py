@@ -121,11 +121,15 @@ def test_recipes_keep_their_authors_initialisation_of_batch_norm_networks(compos
 
 
 def test_no_file_can_run_code():
-    """But for our launcher, which Hydra takes in no other way; and it takes plugins only."""
-    launcher = config_dir() / "hydra" / "launcher" / "local.yaml"
-    assert launcher.read_text(encoding="utf-8").count("_target_: hydra_plugins.mnist_lite_local.LocalLauncher\n") == 1
+    """But for our launcher and sweepers, which Hydra takes in no other way; and it takes plugins only."""
+    plugins = {"launcher/local": "LocalLauncher", "sweeper/grid": "GridSweeper", "sweeper/optuna": "OptunaSweeper"}
+    expected = {
+        config_dir() / "hydra" / f"{file}.yaml": [f"_target_: hydra_plugins.mnist_lite_sweeps.{name}"]
+        for file, name in plugins.items()
+    }
     for path in config_dir().rglob("*.yaml"):
-        assert path.read_text(encoding="utf-8").count("_target_") == (path == launcher), path
+        found = [line for line in path.read_text(encoding="utf-8").splitlines() if "_target_" in line]
+        assert found == expected.get(path, []), path
 
 
 def test_every_file_says_what_it_is():
