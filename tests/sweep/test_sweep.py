@@ -48,9 +48,9 @@ def test_a_worker_that_is_killed_is_replaced_and_its_job_goes_on(reference: Path
 
 
 @linux
-def test_workers_do_not_outlive_a_sweep_that_is_killed(reference: Path, tmp_path: Path):
-    sweep = Sweep(tmp_path, *SWEEP)
-    sweep.wait_for(lambda: sweep.checkpoints() > 0)
+def test_workers_run_at_once_and_do_not_outlive_a_sweep_that_is_killed(reference: Path, tmp_path: Path):
+    sweep = Sweep(tmp_path, *SWEEP, "sweep.workers=2")
+    sweep.wait_for(lambda: sweep.checkpoints() - len(list(sweep.folder.glob("*/summary.json"))) == 2)
     workers = sweep.workers()
     sweep.process.kill()
     sweep.process.communicate()
