@@ -20,6 +20,10 @@ class RunError(Exception):
         super().__init__(" ".join(message.split()))
 
 
+class NoMemoryError(RunError):
+    """The device or the machine has no memory left."""
+
+
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """The end of an error line: the nearest of the ``allowed`` names, or all of them when none is near."""
     options = sorted(str(option) for option in allowed)

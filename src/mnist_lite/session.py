@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from mnist_lite import checkpoint, curves, environment, memory, recall, report, results, table
 from mnist_lite.engine import DivergedError
-from mnist_lite.errors import RunError, UserError
+from mnist_lite.errors import NoMemoryError, RunError, UserError
 from mnist_lite.prepare import Prepared, check_extension, prepare, trial_step
 from mnist_lite.recorder import Row
 from mnist_lite.runfolder import BEST, CONFIG, STATE, SUMMARY, RunFolder
@@ -40,7 +40,7 @@ def run(config: Config, reporter: Reporter | None = None, folder: Path | None = 
         try:
             return _new(config, told, stop, folder) if config.resume is None else _resumed(config, told, stop)
         except RunError as failure:
-            told.error(str(failure))
+            told.error(failure)
             return 1
 
 
@@ -165,7 +165,7 @@ class Run:
         else:
             stop.raise_if_received()
             return code
-        raise RunError(self._what_fits(failure)) from failure
+        raise NoMemoryError(self._what_fits(failure)) from failure
 
     def _iterate(self, stop: StopRequest) -> None:
         trainer, epoch = self._trainer, -1

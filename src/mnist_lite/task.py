@@ -161,7 +161,7 @@ class Task(Generic[C]):
         wanted = _wanted(composed, known_folders(folder).get)
         if isinstance(wanted, Refused):
             add(folder, [Entry(wanted.overrides, None, wanted.error)])
-            error: str | None = wanted.error
+            error: object = wanted.error
         else:
             add(folder, [Entry(wanted.overrides, wanted.folder.name)])
             error = run(wanted, None)

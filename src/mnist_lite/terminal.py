@@ -24,7 +24,8 @@ class Reporter:
     """
 
     def __init__(self, tell: Callable[[float, int, float | None], None] | None = None) -> None:
-        self.last_error: str | None = None
+        self.failure: RunError | None = None
+        """What the run ended with, if it did not reach its end."""
         self._tell = tell
         self._accuracy: float | None = None
         self._epochs = self._steps = 1
@@ -59,9 +60,9 @@ class Reporter:
                 _print(framed, sys.stderr)
         self.note(framed)
 
-    def error(self, text: str) -> None:
+    def error(self, failure: RunError) -> None:
         """The one line that says why the run ends, on standard error."""
-        self.last_error = text
+        self.failure, text = failure, str(failure)
         if self._tell is None:
             with tqdm.external_write_mode(file=sys.stderr):
                 _print(f"error: {text}", sys.stderr)

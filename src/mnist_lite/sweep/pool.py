@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import time
 from collections import deque
@@ -10,7 +11,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Protocol
 
 from mnist_lite.stop import StopRequest
-from mnist_lite.sweep.job import Job
+from mnist_lite.sweep.job import ERROR, Job
 from mnist_lite.sweep.worker import Ended, Progress, serve
 
 MOST_DEATHS = 3
@@ -64,7 +65,8 @@ class _Worker:
 def work(source: Source, workers: int, fail_fast: bool, watcher: Watcher) -> None:
     """Does all jobs of ``source``, ``workers`` at a time.
 
-    A worker that dies is replaced, and its job goes on from its last checkpoint.
+    A worker that dies is replaced, and its job goes on from its last checkpoint. A job that runs out of memory beside others
+    waits until one of them has ended, and from then on there are as many at a time as did fit.
 
     Raises:
         Interrupted: a signal came. All workers have saved and ended.
@@ -85,6 +87,8 @@ class _Pool:
     def __init__(self, source: Source, watcher: Watcher, fail_fast: bool) -> None:
         self._source, self._watcher, self._fail_fast = source, watcher, fail_fast
         self._returned: deque[Job] = deque()
+        self._room = math.inf
+        """So many jobs fit beside each other; known when one did not."""
         self._given_up = False
         self._workers: list[_Worker] = []
         self._deaths: dict[Job, int] = {}
@@ -99,7 +103,8 @@ class _Pool:
         """Gives every idle worker a job. Whether anything is left to wait for."""
         while not self._given_up and not self._source.stopped:
             idle = next((worker for worker in self._workers if worker.job is None), None)
-            if idle is None and len(self._workers) >= most:
+            busy = sum(worker.job is not None for worker in self._workers)
+            if busy >= self._room or (idle is None and len(self._workers) >= most):
                 return True
             job = self._returned.popleft() if self._returned else self._source.take()
             if job is None:
@@ -154,13 +159,23 @@ class _Pool:
             self._watcher.moved(worker.job, message)
             return
         job, worker.job = worker.job, None
+        others = sum(other.job is not None for other in self._workers)
+        if message.crowded and others:
+            self._room = others
+            (job.folder / ERROR).unlink(missing_ok=True)  # it has not failed
+            self._returned.append(job)
+            self._dismiss(worker)  # torch keeps what memory it had
+            return
         self._end(job, message.error, time.monotonic() - worker.started)
 
-    def _bury(self, worker: _Worker) -> None:
+    def _dismiss(self, worker: _Worker) -> None:
         self._workers.remove(worker)
         worker.pipe.close()
         worker.lifeline.close()
         worker.process.join()
+
+    def _bury(self, worker: _Worker) -> None:
+        self._dismiss(worker)
         if worker.job is None:
             return
         deaths = self._deaths[worker.job] = self._deaths.get(worker.job, 0) + 1

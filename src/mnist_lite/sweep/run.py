@@ -18,7 +18,7 @@ PATIENCE = 120.0
 """Seconds to wait for a run folder that another process has: a job is begun anew before its lost node is quite dead."""
 
 
-def run(job: Job, tell: Callable[[Progress], None] | None) -> str | None:
+def run(job: Job, tell: Callable[[Progress], None] | None) -> RunError | UserError | None:
     """The run of ``job`` in its folder, to its end; why it failed, if it did. Without ``tell`` it is shown on the terminal.
 
     Raises:
@@ -32,17 +32,17 @@ def run(job: Job, tell: Callable[[Progress], None] | None) -> str | None:
         reporter = Reporter(None if tell is None else lambda *figures: tell(Progress(*figures)))
         try:
             session.run(config, reporter, job.folder)
-            error = reporter.last_error
+            failure: RunError | UserError | None = reporter.failure
         except TakenError as taken:
             if time.monotonic() > end:
-                return str(taken)  # and no mark: the other one may well succeed
+                return taken  # and no mark: the other one may well succeed
             time.sleep(1.0)
             continue
         except UserError as problem:
-            error = str(problem)
-        if error is not None:
-            mark_failed(job, error)
-        return error
+            failure = problem
+        if failure is not None:
+            mark_failed(job, str(failure))
+        return failure
     return None
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from typing import Any
 
+from mnist_lite.errors import NoMemoryError
 from mnist_lite.stop import Interrupted
 from mnist_lite.sweep.job import Job
 
@@ -32,6 +33,8 @@ class Ended:
 
     error: str | None
     """One line; None: it has reached its end."""
+    crowded: bool = False
+    """It ran out of memory, which may be for want of room beside the others."""
 
 
 def serve(pipe: Connection, lifeline: Connection) -> None:
@@ -59,13 +62,14 @@ def serve(pipe: Connection, lifeline: Connection) -> None:
                 _send(pipe, progress)
 
         try:
-            error = run.run(_with_threads(job), tell)
+            failure = run.run(_with_threads(job), tell)
+            ended = Ended(None if failure is None else str(failure), isinstance(failure, NoMemoryError))
         except Interrupted:
             return
         except Exception:
-            error = "internal error: " + traceback.format_exc().strip().splitlines()[-1]
-            run.mark_failed(job, error)
-        _send(pipe, Ended(error))
+            ended = Ended("internal error: " + traceback.format_exc().strip().splitlines()[-1])
+            run.mark_failed(job, str(ended.error))
+        _send(pipe, ended)
 
 
 def _with_threads(job: Job) -> Job:
