@@ -15,6 +15,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from mnist_lite.errors import UserError
+
 
 class LocalLauncher(Launcher):
     """Runs the jobs of a sweep on workers of this machine."""
@@ -53,6 +55,9 @@ class GridSweeper(Sweeper):
         """Runs what ``arguments`` ask for; they come after the config's own."""
         words = [*(f"{key}={value}" for key, value in self._params.items()), *arguments]
         overrides = OverridesParser.create(config_loader=self._loader).parse_overrides(words)
+        for override in overrides:
+            if override.get_key_element().startswith("sweep.") and override.is_sweep_override():
+                raise UserError(f"{override.get_key_element()}: one value for the whole sweep, please")
         with self._task.sweeping(self.config):
             self._run(overrides)
 
@@ -70,6 +75,8 @@ class OptunaSweeper(GridSweeper):
         self._n_trials, self._n_jobs, self._seed = n_trials, n_jobs, seed
 
     def _run(self, overrides: list[Override]) -> None:
+        if not (type(self._n_jobs) is int and self._n_jobs >= 1):
+            raise UserError(f"hydra.sweeper.n_jobs: {self._n_jobs} is out of range; expected a whole number >= 1")
         search = self._task.search(self._loader, self.config, overrides, self._n_trials, self._seed)
         if isinstance(self.launcher, LocalLauncher):
             self._task.search_here(search, self.config)

@@ -19,6 +19,7 @@ from mnist_lite.complaints import BAD_INPUT, guarded, one_line
 from mnist_lite.errors import UserError
 from mnist_lite.schema import Config
 from mnist_lite.task import Task
+from mnist_lite.words import quoted
 
 C = TypeVar("C", bound=Config)
 GROUPS = ("model", "data", "augment", "optimizer", "scheduler", "experiment")
@@ -68,14 +69,5 @@ def _put_flags_first(argv: list[str]) -> int:
         group, _, value = override.partition("=")
         if group in GROUPS and value == "null":
             raise UserError(f"{group}: null is not a choice; name a file of the group, or leave {group}=... out")
-    argv[1:] = [*flags, *(_quoted(override) for override in overrides)]
+    argv[1:] = [*flags, *(quoted(override) for override in overrides)]
     return 0
-
-
-def _quoted(override: str) -> str:
-    """``resume=<path>`` as Hydra's grammar wants it: names of run folders have equals signs in them."""
-    key, _, path = override.partition("=")
-    if key != "resume" or path in ("", "null") or path[0] in "'\"":
-        return override
-    escaped = path.replace("'", "\\'")
-    return f"resume='{escaped}'"

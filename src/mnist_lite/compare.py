@@ -19,7 +19,7 @@ def main() -> None:
     try:
         rows, text = conclude(folder)
         if not rows:
-            raise UserError(f"compare: {folder} is not the folder of a sweep: it has no {PLAN}")
+            raise UserError(f"compare: {folder} is not the folder of a sweep: it has no jobs in {PLAN}")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

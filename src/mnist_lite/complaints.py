@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import yaml
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -37,13 +37,10 @@ def guarded(work: Callable[[], int]) -> int:
 
 def one_line(error: Exception) -> str:
     """``error`` for a user."""
+    if isinstance(error, UserError):
+        return str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, name = error.missing_cfg_file.rpartition("/")
-        if not error.options:
-            return f"no config file {error.missing_cfg_file!r} (named by --config-name or by a defaults list)"
-        if name in EXTRAS:
-            return f'{group}: {name!r} is not installed; pip install "mnist-lite[{EXTRAS[name]}]"'
-        return f"{group}: no choice {name!r}; {did_you_mean(name, error.options)}"
+        return _missing(error.missing_cfg_file, error.options)
     if isinstance(error, OverrideParseException):
         return f"{error.override!r} is not of the form key=value ({str(error).splitlines()[0]})"
     for cause in (error, error.__cause__):
@@ -51,3 +48,12 @@ def one_line(error: Exception) -> str:
             return explain(cause)
     text = str(error) if len(str(error)) < LONGEST_LINE else str(error)[:LONGEST_LINE] + "..."
     return str(UserError(text or type(error).__name__))
+
+
+def _missing(file: str, options: Sequence[str] | None) -> str:
+    group, _, name = file.rpartition("/")
+    if group == "hydra/launcher" and name in EXTRAS:
+        return f'{group}: {name!r} is not installed; pip install "mnist-lite[{EXTRAS[name]}]"'
+    if not options:
+        return f"no config file {file!r} (named by --config-name or by a defaults list)"
+    return f"{group}: no choice {name!r}; {did_you_mean(name, options)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,7 +22,7 @@ from mnist_lite.complaints import OF_THE_USER, guarded, one_line
 from mnist_lite.errors import RunError, UserError
 from mnist_lite.schema import Config, SweepConfig, validate, validate_sweep
 from mnist_lite.sweep.job import FAILED, Job, Refused, folder_of, known_folders, score
-from mnist_lite.sweep.plan import Entry, add
+from mnist_lite.sweep.plan import add, entry_of
 
 if TYPE_CHECKING:  # Optuna is an extra
     from mnist_lite.sweep.search import Search
@@ -29,6 +30,7 @@ if TYPE_CHECKING:  # Optuna is an extra
 C = TypeVar("C", bound=Config)
 T = TypeVar("T")
 MOST_CODE = 100
+MOST_SEED = 2**31
 
 
 class Task(Generic[C]):
@@ -62,7 +64,15 @@ class Task(Generic[C]):
         Raises:
             UserError: a value that is not allowed.
         """
-        return _with_hydra(master, lambda ours: validate_sweep(ours.sweep, str(_here(HydraConfig.get().sweep.dir))))
+
+        def checked(ours: DictConfig) -> SweepConfig:
+            if not HydraConfig.get().sweep.dir:
+                raise UserError("sweep.dir: empty; name a folder, . for this one")
+            if ours.get("resume") is not None:
+                raise UserError("resume: goes on with one run, by the train command and without -m")
+            return validate_sweep(ours.sweep, str(_here(HydraConfig.get().sweep.dir)))
+
+        return _with_hydra(master, checked)
 
     def maker(self, loader: ConfigLoader, master: DictConfig) -> Callable[[Sequence[str]], Job | Refused]:
         """What makes a job of the words of its overrides."""
@@ -93,8 +103,9 @@ class Task(Generic[C]):
         sweep = self.sweep_config(master)
         grid = Grid([tuple(words) for words in wanted], self.maker(loader, master), sweep, conf_digest(loader))
         states = ", ".join(f"{number} {state}" for state, number in grid.states.items())
-        conduct(f"sweep of {len(wanted)} jobs in {sweep.dir}: {states}", grid, str(master.device), sweep)
-        self.codes.append(min(MOST_CODE, len(grid.refused)))
+        with self._ours():
+            failures = conduct(f"sweep of {len(wanted)} jobs in {sweep.dir}: {states}", grid, str(master.device), sweep)
+        self.codes.append(min(MOST_CODE, failures + len(grid.refused)))
         folders = [grid.folder_of(tuple(words)) for words in wanted]
         return [None if folder is None else score(folder) for folder in folders]
 
@@ -108,6 +119,12 @@ class Task(Generic[C]):
         """
         if not self.trains:
             raise UserError("hydra/sweeper=optuna: only the train command can search")
+        if not (type(n_trials) is int and n_trials >= 1):
+            raise UserError(f"hydra.sweeper.n_trials: {n_trials} is out of range; expected a whole number >= 1")
+        if not (type(seed) is int and 0 <= seed < MOST_SEED):
+            raise UserError(
+                f"hydra.sweeper.seed: {seed} is out of range; expected a whole number from 0 to {MOST_SEED - 1}"
+            )
         try:
             from mnist_lite.sweep.search import Search
             from mnist_lite.sweep.space import space_of
@@ -123,7 +140,11 @@ class Task(Generic[C]):
 
         sweep = self.sweep_config(master)
         states = "".join(f"{number} {state}, " for state, number in search.states.items())
-        conduct(f"search in {sweep.dir}: {states}{search.count} to make", search, str(master.device), sweep)
+        with self._ours():
+            failures = conduct(
+                f"search in {sweep.dir}: {states}{search.count} to make", search, str(master.device), sweep
+            )
+        self.codes.append(min(MOST_CODE, failures))
 
     @contextmanager
     def sweeping(self, master: DictConfig) -> Iterator[None]:
@@ -138,7 +159,7 @@ class Task(Generic[C]):
             yield
         except KeyboardInterrupt:
             if folder.is_dir():
-                print(f"To go on, the same command with sweep.dir={folder}", flush=True)
+                print(f"To go on, the same command with {shlex.quote(f'sweep.dir={folder}')}", flush=True)
                 with suppress(UserError, RunError):
                     conclude(folder)
             raise
@@ -149,22 +170,30 @@ class Task(Generic[C]):
                 raise
             print(f"error: the launcher has given up: {one_line(error)}", file=sys.stderr, flush=True)
             self.codes.append(1)
-        rows, text = conclude(folder)
+        with self._ours():
+            rows, text = conclude(folder)
         if rows:
             print(f"\n{text}", flush=True)
         self.codes.append(min(MOST_CODE, sum(row.status == FAILED for row in rows)))
+
+    @contextmanager
+    def _ours(self) -> Iterator[None]:
+        """What is raised within and is neither the user's nor the machine's doing, is our fault, and keeps its traceback."""
+        try:
+            yield
+        except (*OF_THE_USER, RunError):
+            raise
+        except Exception:
+            self.faulty = True
+            raise
 
     def _one_of_many(self, composed: DictConfig) -> float | None:
         from mnist_lite.sweep.run import run
 
         folder = _here(HydraConfig.get().sweep.dir)
         wanted = _wanted(composed, known_folders(folder).get)
-        if isinstance(wanted, Refused):
-            add(folder, [Entry(wanted.overrides, None, wanted.error)])
-            error: object = wanted.error
-        else:
-            add(folder, [Entry(wanted.overrides, wanted.folder.name)])
-            error = run(wanted, None)
+        add(folder, [entry_of(wanted)])
+        error = wanted.error if isinstance(wanted, Refused) else run(wanted, None)
         if error is not None:
             print(f"FAILED  {','.join(wanted.overrides)}: {error}", file=sys.stderr, flush=True)
             self.codes.append(1)

@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 
 from mnist_lite.errors import UserError
 from mnist_lite.schema import Config, DataConfig
+from mnist_lite.sweep.conduct import conclude
 from mnist_lite.sweep.findings import as_text
 from mnist_lite.sweep.job import Job, Refused
 from mnist_lite.sweep.search import Search, load
@@ -214,10 +215,54 @@ def test_bad_input_is_one_line_and_leaves_nothing(tmp_path: Path):
             "data.holdout: a search selects",
         ),
         (("hydra/sweeper=optuna", "optimizer.lr=interval(0.1,0.2)", "epochs=-1"), "epochs: -1 is out of range"),
+        (("hydra/sweeper=optuna", "optimizer.lrr=interval(0.1,0.2)"), "lrr"),
+        (
+            ("hydra/sweeper=optuna", "optimizer.lr=interval(0.1,0.2)", "hydra.sweeper.n_trials=abc"),
+            "n_trials: abc is out",
+        ),
+        (
+            ("hydra/sweeper=optuna", "optimizer.lr=interval(0.1,0.2)", "hydra.sweeper.n_trials=0"),
+            "n_trials: 0 is out of",
+        ),
+        (
+            ("hydra/sweeper=optuna", "optimizer.lr=interval(0.1,0.2)", "hydra.sweeper.seed=-1"),
+            "sweeper.seed: -1 is out",
+        ),
         (("optimizer.lrr=1,2",), "lrr"),
+        (("resume=runs/x", "seed=1,2"), "resume: goes on with one run"),
+        (("sweep.workers=abc",), "sweep.workers: Value 'abc'"),
+        (("sweep.workers=1,2",), "sweep.workers: one value for the whole sweep"),
         (("hydra/launcher=nowhere",), "nowhere"),
         (("sweep.workers=0",), "sweep.workers: 0 is out of range"),
     ):
         code, text = run(tmp_path, "-m", *JOB, *words)
         assert code == 2 and reason in text and len(text.strip().splitlines()) == 1, text
         assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_with_half_a_line_is_gone_on_with_and_one_that_is_none_is_told(tmp_path: Path):
+    search = begin(tmp_path, 4)
+    jobs = [search.take() for _ in range(2)]
+    for job in jobs:
+        assert job is not None
+        finish(job, 50, 50)
+        search.ended(job, None)
+    content = (tmp_path / "study.log").read_bytes()
+    (tmp_path / "study.log").write_bytes(content[:-20])
+    again = begin(tmp_path, 4)
+    assert again.count in (2, 3) and again.take() is not None
+    assert len(load(tmp_path).trials) >= 3
+    (tmp_path / "study.log").write_bytes(b"\xff\x00garbage\nmore\n")
+    with pytest.raises(UserError, match=r"study\.log is not the file of a study"):
+        begin(tmp_path, 4)
+
+
+def test_a_study_gone_on_with_over_other_keys_has_its_picture(tmp_path: Path):
+    for key in ("lr", "momentum"):
+        space: dict[str, BaseDistribution] = {key: FloatDistribution(0.1, 0.4)}
+        search = Search(space, [], make_in(tmp_path), sweep_config(tmp_path), 5 if key == "lr" else 10, seed=0)
+        while (job := search.take()) is not None:
+            finish(job, 50 + rate(job), 50)
+            search.ended(job, None)
+    conclude(tmp_path)
+    assert (tmp_path / "search.png").is_file()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -122,3 +125,41 @@ def test_hydras_own_launcher_does_the_same_jobs(tmp_path: Path):
     assert len(list(tmp_path.glob("sweep/*/summary.json"))) == 2
     code, text = run(tmp_path, *few)
     assert code == 0 and "2 done\n" in text
+
+
+@pytest.mark.parametrize("name", ["größe", "it's", "a=b", "a,b", "with a space", "$x"])
+def test_folders_of_any_name(name: str, tmp_path: Path):
+    words = [sys.executable, "-m", "mnist_lite.train", "-m", *JOB, "epochs=1", "scheduler=constant", "seed=1,2"]
+    done = subprocess.run(
+        [*words, f"sweep.dir={name}"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / name).glob("*/summary.json"))) == 2
+
+
+def test_a_folder_without_a_name_is_refused(tmp_path: Path):
+    words = [sys.executable, "-m", "mnist_lite.train", "-m", *JOB, "seed=1,2", "sweep.dir="]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (2, "error: sweep.dir: empty; name a folder, . for this one\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_that_cannot_be_written_down_is_counted_all_the_same(tmp_path: Path):
+    words = ("-m", *JOB, "epochs=1", "scheduler=constant", "seed=1,2")
+    assert run(tmp_path, *words)[0] == 0
+    folder = next((tmp_path / "sweep").glob("*seed=1*"))
+    shutil.rmtree(folder)
+    folder.write_text("no folder")
+    code, text = run(tmp_path, *words)
+    assert code == 1 and "FAILED  seed=1" in text, text
+
+
+def test_a_summary_that_is_damaged_is_made_again(tmp_path: Path):
+    words = ("-m", *JOB, "epochs=1", "scheduler=constant", "seed=1,2")
+    assert run(tmp_path, *words)[0] == 0
+    path = next((tmp_path / "sweep").glob("*seed=1*/summary.json"))
+    before = json.loads(path.read_text())
+    path.write_text('{"accuracy": {')
+    code, text = run(tmp_path, *words)
+    assert (code == 0 and "1 done, 1 cut" in text) or "1 cut, 1 done" in text, text
+    assert json.loads(path.read_text())["accuracy"] == before["accuracy"]

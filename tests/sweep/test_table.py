@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from mnist_lite.errors import UserError
+from mnist_lite.sweep.conduct import conclude
 from mnist_lite.sweep.plots import write_comparisons, write_curves
 from mnist_lite.sweep.statistics import Estimate, best
 from mnist_lite.sweep.table import as_text, groups, read, write
@@ -146,7 +147,7 @@ def test_pictures(sweep: Path):
 )
 def test_a_plan_that_is_none_is_refused(text: str, tmp_path: Path):
     (tmp_path / "jobs.jsonl").write_text(text + "\n")
-    with pytest.raises(UserError, match=r"jobs\.jsonl cannot be read"):
+    with pytest.raises(UserError, match=r"line 1 of .*jobs\.jsonl is not a job\. If you remove the file"):
         read(tmp_path)
 
 
@@ -166,3 +167,42 @@ def test_ten_thousand_jobs_are_compared_in_seconds(tmp_path: Path):
     assert time.perf_counter() - started < 20  # 2 s on a quiet machine
     assert len(text.splitlines()) == 2 + 1000 + 1  # heads, groups, and who has judged
     assert sum(row.status == "done" for row in rows) == 3334
+
+
+def test_a_group_is_what_differs_in_the_seed_alone_whatever_the_words(tmp_path: Path):
+    words = (
+        ["model=era4", "epochs=1", "seed=0"],
+        ["epochs=1", "model=era4", "seed=1"],
+        ["model=era4", "device=cpu", "seed=2"],
+    )
+    plan = [{"overrides": each, "folder": f"run_{i}", "group": "abc"} for i, each in enumerate(words)]
+    plan.append({"overrides": ["epochs=1", "seed=3", "model=era4"], "folder": "run_3"})  # of a plan without groups
+    plan.append({"overrides": ["model=era4", "epochs=1", "threads=2", "seed=4"], "folder": "run_4"})
+    for i in range(5):
+        finished(tmp_path, f"run_{i}", [90.0 + i])
+    (tmp_path / "jobs.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in plan))
+    found = groups(read(tmp_path))
+    assert [len(group.rows) for group in found] == [3, 2]
+    assert found[0].overrides == {"model": "era4", "epochs": "1"}
+
+
+@pytest.mark.parametrize("damage", ["", "{}", "[]", '{"accuracy": {"test": 1}}', '{"accuracy": {}}', "\x00"])
+def test_a_summary_that_is_not_whole_is_a_run_that_is_not_done(damage: str, sweep: Path):
+    (sweep / "run_0.01_0" / "summary.json").write_text(damage)
+    rows = read(sweep)
+    assert rows[0].status == "missing" and rows[0].final is None
+    (sweep / "run_0.01_0" / "config.yaml").write_text("seed: 0\n")
+    assert read(sweep)[0].status == "cut"
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage", b"\xff\xfe", b'{"epoch": "x"}\n', b'{"test/accuracy": 3}\n'])
+def test_pictures_do_without_figures_that_cannot_be_read(damage: bytes, sweep: Path):
+    for path in sweep.glob("*/metrics.jsonl"):
+        path.write_bytes(damage)
+        conclude(sweep)
+        assert (sweep / "curves.png").is_file()
+
+
+def test_an_error_that_is_no_text_is_shown_as_far_as_it_is(sweep: Path):
+    (sweep / "run_0.1_1" / "error.txt").write_bytes(b"out of \xff memory\n")
+    assert read(sweep)[4].error == "out of \ufffd memory"

@@ -15,17 +15,18 @@ from mnist_lite.sweep.table import Row, read, write
 MOST_ON_GPU = 4
 
 
-def conduct(headline: str, source: pool.Source, device: str, sweep: SweepConfig) -> None:
-    """Runs the jobs of ``source`` on workers of this machine.
+def conduct(headline: str, source: pool.Source, device: str, sweep: SweepConfig) -> int:
+    """Runs the jobs of ``source`` on workers of this machine. How many of them have failed.
 
     Raises:
         Interrupted: a signal came. All that ran can be gone on with.
     """
     workers = min(source.count, sweep.workers or default_workers(device))
     print(f"{headline}; {workers} at a time" if workers else headline, flush=True)
-    if workers:
-        with closing(Board(source.count, source.label)) as board:
-            pool.work(source, workers, sweep.fail_fast, board)
+    if not workers:
+        return 0
+    with closing(Board(source.count, source.label)) as board:
+        return pool.work(source, workers, sweep.fail_fast, board)
 
 
 def default_workers(device: str) -> int:
@@ -44,10 +45,11 @@ def conclude(folder: Path) -> tuple[list[Row], str]:
     """
     rows = read(folder)
     searched = (folder / STUDY).is_file()
+    if rows:
+        write(folder, rows)
     if any(row.final is not None for row in rows):
         from mnist_lite.sweep import plots  # imports matplotlib, which takes a second
 
-        write(folder, rows)
         plots.write_curves(folder, rows)
         if not searched:
             plots.write_comparisons(folder, rows)

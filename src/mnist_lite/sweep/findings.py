@@ -11,9 +11,10 @@ from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from mnist_lite import durable
-from mnist_lite.sweep.job import FAILED
+from mnist_lite.sweep.job import DONE, FAILED
 from mnist_lite.sweep.plots import logarithmic
 from mnist_lite.sweep.table import Row, aligned
 
@@ -27,8 +28,8 @@ ENOUGH = 4
 def as_text(rows: Sequence[Row]) -> str:
     """The best trials by the accuracy that they were selected by, and the test accuracy of the first alone."""
     done = sorted((row for row in rows if row.holdout_final is not None), key=lambda row: -(row.holdout_final or 0.0))
-    failed = sum(row.status == FAILED for row in rows)
-    head = f"{len(rows)} trials: {len(done)} done, {failed} failed, {len(rows) - len(done) - failed} to do"
+    counts = [sum(row.status == state for row in rows) for state in (DONE, FAILED)]
+    head = f"{len(rows)} trials: {counts[0]} done, {counts[1]} failed, {len(rows) - sum(counts)} to do"
     if not done:
         return head
     keys = varied(rows)
@@ -72,8 +73,10 @@ def write_plots(folder: Path, rows: Sequence[Row]) -> None:
         return
     values = [trial.value or 0.0 for trial in done]
     numbers = [trial.number + 1 for trial in done]
-    keys = list(done[0].distributions)
-    weights = get_param_importances(study) if len(done) >= ENOUGH and len(set(values)) > 1 else {}
+    kinds = {key: kind for trial in done for key, kind in trial.distributions.items()}
+    keys = list(kinds)
+    alike = all(set(trial.params) == set(keys) for trial in done)  # else the study was gone on with over other keys
+    weights = get_param_importances(study) if alike and len(done) >= ENOUGH and len(set(values)) > 1 else {}
     sizes = {row.folder: row for row in rows if row.holdout_final is not None}
     by_size = len({row.parameters for row in sizes.values()}) > 1
     count = 1 + len(keys) + by_size
@@ -88,12 +91,16 @@ def write_plots(folder: Path, rows: Sequence[Row]) -> None:
     panels[0].legend(fontsize=8, loc="lower right")
     panels[0].set_xlabel("trial")
     for axes, key in zip(panels[1:], keys, strict=False):
-        kind = done[0].distributions[key]
-        dots = axes.scatter([trial.params[key] for trial in done], values, c=numbers, cmap="viridis", s=18)
+        kind = kinds[key]
+        tried = [trial for trial in done if key in trial.params]
+        x, y = [trial.params[key] for trial in tried], [trial.value or 0.0 for trial in tried]
+        dots = axes.scatter(
+            x, y, c=[trial.number + 1 for trial in tried], cmap="viridis", s=18, vmin=1, vmax=max(numbers)
+        )
         axes.set_xlabel(key + (f" (importance {weights[key]:.2f})" if key in weights else ""))
         if isinstance(kind, FloatDistribution | IntDistribution) and kind.log:
             logarithmic(axes)
-    figure.colorbar(dots, ax=panels, label="trial", fraction=0.03)
+    figure.colorbar(dots, ax=panels, label="trial", fraction=0.03, ticks=MaxNLocator(integer=True))
     if by_size:
         axes = panels[count - 1]
         pairs = [(row.parameters or 0, row.holdout_final or 0.0) for row in sizes.values()]

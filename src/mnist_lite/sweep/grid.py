@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mnist_lite.schema import SweepConfig
 from mnist_lite.sweep.job import DONE, FAILED, MISSING, Job, Refused, known_folders, status
-from mnist_lite.sweep.plan import Entry, add, read_plan
+from mnist_lite.sweep.plan import Entry, add, entry_of, read_plan
 
 Words = tuple[str, ...]
 Make = Callable[[Words], "Job | Refused"]
@@ -100,10 +100,9 @@ class Grid:
             print(f"error: job {self.label(made)}: {made.error}", file=sys.stderr, flush=True)
             self.refused.append(made)
             self.stopped = self.stopped or self._fail_fast
-            entry = Entry(made.overrides, None, made.error, self._conf)
         else:
             self._folders[words] = made.folder
-            entry = Entry(made.overrides, made.folder.name, None, self._conf)
+        entry = entry_of(made, self._conf)
         if entry not in self._written:
             self._written.add(entry)
             self._unwritten.append(entry)

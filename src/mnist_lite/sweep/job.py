@@ -16,7 +16,13 @@ LONGEST_NAME = 160
 ERROR = "error.txt"
 INDIFFERENT = ("name", "runs_dir", "resume", "device", "threads", "checkpoint", "sweep", "choices")
 """Parts of a config that do not make another job of it: where it runs, and how it is called."""
+SUMMARY = "summary.json"
 DONE, FAILED, CUT, MISSING = "done", "failed", "cut", "missing"
+
+
+def indifferent(key: str) -> bool:
+    """Whether an override of ``key`` leaves the job what it is."""
+    return key.partition(".")[0] in INDIFFERENT or key == "data.root"
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +67,7 @@ def folder_of(config: Config, known: Callable[[str], Path | None]) -> Path:
 
 def status(folder: Path) -> str:
     """``done``, ``failed``, ``cut`` (it can be gone on with) or ``missing``."""
-    if (folder / "summary.json").is_file():
+    if summary(folder) is not None:
         return DONE
     if (folder / ERROR).is_file():
         return FAILED
@@ -69,12 +75,19 @@ def status(folder: Path) -> str:
 
 
 def summary(folder: Path) -> dict[str, Any] | None:
-    """What a finished run says of itself; None if there is nothing that can be read."""
+    """What a finished run says of itself; None if there is nothing, or nothing whole."""
     try:
-        found = json.loads((folder / "summary.json").read_text("utf-8"))
-    except (OSError, ValueError):
+        found = json.loads((folder / SUMMARY).read_text("utf-8"))
+        accuracy = found["accuracy"]
+        figures = [accuracy["test"][name] for name in ("final", "best", "mean_last_5")]
+        figures += [accuracy["train"]["final"], *([accuracy["holdout"]["final"]] if "holdout" in accuracy else [])]
+        if not all(
+            isinstance(value, int | float) for value in (*figures, *found["seconds"].values(), found["parameters"])
+        ):
+            return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return found if isinstance(found, dict) and isinstance(found.get("accuracy"), dict) else None
+    return dict(found)
 
 
 def score(folder: Path) -> float | None:

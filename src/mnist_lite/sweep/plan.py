@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,10 +12,14 @@ from filelock import FileLock
 
 from mnist_lite import durable
 from mnist_lite.errors import UserError
+from mnist_lite.sweep.job import Job, Refused, identity
 
 PLAN = "jobs.jsonl"
 STUDY = "study.log"
 """Of a search; a sweep that is none has no such file."""
+
+
+REMEDY = "If you remove the file, the command that made the sweep finds all its jobs again."
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,8 @@ class Entry:
     error: str | None = None
     conf: str | None = None
     """A digest of the files that ``overrides`` were composed with."""
+    group: str | None = None
+    """The same for jobs that differ in their seed alone."""
 
 
 def read_plan(folder: Path) -> list[Entry]:
@@ -39,17 +45,30 @@ def read_plan(folder: Path) -> list[Entry]:
     by_words: dict[tuple[str, ...], Entry] = {}
     try:
         text = (folder / PLAN).read_text("utf-8")
-        for line in text[: text.rfind("\n") + 1].splitlines():  # what follows the last end of line is torn
-            entry = _entry(json.loads(line))
-            by_words[entry.overrides] = entry  # the same words with other files are another job: the later one counts
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"sweep.dir: {folder / PLAN} cannot be read: {error}") from error
+    except OSError as error:
+        raise UserError(f"{folder / PLAN} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UserError(f"{folder / PLAN} is no text. {REMEDY}") from error
+    lines = text[: text.rfind("\n") + 1].splitlines()  # what follows the last end of line is torn
+    for number, line in enumerate(lines, 1):
+        try:
+            entry = _entry(json.loads(line))
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"line {number} of {folder / PLAN} is not a job. {REMEDY}") from error
+        by_words[entry.overrides] = entry  # the same words with other files are another job: the later one counts
     by_job: dict[object, Entry] = {}
     for entry in by_words.values():
         by_job.setdefault(entry.folder or entry.overrides, entry)
     return list(by_job.values())
+
+
+def entry_of(job: Job | Refused, conf: str | None = None) -> Entry:
+    """What the plan says of ``job``."""
+    if isinstance(job, Refused):
+        return Entry(job.overrides, None, job.error, conf)
+    return Entry(job.overrides, job.folder.name, None, conf, identity(replace(job.config, seed=0)))
 
 
 def add(folder: Path, entries: Iterable[Entry]) -> None:
@@ -62,11 +81,11 @@ def add(folder: Path, entries: Iterable[Entry]) -> None:
     with durable.explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".jobs.lock"), (folder / PLAN).open("ab+") as file:
-            _drop_torn_line(file)
+            drop_torn_line(file)
             file.write(lines.encode())
 
 
-def _drop_torn_line(file: BinaryIO) -> None:
+def drop_torn_line(file: BinaryIO) -> None:
     """Whoever was killed while it wrote has left half a line."""
     size = file.seek(0, 2)
     if size == 0:
@@ -82,5 +101,5 @@ def _entry(content: dict[str, object]) -> Entry:
     overrides, folder = content["overrides"], content.get("folder")
     if not isinstance(overrides, list) or not isinstance(folder, str | None) or "/" in (folder or ""):
         raise ValueError("not a job")
-    texts = {key: str(value) for key in ("error", "conf") if (value := content.get(key)) is not None}
+    texts = {key: str(value) for key in ("error", "conf", "group") if (value := content.get(key)) is not None}
     return Entry(tuple(map(str, overrides)), folder, **texts)

@@ -17,6 +17,8 @@ from mnist_lite import durable
 from mnist_lite.sweep.table import Group, Row, groups, judge, varied_keys
 
 MOST_CURVES = 20
+MANY_DECADES = 300
+"""From here on only the powers of ten are labelled."""
 RATES = ("optimizer.lr", "scheduler.max_lr")
 
 
@@ -99,6 +101,9 @@ def _curves(folder: Path, found: Sequence[Group]) -> Figure:
     floor = 100.0
     for group in shown:
         runs = [_epochs(folder / row.folder) for row in group.rows if row.final is not None and row.folder]
+        runs = [run for run in runs if run]
+        if not runs:
+            continue
         length = min(map(len, runs))
         columns = list(zip(*(run[:length] for run in runs), strict=True))
         means = [sum(column) / len(column) for column in columns]
@@ -111,7 +116,7 @@ def _curves(folder: Path, found: Sequence[Group]) -> Figure:
     axes.set_ylim(bottom=max(0.0, floor - 2), top=min(100.0, max(g.estimate.mean for g in shown if g.estimate) + 1))
     if len(shown) < len(found):
         axes.set_title(f"the {len(shown)} best of {len(found)} groups", fontsize=9)
-    if keys:
+    if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=8, loc="lower right")
     return figure
 
@@ -119,7 +124,8 @@ def _curves(folder: Path, found: Sequence[Group]) -> Figure:
 def logarithmic(axes: Axes) -> None:
     """Gives ``axes`` a logarithmic x axis with the ticks that people write: 0.001, 0.003, 0.01."""
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if high > MANY_DECADES * low else (1.0, 3.0)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
 
@@ -143,11 +149,15 @@ def _canvas(x: str, y: str) -> tuple[Figure, Axes]:
 
 
 def _epochs(folder: Path) -> list[float]:
+    """Test accuracy after each epoch; none if the file is gone or not ours."""
     accuracies: dict[int, float] = {}
-    for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines():
-        row: dict[str, Any] = json.loads(line)
-        if "test/accuracy" in row:
-            accuracies[int(row["epoch"])] = float(row["test/accuracy"])
+    try:
+        for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines():
+            row: dict[str, Any] = json.loads(line)
+            if "test/accuracy" in row:
+                accuracies[int(row["epoch"])] = float(row["test/accuracy"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
     return list(accuracies.values())
 
 

@@ -62,8 +62,8 @@ class _Worker:
     started: float = 0.0
 
 
-def work(source: Source, workers: int, fail_fast: bool, watcher: Watcher) -> None:
-    """Does all jobs of ``source``, ``workers`` at a time.
+def work(source: Source, workers: int, fail_fast: bool, watcher: Watcher) -> int:
+    """Does all jobs of ``source``, ``workers`` at a time. How many of them have failed.
 
     A worker that dies is replaced, and its job goes on from its last checkpoint. A job that runs out of memory beside others
     waits until one of them has ended, and from then on there are as many at a time as did fit.
@@ -81,11 +81,13 @@ def work(source: Source, workers: int, fail_fast: bool, watcher: Watcher) -> Non
         finally:
             pool.close()
         stop.raise_if_received()
+        return pool.failures
 
 
 class _Pool:
     def __init__(self, source: Source, watcher: Watcher, fail_fast: bool) -> None:
         self._source, self._watcher, self._fail_fast = source, watcher, fail_fast
+        self.failures = 0
         self._returned: deque[Job] = deque()
         self._room = math.inf
         """So many jobs fit beside each other; known when one did not."""
@@ -188,4 +190,5 @@ class _Pool:
     def _end(self, job: Job, error: str | None, seconds: float) -> None:
         self._source.ended(job, error)
         self._watcher.ended(job, error, seconds)
-        self._given_up = self._given_up or (error is not None and self._fail_fast)
+        self.failures += error is not None
+        self._given_up = self._fail_fast and self.failures > 0

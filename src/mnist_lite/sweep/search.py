@@ -9,7 +9,7 @@ from pathlib import Path
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import Trial, TrialState
 
 from mnist_lite import durable
@@ -17,8 +17,9 @@ from mnist_lite.errors import UserError
 from mnist_lite.schema import SweepConfig
 from mnist_lite.sweep.grid import Make, without_sweep
 from mnist_lite.sweep.job import DONE, ERROR, FAILED, Job, Refused, score, status
-from mnist_lite.sweep.plan import STUDY, Entry, add
-from mnist_lite.sweep.space import word
+from mnist_lite.sweep.plan import STUDY, add, drop_torn_line, entry_of
+from mnist_lite.sweep.space import lowest, word
+from mnist_lite.words import path_word
 
 COUNTS = "counts"
 """A trial has this attribute if it used up one of the trials that were asked for; one that a kill cut off is proposed again."""
@@ -47,10 +48,10 @@ class Search:
         self._folder, self._retry = Path(sweep.dir), sweep.retry_failed
         self._fail_fast = sweep.fail_fast
         self._running: dict[Job, Trial] = {}
-        shared = make(self._same)
-        if isinstance(shared, Refused):
-            raise UserError(shared.error)
-        if not shared.config.data.holdout:
+        first = make((*self._same, *(word(key, lowest(kind)) for key, kind in self._space.items())))
+        if isinstance(first, Refused):  # so would all be: an unknown key, or a model without such a knob
+            raise UserError(first.error)
+        if not first.config.data.holdout:
             raise UserError("data.holdout: a search selects on held-out training images; set it, for example to 5000")
         with durable.explained(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -84,11 +85,11 @@ class Search:
             made = self._make(words)
             if isinstance(made, Refused):
                 print(f"error: job {self.label(made)}: {made.error}", file=sys.stderr, flush=True)
-                add(self._folder, [Entry(made.overrides, None, made.error)])
+                add(self._folder, [entry_of(made)])
                 self.stopped = self._fail_fast
                 self._tell(trial, None, made.error)
                 continue
-            add(self._folder, [Entry(without_sweep(words), made.folder.name)])
+            add(self._folder, [entry_of(made)])
             found = status(made.folder)
             if found == DONE or (found == FAILED and not self._retry):
                 self._tell(trial, score(made.folder), "failed before")
@@ -113,8 +114,8 @@ class Search:
             jobs = [job for _ in range(min(size, self.count)) if (job := self.take()) is not None]
             if not jobs:
                 return
-            sweep = [f"sweep.dir='{self._folder}'"]
-            yield [[*without_sweep(job.overrides), *sweep] for job in jobs]
+            where = path_word("sweep.dir", self._folder)
+            yield [[*without_sweep(job.overrides), where] for job in jobs]
             for job in jobs:
                 state = status(job.folder)
                 error = (job.folder / ERROR).read_text("utf-8") if state == FAILED else "it has not reached its end"
@@ -131,10 +132,28 @@ class Search:
 
 
 def load(folder: Path, seed: int = 0) -> optuna.Study:
-    """The study in a sweep's folder, or a new one. A file and no database: it needs no server, and stays readable over NFS."""
+    """The study in a sweep's folder, or a new one. A file and no database: it needs no server, and stays readable over NFS.
+
+    Raises:
+        UserError: the file is not that of a study.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = optuna.storages.JournalStorage(JournalFileBackend(str(folder / STUDY)))
-    study = optuna.create_study(storage=storage, study_name="search", direction="maximize", load_if_exists=True)
+    path = folder / STUDY
+    if path.exists():
+        lock = JournalFileSymlinkLock(str(path))
+        lock.acquire()
+        try:
+            with path.open("rb+") as file:
+                drop_torn_line(file)
+        finally:
+            lock.release()
+    try:
+        storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+        study = optuna.create_study(storage=storage, study_name="search", direction="maximize", load_if_exists=True)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} is not the file of a study. Without it the same command begins a new one, and does no job twice."
+        ) from error
     # Each start draws from a stream of its own: else a second start would propose what the first did.
     study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.get_trials(deepcopy=False)))
     return study

@@ -55,6 +55,14 @@ def _distribution(override: Override) -> BaseDistribution:
         raise UserError(f"{key}: {override.get_value_string()} is not a range: {error}") from error
 
 
+def lowest(kind: BaseDistribution) -> object:
+    """A value that a trial may draw: the lowest, or the first choice."""
+    if isinstance(kind, CategoricalDistribution):
+        return kind.choices[0]
+    assert isinstance(kind, FloatDistribution | IntDistribution)
+    return kind.low
+
+
 def word(key: str, value: object) -> str:
     """The override for a value that was drawn."""
     return f"{key}={float(f'{value:.{DIGITS}g}') if isinstance(value, float) else value}"

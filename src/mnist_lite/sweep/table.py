@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mnist_lite import durable
-from mnist_lite.sweep.job import DONE, ERROR, FAILED, status, summary
+from mnist_lite.sweep.job import DONE, ERROR, FAILED, indifferent, status, summary
 from mnist_lite.sweep.plan import Entry, read_plan
 from mnist_lite.sweep.statistics import Estimate, best
 
@@ -33,6 +33,8 @@ class Row:
     seconds: float | None
     error: str | None
     folder: str | None
+    group: str | None
+    """The same for jobs that differ in their seed alone; None: refused."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,16 @@ def judge(rows: Sequence[Row]) -> str:
 def groups(rows: Sequence[Row]) -> list[Group]:
     """The rows by everything but the seed, in the order of their first."""
     held_out = judge(rows) == "holdout"
-    together: dict[tuple[tuple[str, str], ...], list[Row]] = {}
+    together: dict[object, list[Row]] = {}
     for row in rows:
-        together.setdefault(tuple((k, v) for k, v in row.overrides.items() if k != "seed"), []).append(row)
+        words = {key: value for key, value in row.overrides.items() if key != "seed" and not indifferent(key)}
+        together.setdefault(row.group or frozenset(words.items()), []).append(row)
     result = []
-    for key, members in together.items():
+    for members in together.values():
+        words = {key: value for key, value in members[0].overrides.items() if key != "seed" and not indifferent(key)}
         finals = [row.holdout_final if held_out else row.final for row in members]
         done = [value for value in finals if value is not None]
-        result.append(Group(dict(key), members, Estimate.of(done) if done else None))
+        result.append(Group(words, members, Estimate.of(done) if done else None))
     return result
 
 
@@ -135,20 +139,20 @@ def write(folder: Path, rows: Sequence[Row]) -> None:
 def _row(folder: Path, entry: Entry) -> Row:
     overrides = dict(override.partition("=")[::2] for override in entry.overrides)
     if entry.folder is None:
-        return Row(overrides, FAILED, *(None,) * 7, entry.error, None)
+        return Row(overrides, FAILED, *(None,) * 7, entry.error, None, None)
     place = folder / entry.folder
     state = status(place)
     found = summary(place) if state == DONE else None
     error = None
     if state == FAILED:
-        error = (place / ERROR).read_text("utf-8").strip()
+        error = (place / ERROR).read_text("utf-8", "replace").strip()
     if found is None:
-        return Row(overrides, state, *(None,) * 7, error, entry.folder)
+        return Row(overrides, state, *(None,) * 7, error, entry.folder, entry.group)
     test, train = found["accuracy"]["test"], found["accuracy"]["train"]
     held = found["accuracy"].get("holdout", {}).get("final")
     seconds = sum(found["seconds"].values())
     figures = (test["final"], test["best"], test["mean_last_5"], train["final"], held, found["parameters"], seconds)
-    return Row(overrides, state, *figures, None, entry.folder)
+    return Row(overrides, state, *figures, None, entry.folder, entry.group)
 
 
 def varied_keys(found: Sequence[Group]) -> list[str]:
