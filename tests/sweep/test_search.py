@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import signal
 import sys
 from collections import Counter
@@ -180,6 +181,17 @@ def test_a_search_is_stopped_and_gone_on_with(tmp_path: Path):
     assert (sweep.folder / "search.png").read_bytes().startswith(b"\x89PNG")
     code, again = run(tmp_path, *SEARCH)
     assert code == 0 and "5 complete, 0 to make" in again
+
+
+@linux
+def test_a_search_survives_the_death_of_a_worker(tmp_path: Path):
+    sweep = Sweep(tmp_path, *SEARCH, "hydra.sweeper.n_trials=3")
+    sweep.wait_for(lambda: sweep.checkpoints() > 1)
+    os.kill(sweep.workers()[0], signal.SIGKILL)
+    code, text = sweep.end()
+    assert code == 0, text
+    assert "3 trials: 3 done, 0 failed" in text
+    assert len(load(sweep.folder).trials) == 3
 
 
 def test_a_search_by_another_launcher_makes_its_trials_in_batches(tmp_path: Path):

@@ -127,8 +127,8 @@ def test_hydras_own_launcher_does_the_same_jobs(tmp_path: Path):
     assert code == 0 and "2 done\n" in text
 
 
-@pytest.mark.parametrize("name", ["größe", "it's", "a=b", "a,b", "with a space", "$x"])
-def test_folders_of_any_name(name: str, tmp_path: Path):
+def test_folders_of_any_name(tmp_path: Path):
+    name = "it's a $größe=1,2"
     words = [sys.executable, "-m", "mnist_lite.train", "-m", *JOB, "epochs=1", "scheduler=constant", "seed=1,2"]
     done = subprocess.run(
         [*words, f"sweep.dir={name}"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
