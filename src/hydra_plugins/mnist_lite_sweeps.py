@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -23,13 +24,13 @@ class LocalLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keeps what Hydra gives; the task is a ``mnist_lite.task.Task``."""
-        self._context, self._task, self._config = hydra_context, task_function, config
+        self._loader, self._config = hydra_context.config_loader, config
+        self._task: Any = task_function
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """The results in the order of ``job_overrides``; a job that has failed has None."""
         del initial_job_idx
-        run_here = self._task.run_here  # type: ignore[attr-defined]
-        values = run_here(self._context.config_loader, self._config, job_overrides)
+        values = self._task.run_here(self._loader, self._config, job_overrides)
         return [JobReturn(_return_value=value, status=JobStatus.COMPLETED) for value in values]
 
 
@@ -77,9 +78,9 @@ class OptunaSweeper(GridSweeper):
     def _run(self, overrides: list[Override]) -> None:
         if not (type(self._n_jobs) is int and self._n_jobs >= 1):
             raise UserError(f"hydra.sweeper.n_jobs: {self._n_jobs} is out of range; expected a whole number >= 1")
-        search = self._task.search(self._loader, self.config, overrides, self._n_trials, self._seed)
-        if isinstance(self.launcher, LocalLauncher):
-            self._task.search_here(search, self.config)
-            return
-        for number, jobs in enumerate(search.batches(self._n_jobs)):
-            self.launcher.launch(jobs, initial_job_idx=number * self._n_jobs)
+        with closing(self._task.search(self._loader, self.config, overrides, self._n_trials, self._seed)) as search:
+            if isinstance(self.launcher, LocalLauncher):
+                self._task.search_here(search, self.config)
+                return
+            for number, jobs in enumerate(search.batches(self._n_jobs)):
+                self.launcher.launch(jobs, initial_job_idx=number * self._n_jobs)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 Rows = Sequence[Mapping[str, float | int | bool]]
 
+SUMMARY = "summary.json"
 CHANCE_LOSS = math.log(10)
 LAST_EPOCHS = 5
 ENOUGH_STEPS = 100
@@ -81,3 +85,19 @@ def epoch_line(row: Mapping[str, float | int | bool], epochs: int) -> str:
         f"test {row['test/accuracy']:6.2f} %  loss {row['test/loss']:.4f}   lr {row['lr']:.2g}   "
         f"{row['seconds/train']:.1f} s + {row['seconds/eval']:.1f} s"
     )
+
+
+def read_summary(folder: Path) -> dict[str, Any] | None:
+    """What a finished run says of itself; None if there is nothing, or nothing whole."""
+    try:
+        found = json.loads((folder / SUMMARY).read_text("utf-8"))
+        accuracy = found["accuracy"]
+        figures = [accuracy["test"][name] for name in ("final", "best", "mean_last_5")]
+        figures += [accuracy["train"]["final"], *([accuracy["holdout"]["final"]] if "holdout" in accuracy else [])]
+        if not all(
+            isinstance(value, int | float) for value in (*figures, *found["seconds"].values(), found["parameters"])
+        ):
+            return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return dict(found)

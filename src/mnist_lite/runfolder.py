@@ -17,10 +17,11 @@ from filelock import FileLock, Timeout
 
 from mnist_lite import checkpoint, durable
 from mnist_lite.errors import RunError, UserError
+from mnist_lite.results import read_summary
 
 LONGEST_NAME = 180
 STATE, STATE_BEFORE, BEST = "last.pt", "previous.pt", "best.pt"
-METRICS, SUMMARY, CONFIG = "metrics.jsonl", "summary.json", "config.yaml"
+METRICS, CONFIG = "metrics.jsonl", "config.yaml"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -187,11 +188,11 @@ class RunFolder:
     def finished(self) -> bool:
         """Whether a run has come to its end here and all its files are good."""
         try:
-            json.loads((self.path / SUMMARY).read_text(encoding="utf-8"))
             checkpoint.read(self.path / BEST)
-        except (OSError, ValueError, checkpoint.DamagedError, checkpoint.ForeignError):
+        except (OSError, checkpoint.DamagedError, checkpoint.ForeignError):
             return False
-        return all((self.path / name).exists() for name in (STATE, "curves.png", "model.txt"))
+        whole = read_summary(self.path) is not None
+        return whole and all((self.path / name).exists() for name in (STATE, "curves.png", "model.txt"))
 
     def rewind(self, state: dict[str, Any] | None) -> list[dict[str, Any]]:
         """Cuts ``metrics.jsonl`` to the rows that ``state`` knows of (None: to nothing) and gives them back.

@@ -19,7 +19,8 @@ from mnist_lite.engine import DivergedError
 from mnist_lite.errors import NoMemoryError, RunError, UserError
 from mnist_lite.prepare import Prepared, check_extension, prepare, trial_step
 from mnist_lite.recorder import Row
-from mnist_lite.runfolder import BEST, CONFIG, STATE, SUMMARY, RunFolder
+from mnist_lite.results import SUMMARY
+from mnist_lite.runfolder import BEST, CONFIG, STATE, RunFolder
 from mnist_lite.schema import Config
 from mnist_lite.stop import Interrupted, StopRequest
 from mnist_lite.terminal import Reporter

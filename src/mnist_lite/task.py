@@ -21,7 +21,7 @@ from mnist_lite import recall
 from mnist_lite.complaints import OF_THE_USER, guarded, one_line
 from mnist_lite.errors import RunError, UserError
 from mnist_lite.schema import Config, SweepConfig, validate, validate_sweep
-from mnist_lite.sweep.job import FAILED, Job, Refused, folder_of, known_folders, score
+from mnist_lite.sweep.job import FAILED, Job, Refused, folder_of, known_folders, score, without_sweep
 from mnist_lite.sweep.plan import add, entry_of
 
 if TYPE_CHECKING:  # Optuna is an extra
@@ -74,10 +74,11 @@ class Task(Generic[C]):
 
         return _with_hydra(master, checked)
 
-    def maker(self, loader: ConfigLoader, master: DictConfig) -> Callable[[Sequence[str]], Job | Refused]:
+    def maker(
+        self, loader: ConfigLoader, master: DictConfig, sweep: SweepConfig
+    ) -> Callable[[Sequence[str]], Job | Refused]:
         """What makes a job of the words of its overrides."""
-        folder = Path(self.sweep_config(master).dir)
-        known = known_folders(folder)
+        known = known_folders(Path(sweep.dir))
         made = 0
 
         def make(words: Sequence[str]) -> Job | Refused:
@@ -85,7 +86,7 @@ class Task(Generic[C]):
             try:
                 composed = loader.load_sweep_config(master, list(words))
             except OF_THE_USER as error:
-                return Refused(tuple(word for word in words if not word.startswith("sweep.")), one_line(error))
+                return Refused(without_sweep(words), one_line(error))
             composed.hydra.job.id, composed.hydra.job.num = str(made), made
             made += 1
             return _with_hydra(composed, lambda ours: _wanted(ours, known.get))
@@ -101,7 +102,7 @@ class Task(Generic[C]):
         from mnist_lite.sweep.grid import Grid
 
         sweep = self.sweep_config(master)
-        grid = Grid([tuple(words) for words in wanted], self.maker(loader, master), sweep, conf_digest(loader))
+        grid = Grid([tuple(words) for words in wanted], self.maker(loader, master, sweep), sweep, conf_digest(loader))
         states = ", ".join(f"{number} {state}" for state, number in grid.states.items())
         with self._ours():
             failures = conduct(f"sweep of {len(wanted)} jobs in {sweep.dir}: {states}", grid, str(master.device), sweep)
@@ -132,7 +133,8 @@ class Task(Generic[C]):
             raise UserError(f'hydra/sweeper=optuna: {error}; pip install "mnist-lite[search]"') from error
 
         space, same = space_of(overrides)
-        return Search(space, same, self.maker(loader, master), self.sweep_config(master), n_trials, seed)
+        sweep = self.sweep_config(master)
+        return Search(space, same, self.maker(loader, master, sweep), sweep, n_trials, seed)
 
     def search_here(self, search: Search, master: DictConfig) -> None:
         """Makes the trials of ``search`` on this machine."""
@@ -212,7 +214,7 @@ def conf_digest(loader: ConfigLoader) -> str:
 
 
 def _wanted(composed: DictConfig, known: Callable[[str], Path | None]) -> Job | Refused:
-    ours = tuple(word for word in HydraConfig.get().overrides.task if not word.startswith("sweep."))
+    ours = without_sweep(HydraConfig.get().overrides.task)
     try:
         config = _checked(composed, Config)
     except OF_THE_USER as error:

@@ -100,6 +100,7 @@ def test_the_held_out_images_decide_and_the_best_is_found(tmp_path: Path):
         found = 100 - 10 * abs(math.log10(rate(job)) + 2)  # best at 0.01
         finish(job, found, 100 - found)
         search.ended(job, None)
+    search.close()
     study = load(tmp_path)
     states = Counter(trial.state for trial in study.trials)
     assert sum(states.values()) == 40 and states[TrialState.FAIL] == len(search_refusals(tmp_path))
@@ -124,6 +125,7 @@ def test_a_search_that_was_cut_proposes_the_same_again(tmp_path: Path):
     done, *cut = [job for job in jobs if job is not None]
     finish(done, 50, 50)
     search.ended(done, None)
+    search.close()  # as the end of its process does
     again = begin(tmp_path, 6)
     assert (dict(again.states), again.count) == ({"complete": 1}, 5)
     assert [job.overrides for _ in range(len(cut)) if (job := again.take())] == [job.overrides for job in cut]
@@ -148,9 +150,23 @@ def test_a_choice_that_is_made_already_costs_no_second_run(tmp_path: Path):
     assert search.take() is None  # the same is running
     finish(job, 60, 50)
     search.ended(job, None)
+    search.close()
     more = Search(space, [], make_in(tmp_path), sweep_config(tmp_path), 5, seed=0)
     assert more.count == 2 and more.take() is None
     assert [trial.value for trial in load(tmp_path).trials] == [60, None, None, 60, 60]
+
+
+def test_two_do_not_search_in_one_folder_at_once(tmp_path: Path):
+    """The second would take the running trials of the first for cut ones."""
+    first = begin(tmp_path, 4)
+    job = first.take()
+    assert job is not None
+    with pytest.raises(UserError, match=r"sweep\.dir: another process is searching"):
+        begin(tmp_path, 4)
+    finish(job, 50, 50)
+    first.ended(job, None)
+    first.close()
+    assert dict(begin(tmp_path, 4).states) == {"complete": 1}
 
 
 def test_without_held_out_images_there_is_no_search(tmp_path: Path):
@@ -259,10 +275,12 @@ def test_a_study_with_half_a_line_is_gone_on_with_and_one_that_is_none_is_told(t
         assert job is not None
         finish(job, 50, 50)
         search.ended(job, None)
+    search.close()
     content = (tmp_path / "study.log").read_bytes()
     (tmp_path / "study.log").write_bytes(content[:-20])
     again = begin(tmp_path, 4)
     assert again.count in (2, 3) and again.take() is not None
+    again.close()
     assert len(load(tmp_path).trials) >= 3
     (tmp_path / "study.log").write_bytes(b"\xff\x00garbage\nmore\n")
     with pytest.raises(UserError, match=r"study\.log is not the file of a study"):
@@ -276,5 +294,6 @@ def test_a_study_gone_on_with_over_other_keys_has_its_picture(tmp_path: Path):
         while (job := search.take()) is not None:
             finish(job, 50 + rate(job), 50)
             search.ended(job, None)
+        search.close()
     conclude(tmp_path)
     assert (tmp_path / "search.png").is_file()

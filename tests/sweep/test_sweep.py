@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.conftest import REPOSITORY
 from tests.sweep.whole import JOB, SWEEP, Sweep, assert_goes_on_to_the_same, assert_same_sweep, gone, linux, run
@@ -154,12 +155,48 @@ def test_a_failure_that_cannot_be_written_down_is_counted_all_the_same(tmp_path:
     assert code == 1 and "FAILED  seed=1" in text, text
 
 
-def test_a_summary_that_is_damaged_is_made_again(tmp_path: Path):
+@pytest.mark.parametrize("damage", ['{"accuracy": {', "{}"])
+def test_a_summary_that_is_damaged_is_made_again(damage: str, tmp_path: Path):
     words = ("-m", *JOB, "epochs=1", "scheduler=constant", "seed=1,2")
     assert run(tmp_path, *words)[0] == 0
     path = next((tmp_path / "sweep").glob("*seed=1*/summary.json"))
     before = json.loads(path.read_text())
-    path.write_text('{"accuracy": {')
+    path.write_text(damage)
     code, text = run(tmp_path, *words)
     assert (code == 0 and "1 done, 1 cut" in text) or "1 cut, 1 done" in text, text
     assert json.loads(path.read_text())["accuracy"] == before["accuracy"]
+
+
+def test_the_same_words_with_another_file_are_another_job(tmp_path: Path):
+    """The plan may spare the composing only while the config files are what they were."""
+    mine = tmp_path / "mine" / "optimizer" / "my.yaml"
+    mine.parent.mkdir(parents=True)
+    words = (
+        "-m",
+        f"--config-dir={mine.parents[1]}",
+        *JOB,
+        "epochs=1",
+        "scheduler=constant",
+        "optimizer=my",
+        "seed=1,2",
+    )
+    for lr, states in (("0.1", "2 missing"), ("0.1", "2 done"), ("0.2", "2 missing")):
+        mine.write_text(f"name: SGD\nlr: {lr}\n")
+        code, text = run(tmp_path, *words)
+        assert code == 0 and f"sweep: {states}" in text, text
+    assert len(list(tmp_path.glob("sweep/*/summary.json"))) == 4
+
+
+def test_a_run_that_another_process_has_is_waited_for(tmp_path: Path):
+    """As when a cluster begins a job anew while its lost node is dying."""
+    words = ("-m", *JOB, "epochs=1", "scheduler=constant", "seed=1,2")
+    assert run(tmp_path, *words)[0] == 0
+    folder = next((tmp_path / "sweep").glob("*seed=1*"))
+    (folder / "summary.json").unlink()
+    with FileLock(folder / ".lock"):
+        sweep = Sweep(tmp_path, *words)
+        time.sleep(8)  # a worker starts in some 3
+        assert sweep.process.poll() is None and not (folder / "summary.json").exists()
+    code, text = sweep.end()
+    assert code == 0 and "1 cut" in text, text
+    assert (folder / "summary.json").exists() and not (folder / "error.txt").exists()

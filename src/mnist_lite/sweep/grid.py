@@ -8,18 +8,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mnist_lite.schema import SweepConfig
-from mnist_lite.sweep.job import DONE, FAILED, MISSING, Job, Refused, known_folders, status
+from mnist_lite.sweep.job import DONE, FAILED, MISSING, Job, Refused, known_folders, status, without_sweep
 from mnist_lite.sweep.plan import Entry, add, entry_of, read_plan
 
 Words = tuple[str, ...]
 Make = Callable[[Words], "Job | Refused"]
 AHEAD = 64
 """So many jobs are kept ready; a config takes 0.08 s to compose, and some memory to keep."""
-
-
-def without_sweep(words: Words) -> Words:
-    """``words`` but for those that say how the sweep is carried out: they do not make another job of it."""
-    return tuple(word for word in words if not word.startswith("sweep."))
 
 
 class Grid:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
+from mnist_lite.results import read_summary
 from mnist_lite.schema import Config
 
 LONGEST_NAME = 160
 ERROR = "error.txt"
 INDIFFERENT = ("name", "runs_dir", "resume", "device", "threads", "checkpoint", "sweep", "choices")
 """Parts of a config that do not make another job of it: where it runs, and how it is called."""
-SUMMARY = "summary.json"
 DONE, FAILED, CUT, MISSING = "done", "failed", "cut", "missing"
 
 
@@ -43,6 +42,11 @@ class Refused:
     error: str
 
 
+def without_sweep(words: Iterable[str]) -> tuple[str, ...]:
+    """``words`` but for those that say how the sweep is carried out: they do not make another job of it."""
+    return tuple(word for word in words if not word.startswith("sweep."))
+
+
 def identity(config: Config) -> str:
     """Twelve hexadecimal digits that are the same for two configs exactly if the same run comes out of them."""
     parts = {key: value for key, value in asdict(config).items() if key not in INDIFFERENT}
@@ -67,30 +71,14 @@ def folder_of(config: Config, known: Callable[[str], Path | None]) -> Path:
 
 def status(folder: Path) -> str:
     """``done``, ``failed``, ``cut`` (it can be gone on with) or ``missing``."""
-    if summary(folder) is not None:
+    if read_summary(folder) is not None:
         return DONE
     if (folder / ERROR).is_file():
         return FAILED
     return CUT if (folder / "config.yaml").is_file() else MISSING
 
 
-def summary(folder: Path) -> dict[str, Any] | None:
-    """What a finished run says of itself; None if there is nothing, or nothing whole."""
-    try:
-        found = json.loads((folder / SUMMARY).read_text("utf-8"))
-        accuracy = found["accuracy"]
-        figures = [accuracy["test"][name] for name in ("final", "best", "mean_last_5")]
-        figures += [accuracy["train"]["final"], *([accuracy["holdout"]["final"]] if "holdout" in accuracy else [])]
-        if not all(
-            isinstance(value, int | float) for value in (*figures, *found["seconds"].values(), found["parameters"])
-        ):
-            return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return dict(found)
-
-
 def score(folder: Path) -> float | None:
     """What a search is after: final accuracy on the held-out part of train if there is one, else on test; None: not done."""
-    found = summary(folder)
+    found = read_summary(folder)
     return None if found is None else float(found["accuracy"].get("holdout", found["accuracy"]["test"])["final"])

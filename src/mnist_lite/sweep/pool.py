@@ -121,9 +121,8 @@ class _Pool:
 
     def listen(self, seconds: float) -> None:
         """Takes what workers say, and notices those that are gone."""
-        by_pipe = {worker.pipe: worker for worker in self._workers}
-        for pipe in wait(list(by_pipe), seconds):
-            worker = by_pipe[pipe]  # type: ignore[index]
+        speaking = wait([worker.pipe for worker in self._workers], seconds)
+        for worker in [worker for worker in self._workers if worker.pipe in speaking]:
             try:
                 message = worker.pipe.recv()
             except (EOFError, OSError):

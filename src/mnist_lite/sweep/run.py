@@ -10,7 +10,7 @@ from dataclasses import replace
 from mnist_lite import durable, session
 from mnist_lite.errors import RunError, UserError
 from mnist_lite.runfolder import TakenError
-from mnist_lite.sweep.job import CUT, DONE, ERROR, FAILED, SUMMARY, Job, status
+from mnist_lite.sweep.job import CUT, DONE, ERROR, FAILED, Job, status
 from mnist_lite.sweep.worker import Progress
 from mnist_lite.terminal import Reporter
 
@@ -28,7 +28,6 @@ def run(job: Job, tell: Callable[[Progress], None] | None) -> RunError | UserErr
     if status(job.folder) == FAILED:
         (job.folder / ERROR).unlink(missing_ok=True)
     while (found := status(job.folder)) != DONE:
-        (job.folder / SUMMARY).unlink(missing_ok=True)  # not whole; it is written again
         config = replace(job.config, resume=str(job.folder)) if found == CUT else job.config
         reporter = Reporter(None if tell is None else lambda *figures: tell(Progress(*figures)))
         try:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import optuna
+from filelock import FileLock, Timeout
 from optuna.distributions import BaseDistribution
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import Trial, TrialState
@@ -15,8 +16,8 @@ from optuna.trial import Trial, TrialState
 from mnist_lite import durable
 from mnist_lite.errors import UserError
 from mnist_lite.schema import SweepConfig
-from mnist_lite.sweep.grid import Make, without_sweep
-from mnist_lite.sweep.job import DONE, ERROR, FAILED, Job, Refused, score, status
+from mnist_lite.sweep.grid import Make
+from mnist_lite.sweep.job import DONE, ERROR, FAILED, Job, Refused, score, status, without_sweep
 from mnist_lite.sweep.plan import STUDY, add, drop_torn_line, entry_of
 from mnist_lite.sweep.space import lowest, word
 from mnist_lite.words import path_word
@@ -40,7 +41,8 @@ class Search:
         """Begins the study, or goes on with it; ``same`` are the words that all trials share.
 
         Raises:
-            UserError: the config that all share is not one, or keeps no images out to select on.
+            UserError: the config that all share is not one, or keeps no images out to select on; or another process is
+                searching in the same folder.
             RunError: the sweep's folder cannot be written.
         """
         self.stopped = False
@@ -55,6 +57,11 @@ class Search:
             raise UserError("data.holdout: a search selects on held-out training images; set it, for example to 5000")
         with durable.explained(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(self._folder / ".search.lock")
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout as error:  # its trials that run would look as if a kill had cut them off
+                raise UserError(f"sweep.dir: another process is searching in {self._folder}") from error
         self._study = load(self._folder, seed)
         begun = self._study.get_trials(deepcopy=False)
         self._asked = sum(COUNTS in trial.user_attrs for trial in begun)
@@ -65,6 +72,10 @@ class Search:
             if trial.state == TrialState.RUNNING:
                 self._study.tell(trial.number, state=TrialState.FAIL)
                 self._study.enqueue_trial(trial.params)
+
+    def close(self) -> None:
+        """Lets others search in the folder."""
+        self._lock.release()
 
     @property
     def count(self) -> int:
@@ -83,13 +94,12 @@ class Search:
                 trial = self._study.ask(self._space)
             words = (*self._same, *(word(key, value) for key, value in trial.params.items()))
             made = self._make(words)
+            add(self._folder, [entry_of(made)])
             if isinstance(made, Refused):
                 print(f"error: job {self.label(made)}: {made.error}", file=sys.stderr, flush=True)
-                add(self._folder, [entry_of(made)])
                 self.stopped = self._fail_fast
                 self._tell(trial, None, made.error)
                 continue
-            add(self._folder, [entry_of(made)])
             found = status(made.folder)
             if found == DONE or (found == FAILED and not self._retry):
                 self._tell(trial, score(made.folder), "failed before")

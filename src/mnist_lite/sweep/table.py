@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mnist_lite import durable
-from mnist_lite.sweep.job import DONE, ERROR, FAILED, indifferent, status, summary
+from mnist_lite.results import read_summary
+from mnist_lite.sweep.job import DONE, ERROR, FAILED, indifferent, status
 from mnist_lite.sweep.plan import Entry, read_plan
 from mnist_lite.sweep.statistics import Estimate, best
 
@@ -142,7 +143,7 @@ def _row(folder: Path, entry: Entry) -> Row:
         return Row(overrides, FAILED, *(None,) * 7, entry.error, None, None)
     place = folder / entry.folder
     state = status(place)
-    found = summary(place) if state == DONE else None
+    found = read_summary(place) if state == DONE else None
     error = None
     if state == FAILED:
         error = (place / ERROR).read_text("utf-8", "replace").strip()
