@@ -65,7 +65,14 @@ class GridSweeper(Sweeper):
     def _run(self, overrides: list[Override]) -> None:
         (jobs,) = BasicSweeper.split_arguments(overrides, max_batch_size=None)
         self.validate_batch_is_legal(jobs[:1])  # a slip in what all jobs share is told once
+        self._find_data()
         self.launcher.launch(jobs, initial_job_idx=0)
+
+    def _find_data(self) -> None:
+        """Other launchers compose jobs on their own. What ``data=auto`` is must be the same for all of them."""
+        assert self.config is not None
+        if not isinstance(self.launcher, LocalLauncher) and self.config.data.name == "auto":
+            self._task.find_data(str(self.config.data.root))
 
 
 class OptunaSweeper(GridSweeper):
@@ -82,5 +89,6 @@ class OptunaSweeper(GridSweeper):
             if isinstance(self.launcher, LocalLauncher):
                 self._task.search_here(search, self.config)
                 return
+            self._find_data()
             for number, jobs in enumerate(search.batches(self._n_jobs)):
                 self.launcher.launch(jobs, initial_job_idx=number * self._n_jobs)

@@ -54,7 +54,8 @@ def prepare(config: Config, reporter: Reporter, state: Mapping[str, Any] | None 
     steps = math.ceil((config.data.train_limit or MNIST_IMAGES) / config.batch_size)
     schedule.rehearse(config.scheduler, trial, config.epochs, steps, config.data.holdout > 0)
     _rehearse_step(config, network, 2, "optimizer")
-    early = budget.before_training(config.budget, network.parameters, config.epochs, network.fully_connected)
+    early = budget.before_training(config.budget, network.parameters, network.fully_connected, config.epochs)
+    budget.refuse_if_impossible(config, early)
 
     reporter.line(f"{config.name}\n\n{table.as_text(network)}\n")
     for check in early.checks:

@@ -17,11 +17,11 @@ from filelock import FileLock, Timeout
 
 from mnist_lite import checkpoint, durable
 from mnist_lite.errors import RunError, UserError
-from mnist_lite.results import read_summary
+from mnist_lite.results import METRICS, read_summary
 
 LONGEST_NAME = 180
 STATE, STATE_BEFORE, BEST = "last.pt", "previous.pt", "best.pt"
-METRICS, CONFIG = "metrics.jsonl", "config.yaml"
+CONFIG = "config.yaml"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

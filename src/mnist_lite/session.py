@@ -14,7 +14,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from mnist_lite import checkpoint, curves, environment, memory, recall, report, results, table
+from mnist_lite import budget, checkpoint, curves, environment, memory, recall, report, results, table
 from mnist_lite.engine import DivergedError
 from mnist_lite.errors import NoMemoryError, RunError, UserError
 from mnist_lite.prepare import Prepared, check_extension, prepare, trial_step
@@ -242,7 +242,9 @@ class Run:
             f"stopped by {reason} after step {trainer.step} (epoch {trainer.epoch}); saved. To go on:\n"
             f"python -m mnist_lite.train {shlex.quote(f'resume={path}')}"
         )
-        title = f"{self._config.name} on {self._parts.data.name}, stopped in epoch {trainer.epoch}"
+        data = self._parts.data
+        measured = budget.describe_test_set(data.name, len(data.test))
+        title = f"{self._config.name} on {measured}, stopped in epoch {trainer.epoch}"
         self._folder.write_bytes("curves.png", curves.draw(self._rows, title))
         raise reason
 
@@ -256,7 +258,7 @@ class Run:
         for text in report.lines(config, network, data, rows):
             self._reporter.line(text)
         self._reporter.line(f"curves: {self._folder.path / 'curves.png'}")
-        return 1 if config.budget.enforce and not report.judge(config, network, rows).met else 0
+        return 1 if config.budget.enforce and not report.judge(config, network, data, rows).passes else 0
 
     def _last_good(self) -> str:
         if self._saved_step is None:

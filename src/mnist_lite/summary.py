@@ -1,4 +1,4 @@
-"""``python -m mnist_lite.summary``: prints the layer table of a model without training it."""
+"""``python -m mnist_lite.summary``: prints the layer table of a model and the verdict on its budget, without training."""
 
 from __future__ import annotations
 
@@ -7,13 +7,23 @@ from mnist_lite.schema import SummaryConfig
 
 
 def job(config: SummaryConfig) -> int:
-    """Prints the table of ``config.model`` in ``config.format``."""
-    from mnist_lite import table  # imports torch, which takes seconds
+    """Prints the table of ``config.model`` in ``config.format``. Returns the exit code.
+
+    The verdict is on what is known without training: parameters, epochs, and fully connected layers. With ``budget.enforce``
+    the exit code is 1 if one of these is missed.
+    """
+    from mnist_lite import budget, table  # imports torch, which takes seconds
     from mnist_lite.model import build
 
-    printers = {"table": table.as_text, "json": table.as_json, "torchsummary": table.as_torchsummary}
-    print(printers[config.format](build(config.model)))
-    return 0
+    network = build(config.model)
+    verdict = budget.before_training(config.budget, network.parameters, network.fully_connected, config.epochs)
+    if config.format == "json":
+        print(table.as_json(network, verdict))
+    else:
+        print(table.as_text(network) if config.format == "table" else table.as_torchsummary(network))
+        for check in verdict.checks:
+            print(f"budget {check}")
+    return 1 if config.budget.enforce and not verdict.passes else 0
 
 
 def main() -> None:

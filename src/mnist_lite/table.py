@@ -11,6 +11,7 @@ from dataclasses import asdict
 import torch
 import torchsummary
 
+from mnist_lite.budget import Verdict
 from mnist_lite.model import INPUT_SHAPE, Network
 
 
@@ -40,12 +41,13 @@ def as_text(network: Network) -> str:
     return "\n".join(lines)
 
 
-def as_json(network: Network) -> str:
-    """The layer table for programs."""
+def as_json(network: Network, verdict: Verdict) -> str:
+    """The layer table for programs, with the verdict on the budget."""
     table = {
         "parameters": network.parameters,
         "multiply_adds": work(network),
         "fully_connected": network.fully_connected,
+        "budget": verdict.as_dict(),
         "layers": [asdict(layer) for layer in network.layers],
     }
     return json.dumps(table, indent=2)

@@ -7,7 +7,8 @@ import hashlib
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -18,10 +19,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from mnist_lite import recall
-from mnist_lite.complaints import OF_THE_USER, guarded, one_line
+from mnist_lite.complaints import BAD_INPUT, OF_THE_USER, guarded, one_line
 from mnist_lite.errors import RunError, UserError
 from mnist_lite.schema import Config, SweepConfig, validate, validate_sweep
-from mnist_lite.sweep.job import FAILED, Job, Refused, folder_of, known_folders, score, without_sweep
+from mnist_lite.sweep.job import Job, Refused, folder_of, known_folders, score, without_sweep
 from mnist_lite.sweep.plan import add, entry_of
 
 if TYPE_CHECKING:  # Optuna is an extra
@@ -29,7 +30,6 @@ if TYPE_CHECKING:  # Optuna is an extra
 
 C = TypeVar("C", bound=Config)
 T = TypeVar("T")
-MOST_CODE = 100
 MOST_SEED = 2**31
 
 
@@ -38,6 +38,7 @@ class Task(Generic[C]):
 
     def __init__(self, schema: type[C], job: Callable[[C], int]) -> None:
         self._schema, self._job = schema, job
+        self._found: dict[str, str] = {}  # travels to the nodes of a cluster with the task
         self.codes = [0]
         self.faulty = False
         """Whether something was raised that is nobody's input."""
@@ -89,7 +90,7 @@ class Task(Generic[C]):
                 return Refused(without_sweep(words), one_line(error))
             composed.hydra.job.id, composed.hydra.job.num = str(made), made
             made += 1
-            return _with_hydra(composed, lambda ours: _wanted(ours, known.get))
+            return _with_hydra(composed, lambda ours: self._wanted(ours, known.get))
 
         return make
 
@@ -102,11 +103,17 @@ class Task(Generic[C]):
         from mnist_lite.sweep.grid import Grid
 
         sweep = self.sweep_config(master)
-        grid = Grid([tuple(words) for words in wanted], self.maker(loader, master, sweep), sweep, conf_digest(loader))
+        grid = Grid(
+            [tuple(words) for words in wanted],
+            self.maker(loader, master, sweep),
+            sweep,
+            conf_digest(loader),
+            lambda: self.find_data(str(master.data.root)),
+        )
         states = ", ".join(f"{number} {state}" for state, number in grid.states.items())
         with self._ours():
             failures = conduct(f"sweep of {len(wanted)} jobs in {sweep.dir}: {states}", grid, str(master.device), sweep)
-        self.codes.append(min(MOST_CODE, failures + len(grid.refused)))
+        self.codes.append(BAD_INPUT if len(grid.refused) == len(wanted) else int(failures + len(grid.refused) > 0))
         folders = [grid.folder_of(tuple(words)) for words in wanted]
         return [None if folder is None else score(folder) for folder in folders]
 
@@ -146,7 +153,7 @@ class Task(Generic[C]):
             failures = conduct(
                 f"search in {sweep.dir}: {states}{search.count} to make", search, str(master.device), sweep
             )
-        self.codes.append(min(MOST_CODE, failures))
+        self.codes.append(int(failures > 0))
 
     @contextmanager
     def sweeping(self, master: DictConfig) -> Iterator[None]:
@@ -172,11 +179,13 @@ class Task(Generic[C]):
                 raise
             print(f"error: the launcher has given up: {one_line(error)}", file=sys.stderr, flush=True)
             self.codes.append(1)
+        from mnist_lite.sweep.table import failed
+
         with self._ours():
             rows, text = conclude(folder)
         if rows:
             print(f"\n{text}", flush=True)
-        self.codes.append(min(MOST_CODE, sum(row.status == FAILED for row in rows)))
+        self.codes.append(int(failed(rows)))
 
     @contextmanager
     def _ours(self) -> Iterator[None]:
@@ -193,13 +202,37 @@ class Task(Generic[C]):
         from mnist_lite.sweep.run import run
 
         folder = _here(HydraConfig.get().sweep.dir)
-        wanted = _wanted(composed, known_folders(folder).get)
+        wanted = self._wanted(composed, known_folders(folder).get)
         add(folder, [entry_of(wanted)])
         error = wanted.error if isinstance(wanted, Refused) else run(wanted, None)
         if error is not None:
             print(f"FAILED  {','.join(wanted.overrides)}: {error}", file=sys.stderr, flush=True)
             self.codes.append(1)
         return score(wanted.folder) if isinstance(wanted, Job) else None
+
+    def find_data(self, root: str) -> str:
+        """What ``data=auto`` is in the folder ``root``: ``mnist`` or ``digits``. Looks once, and warns once."""
+        if root not in self._found:
+            from mnist_lite.data import available  # imports torch
+            from mnist_lite.terminal import Reporter
+
+            self._found[root], warning = available(root)
+            if warning is not None:
+                with closing(Reporter()) as reporter:
+                    reporter.warn(warning)
+        return self._found[root]
+
+    def _wanted(self, composed: DictConfig, known: Callable[[str], Path | None]) -> Job | Refused:
+        """The job of a composed config. The data set is part of what the job is, so ``auto`` is resolved here."""
+        ours = without_sweep(HydraConfig.get().overrides.task)
+        try:
+            config = _checked(composed, Config)
+        except OF_THE_USER as error:
+            return Refused(ours, one_line(error))
+        found = self.find_data(config.data.root) if config.data.name == "auto" else None
+        if found is not None:
+            config = replace(config, data=replace(config.data, name=found))
+        return Job(ours, config, folder_of(config, known), found)
 
 
 def conf_digest(loader: ConfigLoader) -> str:
@@ -211,15 +244,6 @@ def conf_digest(loader: ConfigLoader) -> str:
             for path in sorted(Path(source.path).rglob("*.yaml")):
                 digest.update(str(path.relative_to(source.path)).encode() + path.read_bytes())
     return digest.hexdigest()[:16]
-
-
-def _wanted(composed: DictConfig, known: Callable[[str], Path | None]) -> Job | Refused:
-    ours = without_sweep(HydraConfig.get().overrides.task)
-    try:
-        config = _checked(composed, Config)
-    except OF_THE_USER as error:
-        return Refused(ours, one_line(error))
-    return Job(ours, config, folder_of(config, known))
 
 
 def _with_hydra(composed: DictConfig, use: Callable[[DictConfig], T]) -> T:

@@ -68,9 +68,15 @@ def load(config: DataConfig) -> Dataset:
     return Dataset(name, train, test, holdout, mean, std, warning)
 
 
+def available(root: str) -> tuple[str, str | None]:
+    """What ``data=auto`` finds in ``root``: ``mnist`` or ``digits``, and in the second case a warning for the user."""
+    name, _, warning = _source("auto", str(Path(root).expanduser()))
+    return name, warning
+
+
 @lru_cache(maxsize=1)
 def _source(name: str, root: str) -> tuple[str, tuple[Split, Split], str | None]:
-    """What is to be had; read and verified once by a process, which may do many runs on it."""
+    """The data set that was found, its splits, and a warning. A process reads and verifies it once, for all of its runs."""
     # torchvision and scikit-learn each take a second to import; a run needs one of them.
     warning = None
     if name != "digits":
@@ -82,8 +88,8 @@ def _source(name: str, root: str) -> tuple[str, tuple[Split, Split], str | None]
             if name == "mnist":
                 raise
             warning = (
-                "THIS IS NOT MNIST. MNIST could not be had, so data=auto takes scikit-learn's 1,797 small digits instead. "
-                "The figures of this run say nothing about MNIST, and so few images want small batches: batch_size=32. "
+                "THIS IS NOT MNIST. MNIST was not found, so data=auto uses scikit-learn's 1,797 small digits instead. "
+                "Their figures say nothing about MNIST. With so few images use small batches: batch_size=32. "
                 f"Reason: {error}"
             )
     from mnist_lite.data.digits import load_digits

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from mnist_lite import durable
-from mnist_lite.sweep.job import DONE, FAILED
+from mnist_lite.budget import describe_test_set
 from mnist_lite.sweep.plots import logarithmic
-from mnist_lite.sweep.table import Row, aligned
+from mnist_lite.sweep.table import Row, aligned, measured_on, totals
 
 SHOWN = 10
 NOT_AGAIN = ("seed", "data.holdout", "sweep")
@@ -28,10 +28,8 @@ ENOUGH = 4
 def as_text(rows: Sequence[Row]) -> str:
     """The best trials by the accuracy that they were selected by, and the test accuracy of the first alone."""
     done = sorted((row for row in rows if row.holdout_final is not None), key=lambda row: -(row.holdout_final or 0.0))
-    counts = [sum(row.status == state for row in rows) for state in (DONE, FAILED)]
-    head = f"{len(rows)} trials: {counts[0]} done, {counts[1]} failed, {len(rows) - sum(counts)} to do"
     if not done:
-        return head
+        return totals(rows, "trials")
     keys = varied(rows)
     lines = [
         [*(row.overrides.get(key, "") for key in keys), f"{row.holdout_final:.2f}", f"{row.parameters:,}"]
@@ -41,10 +39,13 @@ def as_text(rows: Sequence[Row]) -> str:
     words = [f"{key}={value}" for key, value in first.overrides.items() if key not in NOT_AGAIN]
     return "\n".join(
         [
-            f"{head}; the best by accuracy on held-out training images, one seed each:",
+            f"the best trials by accuracy on {' and '.join(measured_on(rows))}, one seed each:",
             *aligned([*keys, "holdout accuracy", "parameters"], lines, left=len(keys)),
-            f"the first has {first.final:.2f} % on the test images, which had no say. How sure is it?",
+            f"the first has {first.final:.2f} % on {describe_test_set(str(first.data), first.test_images or 0)}. They were not "
+            "used to select it.",
+            "This is one run. To try the same settings with five seeds:",
             "python -m mnist_lite.train -m " + shlex.join([*words, "seed=range(5)"]),
+            totals(rows, "trials"),
         ]
     )
 
@@ -110,7 +111,7 @@ def write_plots(folder: Path, rows: Sequence[Row]) -> None:
         axes.grid(alpha=0.3)
     for axes in panels[count:]:
         axes.set_visible(False)
-    figure.supylabel("accuracy on held-out images, %", fontsize="medium")
+    figure.supylabel(f"accuracy in % on {' and '.join(measured_on(rows))}", fontsize="medium")
     floor = sorted(values)[len(values) // 4]
     panels[0].set_ylim(
         bottom=floor - 1.5 * max(max(values) - floor, 0.2), top=max(values) + 0.3 * max(max(values) - floor, 0.2)

@@ -20,8 +20,12 @@ AHEAD = 64
 class Grid:
     """A source of jobs, for the pool."""
 
-    def __init__(self, wanted: Sequence[Words], make: Make, sweep: SweepConfig, conf: str) -> None:
-        """``conf`` is a digest of the config files: words that the plan knows with the same need not be composed again.
+    def __init__(
+        self, wanted: Sequence[Words], make: Make, sweep: SweepConfig, conf: str, find: Callable[[], str]
+    ) -> None:
+        """``conf`` is a digest of the config files, ``find`` gives what ``data=auto`` is now: ``mnist`` or ``digits``.
+
+        A job whose words are in the plan is not composed again, if both are what they were.
 
         Raises:
             UserError: the sweep's folder is not one.
@@ -39,12 +43,12 @@ class Grid:
         self._queue: deque[Words] = deque()
         self._shared = set[str](wanted[0]).intersection(*wanted[1:]) if len(wanted) > 1 else set[str]()
         plan = {entry.overrides: entry for entry in read_plan(self._folder) if entry.conf == conf}
-        self._written = set(plan.values())
+        self._written = plan.copy()
         self._unwritten: list[Entry] = []
         begun = bool(known_folders(self._folder))
         for words in wanted:
             entry = plan.get(without_sweep(words))
-            if entry is not None and entry.folder is not None:
+            if entry is not None and entry.folder is not None and entry.found in (None, find()):
                 self._count(words, self._folder / entry.folder)
             elif begun:  # by other words, or other config files: only its config tells whether it is done
                 made = self._made(words)
@@ -98,8 +102,8 @@ class Grid:
         else:
             self._folders[words] = made.folder
         entry = entry_of(made, self._conf)
-        if entry not in self._written:
-            self._written.add(entry)
+        if self._written.get(entry.overrides) != entry:
+            self._written[entry.overrides] = entry
             self._unwritten.append(entry)
         if isinstance(made, Refused):
             return None  # and a sweep that has nothing but refusals leaves nothing behind

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
+from mnist_lite.identity import identity
 from mnist_lite.results import read_summary
 from mnist_lite.schema import Config
 
 LONGEST_NAME = 160
 ERROR = "error.txt"
-INDIFFERENT = ("name", "runs_dir", "resume", "device", "threads", "checkpoint", "sweep", "choices")
-"""Parts of a config that do not make another job of it: where it runs, and how it is called."""
 DONE, FAILED, CUT, MISSING = "done", "failed", "cut", "missing"
-
-
-def indifferent(key: str) -> bool:
-    """Whether an override of ``key`` leaves the job what it is."""
-    return key.partition(".")[0] in INDIFFERENT or key == "data.root"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +24,8 @@ class Job:
     """What the sweep varies: ``optimizer.lr=0.01``."""
     config: Config
     folder: Path
+    found: str | None = None
+    """What ``data=auto`` was resolved to. None: the config names a data set."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +39,6 @@ class Refused:
 def without_sweep(words: Iterable[str]) -> tuple[str, ...]:
     """``words`` but for those that say how the sweep is carried out: they do not make another job of it."""
     return tuple(word for word in words if not word.startswith("sweep."))
-
-
-def identity(config: Config) -> str:
-    """Twelve hexadecimal digits that are the same for two configs exactly if the same run comes out of them."""
-    parts = {key: value for key, value in asdict(config).items() if key not in INDIFFERENT}
-    parts["data"] = {key: value for key, value in parts["data"].items() if key != "root"}
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def known_folders(root: Path) -> dict[str, Path]:

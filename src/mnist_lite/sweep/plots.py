@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -14,7 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from mnist_lite import durable
-from mnist_lite.sweep.table import Group, Row, groups, judge, varied_keys
+from mnist_lite.budget import describe_test_set
+from mnist_lite.results import epoch_ends, read_evaluations
+from mnist_lite.sweep.table import Group, Row, groups, judge, measured_on, varied_keys
 
 MOST_CURVES = 20
 MANY_DECADES = 300
@@ -30,7 +30,7 @@ def write_curves(folder: Path, rows: Sequence[Row]) -> None:
     """
     found = [group for group in groups(rows) if group.estimate is not None]
     if found:
-        _write(folder / "curves.png", _curves(folder, found))
+        _write(folder / "curves.png", _curves(folder, found, _test_images(rows)))
 
 
 def write_comparisons(folder: Path, rows: Sequence[Row]) -> list[str]:
@@ -44,7 +44,7 @@ def write_comparisons(folder: Path, rows: Sequence[Row]) -> list[str]:
     """
     found = [group for group in groups(rows) if group.estimate is not None]
     pictures: dict[str, Figure] = {}
-    label = f"final {judge(rows)} accuracy, %"
+    label = f"final {judge(rows)} accuracy, %\non {' and '.join(measured_on(rows))}"
     for key in varied_keys(found):
         if len({value for group in found if (value := _number(group.overrides.get(key))) is not None}) > 1:
             pictures[f"accuracy_by_{key}.png"] = _by_number(found, key, label)
@@ -93,9 +93,15 @@ def _by_parameters(found: Sequence[Group], label: str) -> Figure:
     return figure
 
 
-def _curves(folder: Path, found: Sequence[Group]) -> Figure:
+def _test_images(rows: Sequence[Row]) -> str:
+    """The test images of all finished jobs in words."""
+    done = [row for row in rows if row.data is not None]
+    return " and ".join(dict.fromkeys(describe_test_set(str(row.data), row.test_images or 0) for row in done))
+
+
+def _curves(folder: Path, found: Sequence[Group], images: str) -> Figure:
     """Test accuracy after each epoch: the mean over seeds, and the range from the worst to the best of them."""
-    figure, axes = _canvas("epoch", "test accuracy, %")
+    figure, axes = _canvas("epoch", f"test accuracy, %\non {images}")
     keys = varied_keys(found)
     shown = sorted(found, key=lambda group: group.estimate.mean if group.estimate else 0.0, reverse=True)[:MOST_CURVES]
     floor = 100.0
@@ -149,16 +155,11 @@ def _canvas(x: str, y: str) -> tuple[Figure, Axes]:
 
 
 def _epochs(folder: Path) -> list[float]:
-    """Test accuracy after each epoch; none if the file is gone or not ours."""
-    accuracies: dict[int, float] = {}
+    """Test accuracy after each epoch. Empty if ``metrics.jsonl`` cannot be read."""
     try:
-        for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines():
-            row: dict[str, Any] = json.loads(line)
-            if "test/accuracy" in row:
-                accuracies[int(row["epoch"])] = float(row["test/accuracy"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return [float(row["test/accuracy"]) for row in epoch_ends(read_evaluations(folder))]
+    except (OSError, ValueError):
         return []
-    return list(accuracies.values())
 
 
 def _name(group: Group, keys: Sequence[str]) -> str:

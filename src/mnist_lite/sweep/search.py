@@ -22,6 +22,8 @@ from mnist_lite.sweep.plan import STUDY, add, drop_torn_line, entry_of
 from mnist_lite.sweep.space import lowest, word
 from mnist_lite.words import path_word
 
+DATA = "data"
+"""The study has this attribute: the data set of its trials. Accuracies on different data sets must not be mixed."""
 COUNTS = "counts"
 """A trial has this attribute if it used up one of the trials that were asked for; one that a kill cut off is proposed again."""
 
@@ -63,6 +65,14 @@ class Search:
             except Timeout as error:  # its trials that run would look as if a kill had cut them off
                 raise UserError(f"sweep.dir: another process is searching in {self._folder}") from error
         self._study = load(self._folder, seed)
+        data = first.config.data.name
+        if self._study.user_attrs.setdefault(DATA, data) != data:
+            self.close()
+            raise UserError(
+                f"sweep.dir: the search in {self._folder} was made on {self._study.user_attrs[DATA]}, and this one is on {data}; "
+                "name another folder"
+            )
+        self._study.set_user_attr(DATA, data)
         begun = self._study.get_trials(deepcopy=False)
         self._asked = sum(COUNTS in trial.user_attrs for trial in begun)
         self._wanted = n_trials
