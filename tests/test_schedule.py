@@ -27,7 +27,7 @@ def curve(schedule: Schedule, opt: torch.optim.Optimizer, losses: list[float] | 
             rates.append(opt.param_groups[0]["lr"])
             opt.step()
             schedule.step("step", {})
-        schedule.step("epoch", {"train/loss": losses[epoch] if losses else 1.0})
+        schedule.step("epoch", {"train/epoch_loss": losses[epoch] if losses else 1.0})
     return rates
 
 
@@ -110,7 +110,17 @@ def test_onecycle_peaks_at_max_lr_and_ends_low(composed):
             "pct_start",
         ),
         ({"name": "OneCycleLR", "interval": "step", "max_lr": 0.1, "total_steps": 7}, "OneCycleLR cannot do 240 steps"),
-        ({"name": "ReduceLROnPlateau", "interval": "step", "monitor": "train/loss"}, "scheduler.monitor"),
+        ({"name": "ReduceLROnPlateau", "interval": "step", "monitor": "train/epoch_loss"}, "interval: epoch"),
+        (
+            {"name": "ReduceLROnPlateau", "interval": "epoch", "monitor": "train/loss"},
+            "scheduler.monitor: 'train/loss' is the figure of one step; did you mean train/epoch_loss?",
+        ),
+        (
+            {"name": "ReduceLROnPlateau", "interval": "epoch", "monitor": "train/accuracy"},
+            "did you mean train/epoch_accu",
+        ),
+        ({"name": "ReduceLROnPlateau", "interval": "epoch", "monitor": "test/acuracy"}, "did you mean test/accuracy?"),
+        ({"name": "ReduceLROnPlateau", "interval": "epoch"}, "scheduler.monitor: missing"),
         ({"name": "ReduceLROnPlateau", "interval": "epoch", "monitor": "holdout/loss"}, "data.holdout"),
         ({"name": "ReduceLROnPlateau", "interval": "epoch", "monitor": "trian/loss"}, "scheduler.monitor"),
         ({"name": "SequentialLR", "interval": "epoch", "milestones": [3]}, "scheduler.schedulers"),

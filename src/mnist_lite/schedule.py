@@ -21,7 +21,13 @@ from mnist_lite.arguments import bind
 from mnist_lite.errors import UserError, did_you_mean
 
 INTERVALS = ("step", "epoch")
-MONITORS = ("train/loss", "train/accuracy", "holdout/loss", "holdout/accuracy", "test/loss", "test/accuracy")
+MONITORS = (
+    *("train/epoch_loss", "train/epoch_accuracy"),
+    *("holdout/loss", "holdout/accuracy", "test/loss", "test/accuracy"),
+)
+"""Figures of an epoch. These are keys of the evaluation rows in ``metrics.jsonl``."""
+OF_A_STEP = {"train/loss": "train/epoch_loss", "train/accuracy": "train/epoch_accuracy"}
+"""Figures of one step in ``metrics.jsonl``, and their means over an epoch."""
 REHEARSED_STEPS = 50_000
 TAKE_FUNCTIONS = ("LambdaLR", "MultiplicativeLR")
 _UNIT = re.compile(r"(?:([0-9.eE+-]+)\s*\*\s*)?(total_steps|steps_per_epoch)")
@@ -35,7 +41,7 @@ class Schedule:
     interval: str
     """``step``: after each batch; ``epoch``: after each epoch's evaluation."""
     monitor: str | None
-    """The metric that the scheduler watches (ReduceLROnPlateau), as ``metrics.jsonl`` names it; else None."""
+    """The figure that ReduceLROnPlateau watches: one of ``MONITORS``. None for all other schedulers."""
 
     def step(self, interval: str, metrics: Mapping[str, float]) -> None:
         """To be called at the end of each ``step`` and each ``epoch``; moves the rate when it is the schedule's turn."""
@@ -76,11 +82,9 @@ def build_schedule(
     scheduler = _build(given, optimizer, units, "scheduler")
     monitor = config.get("monitor")
     if isinstance(scheduler, lr_scheduler.ReduceLROnPlateau):
-        if monitor not in MONITORS or interval != "epoch" or (str(monitor).startswith("holdout/") and not holdout):
-            raise UserError(
-                f"scheduler.monitor: {config['name']} with monitor {monitor!r} and interval {interval!r} cannot work; it needs "
-                f"interval: epoch and one of {', '.join(MONITORS)} (holdout/... only with data.holdout)"
-            )
+        if interval != "epoch":
+            raise UserError(f"scheduler.interval: {interval!r} is not allowed; {config['name']} needs interval: epoch")
+        _check_monitor(monitor, holdout)
     elif monitor is not None:
         raise UserError(f"scheduler.monitor: unknown key; {config['name']} watches no metric (ReduceLROnPlateau does)")
     return Schedule(scheduler, interval, monitor)
@@ -112,6 +116,20 @@ def rehearse(
                 plan.step(plan.interval, figures)
     except (ValueError, TypeError, ArithmeticError, NotImplementedError) as error:
         raise UserError(f"scheduler: {config['name']} cannot do {count} steps: {error}") from error
+
+
+def _check_monitor(monitor: Any, holdout: bool) -> None:
+    if monitor is None:
+        raise UserError(f"scheduler.monitor: missing; allowed: {', '.join(MONITORS)}")
+    if monitor in OF_A_STEP:
+        raise UserError(
+            f"scheduler.monitor: {monitor!r} is the figure of one step; did you mean {OF_A_STEP[monitor]}? "
+            f"(allowed: {', '.join(MONITORS)})"
+        )
+    if monitor not in MONITORS:
+        raise UserError(f"scheduler.monitor: {monitor!r} is not allowed; {did_you_mean(str(monitor), MONITORS)}")
+    if monitor.startswith("holdout/") and not holdout:
+        raise UserError(f"scheduler.monitor: {monitor} needs held-out images; set data.holdout, for example to 5000")
 
 
 def _build(
