@@ -321,7 +321,7 @@ def test_without_optuna_the_line_says_what_to_install(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "optuna", None)
     monkeypatch.setitem(sys.modules, "optuna.distributions", None)
     task = Task(Config, lambda config: 0)
-    with pytest.raises(UserError, match=r'hydra/sweeper=optuna: .*; pip install "mnist-lite\[search\]"'):
+    with pytest.raises(UserError, match=r'hydra/sweeper=optuna: .*; in the checkout: pip install -e "\.\[search\]"'):
         task.search(None, OmegaConf.create(), [], 1, 0)  # type: ignore[arg-type]
 
 
