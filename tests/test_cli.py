@@ -13,7 +13,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from hydra.errors import MissingConfigException
 
+from mnist_lite.complaints import one_line
 from tests.conftest import REPOSITORY, RunCommand
 
 NO_MNIST = {
@@ -68,6 +70,14 @@ def assert_one_line(done: subprocess.CompletedProcess[str], *said: str) -> None:
 def test_bad_input_is_one_line_and_exit_code_2(overrides, said, run_command: RunCommand, tmp_path):
     assert_one_line(run_command("train", *QUICK, *overrides), said)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("launcher", "extra"), [("ray", "ray"), ("submitit_slurm", "slurm")])
+def test_a_launcher_that_is_not_installed_says_what_to_install_from_the_checkout(launcher, extra):
+    error = MissingConfigException("no such file", missing_cfg_file=f"hydra/launcher/{launcher}", options=["local"])
+    assert one_line(error) == (
+        f'hydra/launcher: {launcher!r} is not installed; in the checkout: pip install -e ".[{extra}]"'
+    )
 
 
 @pytest.mark.parametrize(

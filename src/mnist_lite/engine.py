@@ -175,8 +175,7 @@ class Trainer:
         self._seconds += time.perf_counter() - started
         row = self._evaluation_row(lr, end)
         if end:
-            metrics = {"train/loss": row["train/epoch_loss"], "train/accuracy": row["train/epoch_accuracy"]}
-            self.schedule.step("epoch", {**row, **metrics})
+            self.schedule.step("epoch", row)
         target = self.config.stop_at_accuracy
         self._good_enough = target is not None and row[f"{self.data.judge}/accuracy"] >= target
         return [*rows, row]

@@ -137,7 +137,7 @@ class Task(Generic[C]):
             from mnist_lite.sweep.search import Search
             from mnist_lite.sweep.space import space_of
         except ModuleNotFoundError as error:
-            raise UserError(f'hydra/sweeper=optuna: {error}; pip install "mnist-lite[search]"') from error
+            raise UserError(f'hydra/sweeper=optuna: {error}; in the checkout: pip install -e ".[search]"') from error
 
         space, same = space_of(overrides)
         sweep = self.sweep_config(master)

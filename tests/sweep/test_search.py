@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
 import math
 import os
+import random
 import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import optuna
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
@@ -20,9 +24,9 @@ from optuna.trial import TrialState
 from mnist_lite.errors import UserError
 from mnist_lite.schema import Config, DataConfig
 from mnist_lite.sweep.conduct import conclude
-from mnist_lite.sweep.findings import as_text
+from mnist_lite.sweep.findings import as_text, importances
 from mnist_lite.sweep.job import Job, Refused
-from mnist_lite.sweep.search import Search, load
+from mnist_lite.sweep.search import SAMPLER, Search, load
 from mnist_lite.sweep.space import space_of
 from mnist_lite.sweep.table import read
 from mnist_lite.task import Task
@@ -175,6 +179,92 @@ def test_without_held_out_images_there_is_no_search(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
+def proposals(folder: Path) -> list[tuple[str, ...]]:
+    """What 16 trials propose, three of them at a time; the first ten are random."""
+    search = begin(folder, 16)
+    running: list[Job] = []
+    found: list[tuple[str, ...]] = []
+    while True:
+        job = search.take() if len(running) < 3 else None
+        if job is not None:
+            running.append(job)
+        elif running:
+            ended = running.pop(0)
+            found.append(ended.overrides)
+            finish(ended, 100 - 10 * abs(math.log10(rate(ended)) + 2), 50)
+            search.ended(ended, None)
+        else:
+            search.close()
+            return found
+
+
+def test_proposals_do_not_depend_on_the_defaults_of_the_installed_optuna(tmp_path: Path, monkeypatch):
+    expected = proposals(tmp_path / "a")
+    init = inspect.unwrap(optuna.samplers.TPESampler.__init__)
+    other = {"multivariate": False, "constant_liar": False}  # Optuna 4.2's
+    assert other.keys() <= init.__kwdefaults__.keys()
+    monkeypatch.setattr(init, "__kwdefaults__", {**init.__kwdefaults__, **other})
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=1))
+    assert isinstance(study.sampler, optuna.samplers.TPESampler)
+    assert not study.sampler._constant_liar  # the defaults have in fact changed
+    assert proposals(tmp_path / "b") == expected
+
+
+def test_every_argument_of_the_sampler_is_passed_or_means_the_same_in_all_versions():
+    """The values are the defaults of Optuna 4.2. In 5.0 they are None and deprecated, and None means the same values."""
+    tpe = importlib.import_module("optuna.samplers._tpe.sampler")
+    same = {
+        "consider_prior": True,
+        "prior_weight": 1.0,
+        "consider_magic_clip": True,
+        "consider_endpoints": False,
+        "gamma": tpe.default_gamma,
+        "weights": tpe.default_weights,
+        "warn_independent_sampling": True,
+        "constraints_func": None,
+        "categorical_distance_func": None,
+    }
+    ours = {"seed", *SAMPLER}
+    parameters = dict(inspect.signature(optuna.samplers.TPESampler).parameters)
+    assert ours <= set(parameters)
+    unknown = {
+        name: parameter.default
+        for name, parameter in parameters.items()
+        if name not in ours and (name not in same or parameter.default not in (None, same[name]))
+    }
+    assert not unknown
+    assert [tpe.default_gamma(n) for n in (1, 25, 1000)] == [1, 3, 25]
+
+
+def test_the_sampler_is_built_without_a_warning(tmp_path: Path, recwarn: pytest.WarningsRecorder):
+    load(tmp_path)
+    assert [str(one.message) for one in recwarn] == []
+
+
+def test_importances_are_shares_of_the_variance_and_do_not_depend_on_optunas_default(monkeypatch):
+    """y = a + b / 3 has variance shares of 0.9 and 0.1; c has no part in it."""
+    given: list[dict[str, object]] = []
+
+    class Recorded(optuna.importance.FanovaImportanceEvaluator):
+        def __init__(self, **arguments):
+            given.append(arguments)
+            super().__init__(**arguments)
+
+    space: dict[str, BaseDistribution] = {key: FloatDistribution(0, 1) for key in "abc"}
+    study = optuna.create_study(direction="maximize")
+    draw = random.Random(0)
+    for _ in range(300):
+        params = {key: draw.random() for key in space}
+        value = params["a"] + params["b"] / 3
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=space, value=value))
+    monkeypatch.setattr(optuna.importance, "FanovaImportanceEvaluator", Recorded)
+    found = importances(study)
+    assert [found[key] for key in "abc"] == pytest.approx([0.9, 0.1, 0.0], abs=0.03)
+    assert importances(study) == found
+    signature = inspect.signature(Recorded.__mro__[1])
+    assert [set(arguments) for arguments in given] == [set(signature.parameters)] * 2
+
+
 SEARCH = (
     *("-m", *JOB, "hydra/sweeper=optuna", "data.holdout=50", "checkpoint.steps=2", "hydra.sweeper.n_trials=5"),
     *("optimizer.lr=tag(log,interval(0.001,0.1))", "model.dropout=interval(0.0,0.1)"),
@@ -231,7 +321,7 @@ def test_without_optuna_the_line_says_what_to_install(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "optuna", None)
     monkeypatch.setitem(sys.modules, "optuna.distributions", None)
     task = Task(Config, lambda config: 0)
-    with pytest.raises(UserError, match=r'hydra/sweeper=optuna: .*; pip install "mnist-lite\[search\]"'):
+    with pytest.raises(UserError, match=r'hydra/sweeper=optuna: .*; in the checkout: pip install -e "\.\[search\]"'):
         task.search(None, OmegaConf.create(), [], 1, 0)  # type: ignore[arg-type]
 
 

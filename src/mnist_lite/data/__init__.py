@@ -12,7 +12,9 @@ from mnist_lite.data.split import Split, balanced, without
 from mnist_lite.errors import UserError
 from mnist_lite.schema import DataConfig
 
-__all__ = ["Dataset", "Split", "load"]
+__all__ = ["Dataset", "Split", "load", "possible_counts"]
+
+TRAIN_IMAGES = {"mnist": 60_000, "digits": 1_437}
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,14 @@ class Dataset:
             return self
         holdout = None if self.holdout is None else self.holdout.to(device)
         return replace(self, train=self.train.to(device), test=self.test.to(device), holdout=holdout)
+
+
+def possible_counts(config: DataConfig) -> list[int]:
+    """How many training images ``load`` can give, without reading any. ``auto`` can be either data set; MNIST comes first."""
+    if config.train_limit is not None:
+        return [config.train_limit]
+    sizes = [TRAIN_IMAGES[config.name]] if config.name in TRAIN_IMAGES else list(TRAIN_IMAGES.values())
+    return [max(1, size - config.holdout) for size in sizes]
 
 
 def load(config: DataConfig) -> Dataset:

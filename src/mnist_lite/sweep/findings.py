@@ -8,6 +8,7 @@ import math
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -17,6 +18,9 @@ from mnist_lite import durable
 from mnist_lite.budget import describe_test_set
 from mnist_lite.sweep.plots import logarithmic
 from mnist_lite.sweep.table import Row, aligned, measured_on, totals
+
+if TYPE_CHECKING:  # Optuna is an extra
+    from optuna import Study
 
 SHOWN = 10
 NOT_AGAIN = ("seed", "data.holdout", "sweep")
@@ -56,6 +60,18 @@ def varied(rows: Sequence[Row]) -> list[str]:
     return [key for key in keys if len({row.overrides.get(key) for row in rows}) > 1]
 
 
+def importances(study: Study) -> dict[str, float]:
+    """The share of each key in the variance of the accuracy, 0 to 1, by fANOVA (Hutter, Hoos and Leyton-Brown, 2014).
+
+    The default of Optuna 4.2 is fANOVA, that of 5.0 is PED-ANOVA. fANOVA takes the same arguments in both, so it is named here,
+    with all of them.
+    """
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+
+    evaluator = FanovaImportanceEvaluator(n_trees=64, max_depth=64, seed=0)
+    return get_param_importances(study, evaluator=evaluator, params=None, target=None, normalize=True)
+
+
 def write_plots(folder: Path, rows: Sequence[Row]) -> None:
     """Draws ``search.png``: accuracy on held-out images by trial, by what was varied, and by parameters where those differ.
 
@@ -63,7 +79,6 @@ def write_plots(folder: Path, rows: Sequence[Row]) -> None:
         RunError: it cannot be written.
     """
     from optuna.distributions import FloatDistribution, IntDistribution
-    from optuna.importance import get_param_importances
     from optuna.trial import TrialState
 
     from mnist_lite.sweep.search import load
@@ -77,7 +92,7 @@ def write_plots(folder: Path, rows: Sequence[Row]) -> None:
     kinds = {key: kind for trial in done for key, kind in trial.distributions.items()}
     keys = list(kinds)
     alike = all(set(trial.params) == set(keys) for trial in done)  # else the study was gone on with over other keys
-    weights = get_param_importances(study) if alike and len(done) >= ENOUGH and len(set(values)) > 1 else {}
+    weights = importances(study) if alike and len(done) >= ENOUGH and len(set(values)) > 1 else {}
     sizes = {row.folder: row for row in rows if row.holdout_final is not None}
     by_size = len({row.parameters for row in sizes.values()}) > 1
     count = 1 + len(keys) + by_size

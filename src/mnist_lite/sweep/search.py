@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import optuna
 from filelock import FileLock, Timeout
@@ -24,6 +26,18 @@ from mnist_lite.words import path_word
 
 DATA = "data"
 """The study has this attribute: the data set of its trials. Accuracies on different data sets must not be mixed."""
+SAMPLER: Mapping[str, Any] = {
+    "n_startup_trials": 10,
+    "n_ei_candidates": 24,
+    "multivariate": True,
+    "group": False,
+    "constant_liar": True,
+}
+"""Arguments of TPE. Optuna 4.2 and 5.0 have different defaults for ``multivariate`` and ``constant_liar``, so no default is used.
+
+``multivariate`` models all keys together. ``constant_liar`` counts running trials as poor, so that workers try different values.
+The other arguments of Optuna 4.2 are deprecated in 5.0; their defaults mean the same in both.
+"""
 COUNTS = "counts"
 """A trial has this attribute if it used up one of the trials that were asked for; one that a kill cut off is proposed again."""
 
@@ -175,5 +189,9 @@ def load(folder: Path, seed: int = 0) -> optuna.Study:
             f"{path} is not the file of a study. Without it the same command begins a new one, and does no job twice."
         ) from error
     # Each start draws from a stream of its own: else a second start would propose what the first did.
-    study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.get_trials(deepcopy=False)))
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", optuna.exceptions.ExperimentalWarning
+        )  # Optuna 4.2 calls two of them experimental
+        study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.get_trials(deepcopy=False)), **SAMPLER)
     return study
