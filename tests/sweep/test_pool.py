@@ -34,6 +34,9 @@ class Source:
     def moved(self, job: Job, progress: object) -> None:
         raise AssertionError
 
+    def interrupted(self, jobs: list[Job]) -> None:
+        raise AssertionError
+
     def ended(self, job: Job, error: str | None, seconds: float = 0) -> None:
         self.done[job] = error
 

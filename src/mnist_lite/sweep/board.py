@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from mnist_lite.sweep.job import Job, score
+from mnist_lite.sweep.job import Job, has_checkpoint, score
 from mnist_lite.sweep.worker import Progress
 
 
@@ -41,6 +41,12 @@ class Board:
         with tqdm.external_write_mode(file=sys.stdout):
             print(line if error is None else f"{line}: {error}", flush=True)
         self._show()
+
+    def interrupted(self, jobs: list[Job]) -> None:
+        """Says how many of the ``jobs`` that were running when the sweep was stopped lose nothing but their last steps."""
+        saved = sum(has_checkpoint(job.folder) for job in jobs)
+        with tqdm.external_write_mode(file=sys.stdout):
+            print(f"stopped: {saved} of {len(jobs)} running jobs can go on from a checkpoint", flush=True)
 
     def close(self) -> None:
         """Takes the bar away."""

@@ -78,6 +78,11 @@ def status(folder: Path) -> str:
     return CUT if (folder / "config.yaml").is_file() else MISSING
 
 
+def has_checkpoint(folder: Path) -> bool:
+    """Whether the run in ``folder`` has saved its state at least once."""
+    return (folder / "last.pt").is_file()
+
+
 def score(folder: Path) -> float | None:
     """What a search is after: final accuracy on the held-out part of train if there is one, else on test; None: not done."""
     found = read_summary(folder)

@@ -17,7 +17,7 @@ from mnist_lite.sweep.worker import Ended, Progress, serve
 MOST_DEATHS = 3
 """Of workers under one job, before it counts as failed."""
 PATIENCE = 60.0
-"""Seconds for a worker to end its step and save, before it is killed."""
+"""Seconds that a worker has to end its step and save after a request to stop. Then it is killed."""
 
 
 class Source(Protocol):
@@ -52,6 +52,9 @@ class Watcher(Protocol):
     def ended(self, job: Job, error: str | None, seconds: float) -> None:
         """A job is done, or has failed."""
 
+    def interrupted(self, jobs: list[Job]) -> None:
+        """``jobs`` were running when the workers were asked to stop. No worker is left."""
+
 
 @dataclass
 class _Worker:
@@ -73,6 +76,7 @@ def work(source: Source, workers: int, fail_fast: bool, watcher: Watcher) -> int
     """
     with StopRequest() as stop:
         pool = _Pool(source, watcher, fail_fast)
+        stop.at_once = pool.kill
         stop.armed = True
         try:
             pool.hire(workers)  # before there is anything to do: they import torch while the first job is composed
@@ -131,7 +135,7 @@ class _Pool:
             self._take(worker, message)
 
     def close(self) -> None:
-        """Ends all workers: idle ones at once, the others after their step."""
+        """Asks all workers to stop: idle ones end at once, the others after their step, with their state saved."""
         for worker in self._workers:
             worker.pipe.close()
             worker.lifeline.close()
@@ -141,7 +145,15 @@ class _Pool:
             if worker.process.is_alive():
                 worker.process.kill()
                 worker.process.join()
+        running = [worker.job for worker in self._workers if worker.job]
         self._workers = []
+        if running:
+            self._watcher.interrupted(running)
+
+    def kill(self) -> None:
+        """Ends all workers without saving. Another thread may call it."""
+        for worker in list(self._workers):
+            worker.process.kill()
 
     def _hire(self) -> _Worker:
         ours, theirs = self._context.Pipe()

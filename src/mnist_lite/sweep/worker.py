@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -40,9 +41,10 @@ class Ended:
 def serve(pipe: Connection, lifeline: Connection) -> None:
     """Takes jobs from ``pipe`` until it is closed; ends, with its state saved, when ``lifeline`` is.
 
-    The parent holds the other end of ``lifeline``, and so does nobody else: it breaks when the parent is gone, however it went.
+    Only the parent holds the other end of ``lifeline``, so it breaks when the parent closes it and when the parent dies. The
+    worker then sends itself SIGTERM. A SIGTERM from elsewhere, for example to the process group, is the same request.
     """
-    # What is meant for the whole group, such as Ctrl-C, the parent hears; it tells us once, by SIGTERM.
+    # Ctrl-C goes to the whole process group. The parent decides what it means and closes the lifeline, or kills us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -52,7 +54,7 @@ def serve(pipe: Connection, lifeline: Connection) -> None:
     while True:
         try:
             job: Job = pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):  # OSError: the parent died before it had read all that we sent
             return
         last = [0.0]
 
@@ -80,14 +82,12 @@ def _with_threads(job: Job) -> Job:
 
 
 def _send(pipe: Connection, message: Any) -> None:
-    try:
+    """A message to the parent. If the parent is gone, the lifeline tells us, and nothing has to be done here."""
+    with contextlib.suppress(OSError):
         pipe.send(message)
-    except OSError:
-        os.kill(os.getpid(), signal.SIGTERM)  # nobody listens
 
 
 def _end_with(lifeline: Connection) -> None:
-    try:
+    with contextlib.suppress(EOFError, OSError):
         lifeline.recv()
-    except EOFError:
-        os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGTERM)
