@@ -15,7 +15,7 @@ SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )  # SIGHUP: the terminal or the connection is gone
 REPEATED_WITHIN = 0.5
-"""Seconds. Programs that pass Ctrl-C on (``timeout``, ``make``) repeat it within milliseconds; a person needs longer."""
+"""Seconds. Programs that pass Ctrl-C on to their children repeat it within milliseconds; a person needs longer."""
 NOTICE = "Ctrl-C: the current step ends and the state is saved. Ctrl-C again stops at once, without saving."
 
 

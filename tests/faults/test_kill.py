@@ -211,7 +211,7 @@ INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
         ((TERM, TERM, TERM), 0.6),
         ((HUP, TERM, INT), 0.6),
         ((INT, TERM, HUP), 0.6),
-        ((INT, INT, INT), 0.02),  # as "timeout -s INT" sends them, and other programs that pass a signal on
+        ((INT, INT, INT), 0.02),  # as from a program that passes the terminal's signal on
     ],
 )
 def test_signals_that_are_repeated_are_one_request(

@@ -21,8 +21,10 @@ SWEEP = ("-m", *JOB, "checkpoint.steps=2", "optimizer.lr=0.01,0.03", "seed=1,2")
 class Sweep:
     """The command, running."""
 
-    def __init__(self, folder: Path, *words: str, own_group: bool = False) -> None:
-        """With ``own_group`` it leads a process group, which a test may signal as a whole."""
+    def __init__(
+        self, folder: Path, *words: str, own_group: bool = False, before: Callable[[], None] = hear_signals
+    ) -> None:
+        """With ``own_group`` it leads a process group, which a test may signal as a whole; ``before`` is called in it first."""
         self.folder = folder / "sweep"
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mnist_lite.train", *words, f"sweep.dir={self.folder}"],
@@ -31,7 +33,7 @@ class Sweep:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=own_group,
-            preexec_fn=hear_signals,  # noqa: PLW1509  nothing but signal.signal is called there
+            preexec_fn=before,  # noqa: PLW1509  nothing but calls of the system is made there
         )
 
     def end(self) -> tuple[int, str]:

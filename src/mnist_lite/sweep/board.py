@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from mnist_lite.sweep.job import Job, has_checkpoint, score
+from mnist_lite.sweep.job import TRIED_AGAIN, Job, has_checkpoint, score, settled
 from mnist_lite.sweep.worker import Progress
 
 
@@ -38,8 +38,10 @@ class Board:
         said = "FAILED" if error is not None or accuracy is None else f"{accuracy:6.2f} %"
         said += " held out" * (job.config.data.holdout > 0 and error is None)
         line = f"[{self._done + self._failed}/{self._count}] {said}  {self._label(job)}  ({seconds:.1f} s)"
+        if error is not None:
+            line += f": {error}" if settled(job.folder, retry_failed=False) else f": {error}; {TRIED_AGAIN}"
         with tqdm.external_write_mode(file=sys.stdout):
-            print(line if error is None else f"{line}: {error}", flush=True)
+            print(line, flush=True)
         self._show()
 
     def interrupted(self, jobs: list[Job]) -> None:

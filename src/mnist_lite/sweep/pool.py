@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import signal
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -11,11 +12,13 @@ from multiprocessing.connection import Connection, wait
 from typing import Protocol
 
 from mnist_lite.stop import StopRequest
-from mnist_lite.sweep.job import ERROR, Job
+from mnist_lite.sweep.job import Job, forget_failure, mark_failed
 from mnist_lite.sweep.worker import Ended, Progress, serve
 
 MOST_DEATHS = 3
 """Of workers under one job, before it counts as failed."""
+CRASHES = tuple(-number for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGFPE))
+"""Exit codes of a worker that its own code ended. Any other death is the machine's: when memory is short, Linux sends SIGKILL."""
 PATIENCE = 60.0
 """Seconds that a worker has to end its step and save after a request to stop. Then it is killed."""
 
@@ -175,7 +178,7 @@ class _Pool:
         others = sum(other.job is not None for other in self._workers)
         if message.crowded and others:
             self._room = others
-            (job.folder / ERROR).unlink(missing_ok=True)  # it has not failed
+            forget_failure(job.folder)  # it has not failed
             self._returned.append(job)
             self._dismiss(worker)  # torch keeps what memory it had
             return
@@ -195,8 +198,12 @@ class _Pool:
         if deaths < MOST_DEATHS:
             self._returned.append(worker.job)
         else:
-            how = worker.process.exitcode
-            self._end(worker.job, f"its worker has died {deaths} times, at last with code {how}", 0.0)
+            code = worker.process.exitcode
+            crashed = code in CRASHES
+            error = f"its worker has died {deaths} times, at last with code {code}"
+            error = f"internal error: {error}" if crashed else error
+            mark_failed(worker.job.folder, error, of_machine=not crashed)
+            self._end(worker.job, error, 0.0)
 
     def _end(self, job: Job, error: str | None, seconds: float) -> None:
         self._source.ended(job, error)

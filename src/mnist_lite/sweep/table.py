@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mnist_lite import durable
 from mnist_lite.results import read_summary
-from mnist_lite.sweep.job import DONE, ERROR, FAILED, indifferent, status
+from mnist_lite.sweep.job import DONE, FAILED, failure, indifferent, status
 from mnist_lite.sweep.plan import Entry, read_plan
 from mnist_lite.sweep.statistics import Estimate, best
 
@@ -144,9 +144,7 @@ def _row(folder: Path, entry: Entry) -> Row:
     place = folder / entry.folder
     state = status(place)
     found = read_summary(place) if state == DONE else None
-    error = None
-    if state == FAILED:
-        error = (place / ERROR).read_text("utf-8", "replace").strip()
+    error = failure(place) if state == FAILED else None
     if found is None:
         return Row(overrides, state, *(None,) * 7, error, entry.folder, entry.group)
     test, train = found["accuracy"]["test"], found["accuracy"]["train"]
