@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from mnist_lite.errors import UserError
+from mnist_lite.errors import UnavailableError, UserError
 
 KINDS = ("auto", "cpu", "cuda", "mps")
 
@@ -21,7 +21,8 @@ def pick_device(name: str) -> torch.device:
     """The device that ``name`` asks for; ``auto`` is CUDA, else MPS, else the CPU.
 
     Raises:
-        UserError: no such device here.
+        UserError: no such name.
+        UnavailableError: no such device here.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -29,11 +30,11 @@ def pick_device(name: str) -> torch.device:
     if kind not in KINDS or (index and (kind != "cuda" or not index.isdigit())):
         raise UserError(f"device: {name!r} is not allowed; allowed: auto, cpu, cuda, cuda:<number>, mps")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
-        raise UserError(
+        raise UnavailableError(
             f"device: {name} is asked for and there are {torch.cuda.device_count()} CUDA devices; use device=cpu"
         )
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise UserError("device: mps is asked for and is not here; use device=cpu")
+        raise UnavailableError("device: mps is asked for and is not here; use device=cpu")
     return torch.device(name)
 
 

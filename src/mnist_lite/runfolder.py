@@ -16,7 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from mnist_lite import checkpoint, durable
-from mnist_lite.errors import RunError, UserError
+from mnist_lite.errors import MachineError, RunError, UserError
 from mnist_lite.results import METRICS, read_summary
 
 LONGEST_NAME = 180
@@ -71,7 +71,7 @@ class RunFolder:
                 except FileExistsError:
                     number += 1
         except OSError as error:
-            kind = RunError if error.errno in FULL else UserError
+            kind = MachineError if error.errno in FULL else UserError
             raise kind(f"runs_dir: cannot make a run folder in {root}: {error.strerror}") from error
         try:
             return cls(path)
@@ -85,13 +85,12 @@ class RunFolder:
 
         Raises:
             TakenError: another process has it, or has begun the run meanwhile.
-            UserError: it cannot be made.
+            MachineError: it cannot be made.
         """
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            kind = RunError if error.errno in FULL else UserError
-            raise kind(f"sweep.dir: cannot make {path}: {error.strerror}") from error
+            raise MachineError(f"sweep.dir: cannot make {path}: {error.strerror}") from error
         folder = cls(path)
         if (path / CONFIG).exists():
             folder.close()

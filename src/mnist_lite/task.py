@@ -22,7 +22,7 @@ from mnist_lite import recall
 from mnist_lite.complaints import BAD_INPUT, OF_THE_USER, guarded, one_line
 from mnist_lite.errors import RunError, UserError
 from mnist_lite.schema import Config, SweepConfig, validate, validate_sweep
-from mnist_lite.sweep.job import Job, Refused, folder_of, known_folders, score, without_sweep
+from mnist_lite.sweep.job import Job, Refused, folder_of, has_checkpoint, known_folders, score, without_sweep
 from mnist_lite.sweep.plan import add, entry_of
 
 if TYPE_CHECKING:  # Optuna is an extra
@@ -168,7 +168,11 @@ class Task(Generic[C]):
             yield
         except KeyboardInterrupt:
             if folder.is_dir():
-                print(f"To go on, the same command with {shlex.quote(f'sweep.dir={folder}')}", flush=True)
+                again = f"the same command with {shlex.quote(f'sweep.dir={folder}')}"
+                if any(has_checkpoint(job) for job in folder.iterdir()):
+                    print(f"To go on, {again}", flush=True)
+                else:
+                    print(f"To start again ({again}): no job has a checkpoint yet", flush=True)
                 with suppress(UserError, RunError):
                     conclude(folder)
             raise

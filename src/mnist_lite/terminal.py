@@ -12,7 +12,7 @@ from typing import NoReturn, TextIO
 
 from tqdm import tqdm
 
-from mnist_lite.errors import RunError
+from mnist_lite.errors import MachineError, RunError
 
 WIDTH = 100
 
@@ -39,7 +39,7 @@ class Reporter:
         try:
             self._log = path.open("a", encoding="utf-8")
         except OSError as error:
-            raise RunError(f"cannot write {path}: {error.strerror}") from error
+            raise MachineError(f"cannot write {path}: {error.strerror}") from error
         for text in self._before:
             self._write(text)
         self._before = []
@@ -127,7 +127,7 @@ class Reporter:
             log, self._log = self._log, None  # what follows has no place to go, and no need to fail again
             with contextlib.suppress(OSError):
                 log.close()
-            raise RunError(f"cannot write {log.name}: {error.strerror}") from error
+            raise MachineError(f"cannot write {log.name}: {error.strerror}") from error
 
 
 def _print(text: str, stream: TextIO) -> None:

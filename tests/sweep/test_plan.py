@@ -110,16 +110,18 @@ def test_the_same_job_by_two_words_is_done_once(tmp_path: Path):
     assert grid.folder_of(("lr=1e-1",)) == grid.folder_of(("lr=0.1",)) == tmp_path / "the_one"
 
 
-@pytest.mark.parametrize("retry", [False, True])
-def test_jobs_that_have_failed_are_left_unless_asked_for(retry: bool, tmp_path: Path):
+@pytest.mark.parametrize(("mark", "retry", "left"), [("error", False, 1), ("error", True, 2), ("fault", False, 2)])
+def test_jobs_that_have_failed_by_themselves_are_left_unless_asked_for(
+    mark: str, retry: bool, left: int, tmp_path: Path
+):
     begun = Grid(seeds(3), Maker(tmp_path), sweep_config(tmp_path), "conf", on_mnist)
     folders = [job.folder for _ in range(3) if (job := begun.take()) is not None]
     finished(tmp_path, folders[0].name, [99.0])
     folders[1].mkdir()
-    (folders[1] / "error.txt").write_text("no luck\n")
+    (folders[1] / f"{mark}.txt").write_text("no luck\n")
     grid = Grid(seeds(3), Maker(tmp_path), sweep_config(tmp_path, retry_failed=retry), "conf", on_mnist)
     assert dict(grid.states) == {"done": 1, "failed": 1, "missing": 1}
-    assert grid.count == (2 if retry else 1)
+    assert grid.count == left
 
 
 def test_ten_thousand_jobs_are_gone_on_with_in_seconds(tmp_path: Path):

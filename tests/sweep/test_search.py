@@ -25,7 +25,7 @@ from mnist_lite.errors import UserError
 from mnist_lite.schema import Config, DataConfig
 from mnist_lite.sweep.conduct import conclude
 from mnist_lite.sweep.findings import as_text, importances
-from mnist_lite.sweep.job import Job, Refused
+from mnist_lite.sweep.job import Job, Refused, mark_failed
 from mnist_lite.sweep.search import SAMPLER, Search, load
 from mnist_lite.sweep.space import space_of
 from mnist_lite.sweep.table import read
@@ -141,9 +141,27 @@ def test_a_trial_that_fails_is_one_of_those_asked_for(tmp_path: Path):
     for _ in range(2):
         job = search.take()
         assert job is not None
+        mark_failed(job.folder, "it has diverged", of_machine=False)
         search.ended(job, "it has diverged")
     assert search.take() is None
     assert [trial.user_attrs["error"] for trial in load(tmp_path).trials] == ["it has diverged"] * 2
+
+
+def test_a_trial_that_the_machine_failed_is_proposed_again(tmp_path: Path):
+    """Whether the fault could be written down or not: a full disk may keep nothing."""
+    search = begin(tmp_path, 3)
+    jobs = [job for _ in range(3) if (job := search.take()) is not None]
+    mark_failed(jobs[0].folder, "cannot write last.pt", of_machine=True)
+    for job in jobs[:2]:
+        search.ended(job, "cannot write last.pt")
+    finish(jobs[2], 50, 50)
+    search.ended(jobs[2], None)
+    search.close()
+    again = begin(tmp_path, 3)
+    assert (dict(again.states), again.count) == ({"complete": 1}, 2)
+    proposed = [again.take(), again.take()]
+    assert [job and job.overrides for job in proposed] == [job.overrides for job in jobs[:2]]
+    assert again.take() is None
 
 
 def test_a_choice_that_is_made_already_costs_no_second_run(tmp_path: Path):

@@ -18,7 +18,7 @@ import torch
 
 from mnist_lite import durable
 from mnist_lite.data.split import Split
-from mnist_lite.errors import RunError, UserError
+from mnist_lite.errors import RunError, UnavailableError, UserError
 
 MIRROR_TIMEOUT_SECONDS = 15.0
 
@@ -71,7 +71,7 @@ def load_mnist(root: Path) -> tuple[Split, Split]:
     extracted appears under its name only when it is whole, so any number of processes can do it at once.
 
     Raises:
-        UserError: no files there and none to be had, or files that are not MNIST. No folder is made then.
+        UnavailableError: no files there and none to be had, or files that are not MNIST. No folder is made then.
     """
     raw = root / "MNIST" / "raw"
     new: list[Path] = []
@@ -83,7 +83,7 @@ def load_mnist(root: Path) -> tuple[Split, Split]:
             with contextlib.suppress(OSError):
                 folder.rmdir()
         reason = str(error) if isinstance(error, UserError) else f"{error.strerror}: {error.filename}"
-        raise UserError(f"data.root: no usable MNIST in {raw} ({reason}); {_ADVICE}") from error
+        raise UnavailableError(f"data.root: no usable MNIST in {raw} ({reason}); {_ADVICE}") from error
     return Split(train.unsqueeze(1), train_labels.long()), Split(test.unsqueeze(1), test_labels.long())
 
 

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from mnist_lite.sweep.job import Job, score
+from mnist_lite.sweep.job import TRIED_AGAIN, Job, has_checkpoint, score, settled
 from mnist_lite.sweep.worker import Progress
 
 
@@ -38,9 +38,17 @@ class Board:
         said = "FAILED" if error is not None or accuracy is None else f"{accuracy:6.2f} %"
         said += " held out" * (job.config.data.holdout > 0 and error is None)
         line = f"[{self._done + self._failed}/{self._count}] {said}  {self._label(job)}  ({seconds:.1f} s)"
+        if error is not None:
+            line += f": {error}" if settled(job.folder, retry_failed=False) else f": {error}; {TRIED_AGAIN}"
         with tqdm.external_write_mode(file=sys.stdout):
-            print(line if error is None else f"{line}: {error}", flush=True)
+            print(line, flush=True)
         self._show()
+
+    def interrupted(self, jobs: list[Job]) -> None:
+        """Says how many of the ``jobs`` that were running when the sweep was stopped lose nothing but their last steps."""
+        saved = sum(has_checkpoint(job.folder) for job in jobs)
+        with tqdm.external_write_mode(file=sys.stdout):
+            print(f"stopped: {saved} of {len(jobs)} running jobs can go on from a checkpoint", flush=True)
 
     def close(self) -> None:
         """Takes the bar away."""

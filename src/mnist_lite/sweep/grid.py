@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mnist_lite.schema import SweepConfig
-from mnist_lite.sweep.job import DONE, FAILED, MISSING, Job, Refused, known_folders, status, without_sweep
+from mnist_lite.sweep.job import MISSING, Job, Refused, known_folders, settled, status, without_sweep
 from mnist_lite.sweep.plan import Entry, add, entry_of, read_plan
 
 Words = tuple[str, ...]
@@ -36,7 +36,7 @@ class Grid:
         self.refused: list[Refused] = []
         self._make, self._conf, self._fail_fast = make, conf, sweep.fail_fast
         self._folder = Path(sweep.dir).expanduser()
-        self._left_out = (DONE,) if sweep.retry_failed else (DONE, FAILED)
+        self._retry_failed = sweep.retry_failed
         self._folders: dict[Words, Path] = {}
         self._counted, self._given = set[Path](), set[Path]()
         self._ready: deque[Job] = deque()
@@ -89,7 +89,7 @@ class Grid:
 
     def _prepare(self) -> None:
         made = self._made(self._queue.popleft())
-        if made is not None and made.folder not in self._given and status(made.folder) not in self._left_out:
+        if made is not None and made.folder not in self._given and not settled(made.folder, self._retry_failed):
             self._given.add(made.folder)
             self._ready.append(made)
 
@@ -118,7 +118,6 @@ class Grid:
         if folder in self._counted:
             return
         self._counted.add(folder)
-        state = status(folder)
-        self.states[state] += 1
-        if state not in self._left_out:
+        self.states[status(folder)] += 1
+        if not settled(folder, self._retry_failed):
             self._queue.append(words)

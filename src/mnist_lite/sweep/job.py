@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from mnist_lite import durable
+from mnist_lite.errors import MachineError
 from mnist_lite.identity import identity
 from mnist_lite.results import read_summary
 from mnist_lite.schema import Config
 
 LONGEST_NAME = 160
 ERROR = "error.txt"
+"""Says why a job failed. A sweep that is started again leaves the job alone."""
+FAULT = "fault.txt"
+"""Says how the machine failed the job. A sweep that is started again tries the job again."""
+TRIED_AGAIN = "the same command tries this job again"
 DONE, FAILED, CUT, MISSING = "done", "failed", "cut", "missing"
 
 
@@ -60,9 +67,54 @@ def status(folder: Path) -> str:
     """``done``, ``failed``, ``cut`` (it can be gone on with) or ``missing``."""
     if read_summary(folder) is not None:
         return DONE
-    if (folder / ERROR).is_file():
-        return FAILED
-    return CUT if (folder / "config.yaml").is_file() else MISSING
+    with suppress(OSError):  # a folder that cannot be read
+        if (folder / ERROR).is_file() or (folder / FAULT).is_file():
+            return FAILED
+        return CUT if (folder / "config.yaml").is_file() else MISSING
+    return MISSING
+
+
+def settled(folder: Path, retry_failed: bool) -> bool:
+    """Whether a sweep that is started again leaves the job alone: it is done, or failed by a fault that is its own."""
+    state = status(folder)
+    return state == DONE or (state == FAILED and not retry_failed and (folder / ERROR).is_file())
+
+
+def mark_failed(folder: Path, error: str, of_machine: bool, details: str = "") -> bool:
+    """Writes into the job's folder that it failed: ``error``, one line, and below it ``details``. False: that failed, too.
+
+    ``of_machine``: the machine failed and not the job, which is tried again.
+    """
+    name, text = (FAULT, f"{error}; {TRIED_AGAIN}\n") if of_machine else (ERROR, f"{error}\n")
+    with suppress(OSError, MachineError):
+        folder.mkdir(parents=True, exist_ok=True)
+        durable.write(folder / name, (text + details).encode())
+        return True
+    return False
+
+
+def forget_failure(folder: Path) -> None:
+    """Takes the mark of ``mark_failed`` away.
+
+    Raises:
+        MachineError: it cannot be removed.
+    """
+    for name in (ERROR, FAULT):
+        with durable.explained(folder / name), suppress(FileNotFoundError, NotADirectoryError):
+            (folder / name).unlink()
+
+
+def failure(folder: Path) -> str | None:
+    """Why the job failed, in one line; None: it did not."""
+    for name in (ERROR, FAULT):
+        with suppress(OSError):
+            return next(iter((folder / name).read_text("utf-8", "replace").splitlines()), "")
+    return None
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether the run in ``folder`` has saved its state at least once."""
+    return (folder / "last.pt").is_file()
 
 
 def score(folder: Path) -> float | None:

@@ -19,7 +19,7 @@ from mnist_lite import durable
 from mnist_lite.errors import UserError
 from mnist_lite.schema import SweepConfig
 from mnist_lite.sweep.grid import Make
-from mnist_lite.sweep.job import DONE, ERROR, FAILED, Job, Refused, score, status, without_sweep
+from mnist_lite.sweep.job import DONE, Job, Refused, failure, score, settled, status, without_sweep
 from mnist_lite.sweep.plan import STUDY, add, drop_torn_line, entry_of
 from mnist_lite.sweep.space import lowest, word
 from mnist_lite.words import path_word
@@ -124,8 +124,7 @@ class Search:
                 self.stopped = self._fail_fast
                 self._tell(trial, None, made.error)
                 continue
-            found = status(made.folder)
-            if found == DONE or (found == FAILED and not self._retry):
+            if settled(made.folder, self._retry):
                 self._tell(trial, score(made.folder), "failed before")
             elif any(job.folder == made.folder for job in self._running):
                 self._tell(trial, None, "the same as one that is running")
@@ -139,8 +138,10 @@ class Search:
         return False
 
     def ended(self, job: Job, error: str | None) -> None:
-        """``job`` is done, or has failed."""
-        self._tell(self._running.pop(job), score(job.folder), error)
+        """``job`` is done, or has failed. A trial that the machine failed stays open: the next start proposes it again."""
+        trial = self._running.pop(job)
+        if error is None or settled(job.folder, retry_failed=False):
+            self._tell(trial, score(job.folder), error)
 
     def batches(self, size: int) -> Iterator[list[list[str]]]:
         """For launchers that end all before they begin more: the words of ``size`` jobs at a time."""
@@ -151,9 +152,8 @@ class Search:
             where = path_word("sweep.dir", self._folder)
             yield [[*without_sweep(job.overrides), where] for job in jobs]
             for job in jobs:
-                state = status(job.folder)
-                error = (job.folder / ERROR).read_text("utf-8") if state == FAILED else "it has not reached its end"
-                self.ended(job, None if state == DONE else error)
+                done = status(job.folder) == DONE
+                self.ended(job, None if done else failure(job.folder) or "it has not reached its end")
 
     def _tell(self, trial: Trial, value: float | None, error: str | None) -> None:
         with durable.explained(self._folder / STUDY):

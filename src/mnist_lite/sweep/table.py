@@ -13,7 +13,7 @@ from mnist_lite import durable
 from mnist_lite.budget import after_training, describe_test_set, reached_by
 from mnist_lite.identity import is_indifferent
 from mnist_lite.results import read_summary
-from mnist_lite.sweep.job import DONE, ERROR, FAILED, status
+from mnist_lite.sweep.job import DONE, FAILED, failure, status
 from mnist_lite.sweep.plan import Entry, read_plan
 from mnist_lite.sweep.statistics import MIN_RUNS, Comparison, Estimate, best_group, compare_with_best
 
@@ -242,7 +242,7 @@ def _row(folder: Path, entry: Entry) -> Row:
     state = status(place)
     found = read_summary(place) if state == DONE else None
     if found is None:
-        error = (place / ERROR).read_text("utf-8", "replace").strip() if state == FAILED else None
+        error = failure(place) if state == FAILED else None
         return Row(overrides, state, error=error, folder=entry.folder, group=entry.group)
     test, train = found["accuracy"]["test"], found["accuracy"]["train"]
     verdict = None if entry.budget is None else after_training(entry.budget, reached_by(found))
