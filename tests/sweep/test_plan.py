@@ -9,19 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from mnist_lite.schema import Budget, Config, SweepConfig
+from mnist_lite.schema import SweepConfig
 from mnist_lite.sweep.grid import AHEAD, Grid
 from mnist_lite.sweep.job import Job, Refused
 from mnist_lite.sweep.plan import PLAN, Entry, add, read_plan
-from tests.sweep.folders import finished
+from tests.sweep.folders import CONFIG, finished
 
 
 def sweep_config(folder: Path, fail_fast: bool = False, retry_failed: bool = False) -> SweepConfig:
     return SweepConfig(dir=str(folder), workers=None, fail_fast=fail_fast, retry_failed=retry_failed)
-
-
-NO_BUDGET = Budget(None, None, None, 1, "mnist", None, None, None, False)
-CONFIG = Config(model={"layers": []}, augment={"transforms": []}, optimizer={}, scheduler={}, budget=NO_BUDGET)
 
 
 class Maker:

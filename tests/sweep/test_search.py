@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import json
 import math
 import os
 import random
@@ -12,6 +11,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -30,6 +30,7 @@ from mnist_lite.sweep.search import SAMPLER, Search, load
 from mnist_lite.sweep.space import space_of
 from mnist_lite.sweep.table import read
 from mnist_lite.task import Task
+from tests.sweep.folders import CONFIG, finished
 from tests.sweep.test_plan import sweep_config
 from tests.sweep.whole import JOB, Sweep, linux, run
 
@@ -77,17 +78,14 @@ def make_in(folder: Path, holdout: int = 10):
         if any(word.startswith("lr=") and float(word[3:]) > 0.5 for word in words):
             return Refused(tuple(words), "lr: too much")
         data = DataConfig(name="digits", root="", train_limit=None, test_limit=None, holdout=holdout)
-        return Job(tuple(words), Config(data=data), folder / ",".join(words))
+        return Job(tuple(words), replace(CONFIG, data=data), folder / ",".join(words))
 
     return make
 
 
 def finish(job: Job, holdout: float, test: float) -> None:
     """As a run does, with these accuracies in percent."""
-    figures = {split: dict.fromkeys(("final", "best", "mean_last_5"), test) for split in ("test", "train")}
-    content = {"accuracy": {**figures, "holdout": {"final": holdout}}, "parameters": 7, "seconds": {"train": 1.0}}
-    job.folder.mkdir()
-    (job.folder / "summary.json").write_text(json.dumps(content))
+    finished(job.folder.parent, job.folder.name, [test], holdout=holdout)
 
 
 def rate(job: Job) -> float:
@@ -115,7 +113,7 @@ def test_the_held_out_images_decide_and_the_best_is_found(tmp_path: Path):
     text = as_text(rows)
     assert f"the first has {100 - study.best_value:.2f} % on " in text
     assert (
-        text.splitlines()[-1] == f"python -m mnist_lite.train -m model=era4 lr={first.overrides['lr']} 'seed=range(5)'"
+        text.splitlines()[-2] == f"python -m mnist_lite.train -m model=era4 lr={first.overrides['lr']} 'seed=range(5)'"
     )
 
 
