@@ -45,9 +45,9 @@ def run_command(config_name: str, schema: type[C], job: Callable[[C], int]) -> N
     try:
         codes.append(guarded(lambda: main() or 0))
     except Exception as error:
-        if task.faulty:
+        if task.composed:
             raise
-        # Not from a job, so from composing: a file that is not UTF-8, lists that hold themselves, a group set to null.
+        # From composing: a file that is not UTF-8, lists that hold themselves, a group set to null.
         print(f"error: the config cannot be composed: {one_line(error)}", file=sys.stderr)
         codes.append(BAD_INPUT)
     sys.exit(max(codes + task.codes))

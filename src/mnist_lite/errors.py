@@ -32,6 +32,10 @@ class UnavailableError(UserError):
     """The input asks for a device or for data that this machine does not have. The same input may be good later."""
 
 
+class LauncherError(Exception):
+    """A launcher that is not ours could not run its jobs. Its cause says why."""
+
+
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """The end of an error line: the nearest of the ``allowed`` names, or all of them when none is near."""
     options = sorted(str(option) for option in allowed)

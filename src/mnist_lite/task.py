@@ -6,6 +6,7 @@ import copy
 import hashlib
 import shlex
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
@@ -20,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from mnist_lite import recall
 from mnist_lite.complaints import BAD_INPUT, OF_THE_USER, guarded, one_line
-from mnist_lite.errors import RunError, UserError
+from mnist_lite.errors import LauncherError, RunError, UserError
 from mnist_lite.schema import Config, SweepConfig, validate, validate_sweep
 from mnist_lite.sweep.job import Job, Refused, folder_of, has_checkpoint, known_folders, score, without_sweep
 from mnist_lite.sweep.plan import add, entry_of
@@ -40,8 +41,8 @@ class Task(Generic[C]):
         self._schema, self._job = schema, job
         self._found: dict[str, str] = {}  # travels to the nodes of a cluster with the task
         self.codes = [0]
-        self.faulty = False
-        """Whether something was raised that is nobody's input."""
+        self.composed = False
+        """Whether Hydra has composed the config. An error before that lies in the config's files, one after it in our code."""
 
     @property
     def trains(self) -> bool:
@@ -50,14 +51,24 @@ class Task(Generic[C]):
 
     def __call__(self, composed: DictConfig) -> float | None:
         """One job; in a sweep of trainings, by another launcher than ours, its score."""
-        try:
-            if HydraConfig.get().mode == RunMode.MULTIRUN and self.trains:
-                return self._one_of_many(composed)
-            self.codes.append(guarded(lambda: self._job(_checked(composed, self._schema))))
-        except Exception:
-            self.faulty = True
-            raise
+        self.composed = True
+        if HydraConfig.get().mode == RunMode.MULTIRUN and self.trains:
+            return self._one_of_many(composed)
+        self.codes.append(guarded(lambda: self._job(_checked(composed, self._schema))))
         return None
+
+    def compose(self, loader: ConfigLoader, master: DictConfig, words: Sequence[str]) -> DictConfig:
+        """The config of the job whose overrides are ``words``.
+
+        Raises:
+            UserError: it cannot be composed.
+        """
+        try:
+            return loader.load_sweep_config(master, list(words))
+        except OF_THE_USER as error:
+            raise UserError(one_line(error)) from error
+        except Exception as error:  # for a list that holds itself or a file that is not text Hydra raises anything
+            raise UserError(f"the config cannot be composed: {one_line(error)}") from error
 
     def sweep_config(self, master: DictConfig) -> SweepConfig:
         """How the sweep of ``master`` is to be carried out; its folder as a path that holds on any machine.
@@ -85,9 +96,9 @@ class Task(Generic[C]):
         def make(words: Sequence[str]) -> Job | Refused:
             nonlocal made
             try:
-                composed = loader.load_sweep_config(master, list(words))
-            except OF_THE_USER as error:
-                return Refused(without_sweep(words), one_line(error))
+                composed = self.compose(loader, master, words)
+            except UserError as error:
+                return Refused(without_sweep(words), str(error))
             composed.hydra.job.id, composed.hydra.job.num = str(made), made
             made += 1
             return _with_hydra(composed, lambda ours: self._wanted(ours, known.get))
@@ -97,7 +108,7 @@ class Task(Generic[C]):
     def run_here(self, loader: ConfigLoader, master: DictConfig, wanted: Sequence[Sequence[str]]) -> list[float | None]:
         """A grid of jobs on this machine; their scores."""
         if not self.trains:
-            composed = [loader.load_sweep_config(master, list(words)) for words in wanted]
+            composed = [self.compose(loader, master, words) for words in wanted]
             return [_with_hydra(one, self) for one in composed]
         from mnist_lite.sweep.conduct import conduct
         from mnist_lite.sweep.grid import Grid
@@ -111,8 +122,7 @@ class Task(Generic[C]):
             lambda: self.find_data(str(master.data.root)),
         )
         states = ", ".join(f"{number} {state}" for state, number in grid.states.items())
-        with self._ours():
-            failures = conduct(f"sweep of {len(wanted)} jobs in {sweep.dir}: {states}", grid, str(master.device), sweep)
+        failures = conduct(f"sweep of {len(wanted)} jobs in {sweep.dir}: {states}", grid, str(master.device), sweep)
         self.codes.append(BAD_INPUT if len(grid.refused) == len(wanted) else int(failures + len(grid.refused) > 0))
         folders = [grid.folder_of(tuple(words)) for words in wanted]
         return [None if folder is None else score(folder) for folder in folders]
@@ -149,10 +159,7 @@ class Task(Generic[C]):
 
         sweep = self.sweep_config(master)
         states = "".join(f"{number} {state}, " for state, number in search.states.items())
-        with self._ours():
-            failures = conduct(
-                f"search in {sweep.dir}: {states}{search.count} to make", search, str(master.device), sweep
-            )
+        failures = conduct(f"search in {sweep.dir}: {states}{search.count} to make", search, str(master.device), sweep)
         self.codes.append(int(failures > 0))
 
     @contextmanager
@@ -162,6 +169,7 @@ class Task(Generic[C]):
             yield
             return
         from mnist_lite.sweep.conduct import conclude
+        from mnist_lite.sweep.table import failed
 
         folder = Path(self.sweep_config(master).dir)
         try:
@@ -176,39 +184,22 @@ class Task(Generic[C]):
                 with suppress(UserError, RunError):
                     conclude(folder)
             raise
-        except (*OF_THE_USER, RunError):
-            raise
-        except Exception as error:
-            if self.faulty:
-                raise
-            print(f"error: the launcher has given up: {one_line(error)}", file=sys.stderr, flush=True)
+        except LauncherError as error:
+            traceback.print_exception(error.__cause__)
+            print(f"error: the launcher has given up: {error}", file=sys.stderr, flush=True)
             self.codes.append(1)
-        from mnist_lite.sweep.table import failed
-
-        with self._ours():
-            rows, text = conclude(folder)
+        rows, text = conclude(folder)
         if rows:
             print(f"\n{text}", flush=True)
         self.codes.append(int(failed(rows)))
 
-    @contextmanager
-    def _ours(self) -> Iterator[None]:
-        """What is raised within and is neither the user's nor the machine's doing, is our fault, and keeps its traceback."""
-        try:
-            yield
-        except (*OF_THE_USER, RunError):
-            raise
-        except Exception:
-            self.faulty = True
-            raise
-
     def _one_of_many(self, composed: DictConfig) -> float | None:
-        from mnist_lite.sweep.run import run
+        from mnist_lite.sweep.worker import do
 
         folder = _here(HydraConfig.get().sweep.dir)
         wanted = self._wanted(composed, known_folders(folder).get)
         add(folder, [entry_of(wanted)])
-        error = wanted.error if isinstance(wanted, Refused) else run(wanted, None)
+        error = wanted.error if isinstance(wanted, Refused) else do(wanted, None).error
         if error is not None:
             print(f"FAILED  {','.join(wanted.overrides)}: {error}", file=sys.stderr, flush=True)
             self.codes.append(1)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import closing
 from pathlib import Path
 
+from mnist_lite import cores
 from mnist_lite.schema import SweepConfig
 from mnist_lite.sweep import pool, table
 from mnist_lite.sweep.board import Board
@@ -31,9 +31,9 @@ def conduct(headline: str, source: pool.Source, device: str, sweep: SweepConfig)
 
 def default_workers(device: str) -> int:
     """One for each core that this process may use; on a GPU, which small runs do not fill, up to four."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    allowed = cores.usable()
     on_gpu = device.startswith(("cuda", "mps")) or (device == "auto" and Path("/dev/nvidia0").exists())
-    return min(cores, MOST_ON_GPU) if on_gpu else cores
+    return min(allowed, MOST_ON_GPU) if on_gpu else allowed
 
 
 def conclude(folder: Path) -> tuple[list[Row], str]:

@@ -72,8 +72,10 @@ def serve(pipe: Connection, lifeline: Connection) -> None:
         _send(pipe, ended)
 
 
-def do(job: Job, tell: Callable[[Progress], None]) -> Ended:
-    """Does one job. Its folder says why it failed, if it did; after an internal error the whole traceback stands there.
+def do(job: Job, tell: Callable[[Progress], None] | None) -> Ended:
+    """Does one job; without ``tell`` it is shown on the terminal.
+
+    If the job fails, its folder says why; after an internal error it has the whole traceback.
 
     Raises:
         Interrupted: a signal came; the state has been saved.
