@@ -168,7 +168,10 @@ def plain_loop(config: Config, images: int) -> Loop:
     def evaluate() -> None:
         plain.test(root, network, images, device)
 
-    return Loop(f"{environment.describe_device(device, threads)}, fp32, eager", steps, evaluate, *_gauges(device))
+    precision = "fp32 with TF32 in convolutions" if device.type == "cuda" else "fp32"  # torch's defaults
+    return Loop(
+        f"{environment.describe_device(device, threads)}, {precision}, eager", steps, evaluate, *_gauges(device)
+    )
 
 
 def our_loop(config: Config, images: int) -> Loop:

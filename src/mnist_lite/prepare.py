@@ -40,8 +40,8 @@ def prepare(config: Config, reporter: Reporter, state: Mapping[str, Any] | None 
         UserError: the config or the data is not usable.
     """
     device = environment.pick_device(config.device)
+    environment.set_arithmetic(device, config.precision)
     threads = environment.use_threads(config.threads)
-    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
     if device.type == "cuda":
         torch.cuda.set_device(device)
     rng.seed_global(config.seed, "init")

@@ -108,8 +108,8 @@ class Config:
     """Images per training step."""
     device: str = MISSING
     """auto, cpu, cuda, cuda:N or mps."""
-    precision: str = choice("auto", "fp32", "bf16")
-    """Arithmetic of the forward pass: float32, or autocast to bfloat16."""
+    precision: str = choice("auto", "fp32", "tf32", "bf16")
+    """Arithmetic: float32; TF32 in convolutions and matrix products (CUDA only); or a forward pass with autocast to bfloat16."""
     compile: str = choice("auto", "always", "never")
     """Whether to compute with the kernels in C++, which the machine's compiler builds once."""
     memory_format: str = choice("auto", "contiguous", "channels_last")
