@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 from mnist_lite.errors import RunError, UserError
-from mnist_lite.sweep.conduct import conclude
+from mnist_lite.sweep.conduct import conclude, whereabouts
 from mnist_lite.sweep.plan import PLAN
 
 
@@ -27,7 +27,7 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     print(text)
-    print(f"\nplots and sweep.csv: {folder}")
+    print(f"\n{whereabouts(folder)}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,6 +22,7 @@ from mnist_lite.errors import RunError, UserError
 from mnist_lite.schema import Config, SweepConfig, validate, validate_sweep
 from mnist_lite.sweep.job import FAILED, Job, Refused, folder_of, known_folders, score, without_sweep
 from mnist_lite.sweep.plan import add, entry_of
+from mnist_lite.words import path_word, train_command
 
 if TYPE_CHECKING:  # Optuna is an extra
     from mnist_lite.sweep.search import Search
@@ -154,14 +154,14 @@ class Task(Generic[C]):
         if not self.trains:
             yield
             return
-        from mnist_lite.sweep.conduct import conclude
+        from mnist_lite.sweep.conduct import conclude, whereabouts
 
         folder = Path(self.sweep_config(master).dir)
         try:
             yield
         except KeyboardInterrupt:
             if folder.is_dir():
-                print(f"To go on, the same command with {shlex.quote(f'sweep.dir={folder}')}", flush=True)
+                print(f"To go on:\n{_again(folder)}", flush=True)
                 with suppress(UserError, RunError):
                     conclude(folder)
             raise
@@ -175,7 +175,7 @@ class Task(Generic[C]):
         with self._ours():
             rows, text = conclude(folder)
         if rows:
-            print(f"\n{text}", flush=True)
+            print(f"\n{text}\n\n{whereabouts(folder)}", flush=True)
         self.codes.append(min(MOST_CODE, sum(row.status == FAILED for row in rows)))
 
     @contextmanager
@@ -200,6 +200,12 @@ class Task(Generic[C]):
             print(f"FAILED  {','.join(wanted.overrides)}: {error}", file=sys.stderr, flush=True)
             self.codes.append(1)
         return score(wanted.folder) if isinstance(wanted, Job) else None
+
+
+def _again(folder: Path) -> str:
+    """The command line of this process, for the sweep in ``folder``."""
+    words = [word for word in sys.argv[1:] if not word.startswith("sweep.dir=")]
+    return train_command([*words, path_word("sweep.dir", folder)])
 
 
 def conf_digest(loader: ConfigLoader) -> str:

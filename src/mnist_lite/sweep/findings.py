@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import itertools
 import math
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from mnist_lite import durable
 from mnist_lite.sweep.job import DONE, FAILED
 from mnist_lite.sweep.plots import logarithmic
 from mnist_lite.sweep.table import Row, aligned
+from mnist_lite.words import train_command
 
 SHOWN = 10
 NOT_AGAIN = ("seed", "data.holdout", "sweep")
@@ -44,7 +44,7 @@ def as_text(rows: Sequence[Row]) -> str:
             f"{head}; the best by accuracy on held-out training images, one seed each:",
             *aligned([*keys, "holdout accuracy", "parameters"], lines, left=len(keys)),
             f"the first has {first.final:.2f} % on the test images, which had no say. How sure is it?",
-            "python -m mnist_lite.train -m " + shlex.join([*words, "seed=range(5)"]),
+            train_command(["-m", *words, "seed=range(5)"]),
         ]
     )
 
