@@ -48,5 +48,6 @@ use_environment() {
         echo "installing mnist-lite$extra into .venv; torch is large, the first time takes minutes ..." >&2
         "$python" -m pip install --quiet --disable-pip-version-check --editable "$top$extra" >&2 || return 1
         echo "$wanted" > "$top/.venv/installed" && echo "$wanted" > "$stamp"
+        echo "installed; the other commands need this once in each new terminal: source $top/.venv/bin/activate" >&2
     fi
 }

@@ -138,6 +138,27 @@ def test_every_file_says_what_it_is():
             assert "#" in path.read_text(encoding="utf-8").split("\n\n")[0], path
 
 
+COUNTS = {"three": 3, "five": 5, "six": 6, "seven": 7, "ten": 10}
+
+
+@pytest.mark.parametrize(
+    ("name", "noun", "key"),
+    [
+        ("lr", "rates", "optimizer.lr"),
+        ("lr", "seeds", "seed"),
+        ("ladder", "seeds", "seed"),
+        ("norms", "seeds", "seed"),
+        ("seeds", "seeds", "seed"),
+    ],
+)
+def test_a_sweep_file_counts_right(name, noun, key):
+    text = (config_dir() / "sweep" / f"{name}.yaml").read_text(encoding="utf-8")
+    said = {COUNTS[word] for word in re.findall(rf"(\w+) {noun}", text.lower()) if word in COUNTS}
+    values = str(yaml.safe_load(text)["hydra"]["sweeper"]["params"][key])
+    span = re.fullmatch(r"range\((\d+)\)", values)
+    assert said == {int(span[1]) if span else len(values.split(","))}
+
+
 def test_every_field_of_the_schema_has_a_docstring():
     source = getsource(schema)
     for cls in vars(schema).values():

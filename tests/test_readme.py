@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import select
 import shlex
+import shutil
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,128 +21,174 @@ from tests.published import ALIASES, NOTATION
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-COMMANDS = [shlex.split(line, comments=True) for kind, text in BLOCKS if kind == "bash" for line in text.splitlines()]
-TRAINS = [c for c in COMMANDS if c[:3] == ["python", "-m", "mnist_lite.train"] and not {"--help", "--cfg"} & set(c)]
-RESUMES = [c for c in TRAINS if any(word.startswith("resume=") for word in c)]
-TRAINS = [c for c in TRAINS if c not in RESUMES]
-COMPARES = [c for c in COMMANDS if c[:3] == ["python", "-m", "mnist_lite.compare"]]
-SWEEPS = [c for c in TRAINS if "-m" in c[3:] or any(word.startswith("sweep=") for word in c)]
-BENCHES = [c for c in COMMANDS if c[:3] == ["python", "-m", "mnist_lite.bench"]]
-TALKS = [c for c in COMMANDS if c[0] == "python" and c not in TRAINS + RESUMES + BENCHES + COMPARES]
-SCRIPTS = [c for c in COMMANDS if c[0].startswith("scripts/")]
+CHECKOUT = ("README.md", "conf", "docs", "pyproject.toml", "scripts", "src", "tests")
 FEW = ["data.train_limit=200", "data.test_limit=100", "epochs=1", "batch_size=50", "budget.enforce=false"]
-
-
-@pytest.fixture
-def few(request: pytest.FixtureRequest) -> tuple[list[str], dict[str, str]]:
-    """What makes a training command short: overrides and environment. On real MNIST where this machine has it."""
-    try:
-        root = request.getfixturevalue("mnist_root")
-    except pytest.skip.Exception:
-        return ["data=digits", *FEW], {}
-    return FEW, {"MNIST_LITE_DATA": str(root)}
+SHORTER = """
+import os, sys
+argv = sys.argv
+if argv[:1] == ["-m"] and sys.orig_argv[1:3] == ["-m", "mnist_lite.train"] and not {"--help", "--cfg"} & set(argv):
+    if not any(word.startswith("resume=") for word in argv):
+        short = {"data.holdout=5000": "data.holdout=50", "seed=range(5)": "seed=1,2"}
+        argv[:] = [short.get(word, word) for word in argv] + os.environ["SHORTER"].split()
+        argv += ["seed=1,2"] * ("sweep=seeds" in argv) + ["hydra.sweeper.n_trials=3"] * ("sweep=search_rates" in argv)
+elif argv[:1] == ["-m"] and sys.orig_argv[1:3] == ["-m", "mnist_lite.bench"]:
+    argv += ["rounds=1", "images=128"]
+"""
+"""Put into the environment of the clone: the commands stay as the README has them, and what they train is small."""
 
 
 @pytest.fixture
 def mine(tmp_path: Path) -> None:
     """The files that the README shows, where it says they are."""
+    for path, text in files():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text, encoding="utf-8")
+
+
+def files() -> list[tuple[str, str]]:
+    places = [(re.match(r"# (mine/\S+\.yaml)", text), text) for kind, text in BLOCKS if kind == "yaml"]
+    return [(place[1], text) for place, text in places if place]
+
+
+def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *command[1:]] if command[0] == "python" else command
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900, check=False)
+
+
+class Shell:
+    """One bash, fresh as in a new terminal: nothing of the environment of these tests is active in it."""
+
+    def __init__(self, folder: Path, env: dict[str, str]) -> None:
+        ours = {str(Path(sys.executable).parent), str(Path(sys.prefix) / "bin"), str(REPOSITORY / ".venv" / "bin")}
+        path = os.pathsep.join(place for place in os.environ["PATH"].split(os.pathsep) if place not in ours)
+        kept = {key: os.environ[key] for key in ("HOME", "LANG", "TMPDIR") if key in os.environ}
+        self._output = (folder.parent / "output").open("w+", encoding="utf-8")
+        self._status, status = os.pipe()
+        self._bash = subprocess.Popen(
+            ["bash", "--noprofile", "--norc"],
+            cwd=folder,
+            env={**kept, **env, "PATH": path},
+            stdin=subprocess.PIPE,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            pass_fds=[status],
+        )
+        os.close(status)
+        self._said = f"echo $? >&{status}\n"
+
+    def type(self, line: str) -> tuple[int, str]:
+        """The exit code of ``line``, and what it printed."""
+        assert self._bash.stdin is not None
+        self._output.seek(0)
+        self._output.truncate()
+        self._bash.stdin.write(f"{line}\n{self._said}")
+        self._bash.stdin.flush()
+        ready, _, _ = select.select([self._status], [], [], 300)
+        assert ready, f"still running after 300 s: {line}"
+        answer = os.read(self._status, 10)
+        assert answer, f"the shell has ended: {line}"
+        self._output.seek(0)
+        return int(answer), self._output.read()
+
+    def close(self) -> None:
+        assert self._bash.stdin is not None
+        self._bash.stdin.close()
+        self._bash.wait(60)
+        self._output.close()
+        os.close(self._status)
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A checkout with the ``.venv`` that scripts/train and scripts/test make, but for the download: it borrows our packages."""
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    for name in CHECKOUT:
+        source = REPOSITORY / name
+        if source.is_dir():
+            shutil.copytree(source, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, clone / name)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(clone / ".venv")], check=True)
+    (site,) = (clone / ".venv" / "lib").glob("python*/site-packages")
+    borrowed = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+    (site / "borrowed.pth").write_text("\n".join([str(clone / "src"), *borrowed, "import shorter"]) + "\n")
+    (site / "shorter.py").write_text(SHORTER)
+    stamp = hashlib.sha256((clone / "pyproject.toml").read_bytes()).hexdigest()
+    for name in ("installed", "installed[test]"):
+        (clone / ".venv" / name).write_text(stamp + "\n")
+    return clone
+
+
+def lines() -> list[str]:
+    """What a reader types, and ``write <file>`` where they save a file that is shown, in the order of the page."""
+    typed = []
     for kind, text in BLOCKS:
         place = re.match(r"# (mine/\S+\.yaml)", text)
         if kind == "yaml" and place:
-            (tmp_path / place[1]).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / place[1]).write_text(text, encoding="utf-8")
-
-
-def run(command: list[str], folder: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *command[1:]] if command[0] == "python" else command
-    environment = {**os.environ, **(env or {})}
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900, check=False
-    )
-
-
-def named(command: list[str]) -> str:
-    return " ".join(command[2:])
+            typed.append(f"write {place[1]}")
+        typed += [line for line in text.splitlines() if line.strip()] if kind == "bash" else []
+    return typed
 
 
 def test_there_are_commands_of_every_kind():
-    assert [c[0] for c in SCRIPTS] == ["scripts/train", "scripts/test"]
-    assert len(TRAINS) >= 5 and len(TALKS) >= 4 and BENCHES
-
-
-@pytest.mark.parametrize("command", TRAINS, ids=named)
-def test_training_command(command, few, mine, tmp_path):
-    overrides, env = few
-    shorter = {
-        "data.holdout=5000": "data.holdout=50",
-        "seed=range(5)": "seed=1,2",
-        "sweep=search_rates": "sweep=search_rates hydra.sweeper.n_trials=3",
-        "optimizer.lr=0.003,0.01,0.03,0.1": "optimizer.lr=0.003,0.01",
-    }
-    short = " ".join(shorter.get(word, word) for word in command).split(" ")
-    done = run([*short, *overrides, *(["scheduler=constant"] if command in SWEEPS else [])], tmp_path, env)
-    assert done.returncode == 0, done.stderr
-    runs = list((tmp_path / "runs").glob("**/summary.json"))
-    jobs = {"experiment=era4": 4, "sweep=seeds": 10, "sweep=search_rates": 3, "model=step3": 3}
-    assert len(runs) == (jobs[command[4] if "-m" in command[3:] else command[3]] if command in SWEEPS else 1)
-
-
-def test_commands_that_go_on_with_a_run(tmp_path):
-    assert len(RESUMES) == 2
-    train = [*RESUMES[0][:3], "model=era4", "data=digits", *FEW, "scheduler=constant"]
-    assert run(train, tmp_path).returncode == 0
-    (folder,) = (tmp_path / "runs").iterdir()
-    for command, said in zip(RESUMES, ("is finished", "epoch 20/20"), strict=True):
-        done = run([word.replace("<run>", folder.name) for word in command], tmp_path)
-        assert done.returncode == 0, done.stderr
-        assert said in done.stdout
-
-
-@pytest.mark.parametrize("command", COMPARES, ids=named)
-def test_compare_command(command, tmp_path):
-    sweep = [
-        "python",
-        "-m",
+    for words in (
+        "scripts/train",
+        "scripts/test",
+        "activate",
         "mnist_lite.train",
-        "-m",
-        "model=era4",
-        "data=digits",
-        *FEW,
-        "scheduler=constant",
-        "seed=1,2",
-    ]
-    assert run(sweep, tmp_path).returncode == 0
-    (folder,) = (tmp_path / "runs" / "sweeps").iterdir()
-    (folder / "sweep.csv").unlink()
-    done = run([word.replace("<name>", folder.name) for word in command], tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "95 % interval" in done.stdout
-    assert (folder / "sweep.csv").is_file()
+        "mnist_lite.summary",
+        "mnist_lite.bench",
+    ):
+        assert any(words in line for line in lines()), words
+    assert any("mnist_lite.compare" in line for line in lines()) and any("resume=" in line for line in lines())
 
 
-@pytest.mark.parametrize("command", TALKS, ids=named)
-def test_other_command(command, mine, tmp_path):
-    done = run(command, tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) > 5
+def test_every_command_works_as_typed_in_a_new_terminal(request: pytest.FixtureRequest, clone: Path):
+    """Line after line in one shell, as a reader would type them; the first that fails ends the test.
 
-
-@pytest.mark.parametrize("command", BENCHES, ids=named)
-def test_bench_command(command, mnist_root, tmp_path):
-    done = run([*command, "rounds=1", "images=128"], tmp_path, {"MNIST_LITE_DATA": str(mnist_root)})
-    assert done.returncode == 0, done.stderr
-    assert "ratio (min, median, max)" in done.stdout
-
-
-def test_setup_scripts(few, tmp_path):
-    """In the environment that runs this test, active or the checkout's own; both pass their arguments on."""
-    env = {} if Path(sys.prefix) == REPOSITORY / ".venv" else {"VIRTUAL_ENV": sys.prefix}
-    done = run([str(REPOSITORY / SCRIPTS[0][0]), *SCRIPTS[0][1:], *few[0]], tmp_path, {**few[1], **env})
-    assert done.returncode == 0, done.stderr
-    assert len(list((tmp_path / "runs").glob("*_step3/summary.json"))) == 1
-    done = run([str(REPOSITORY / SCRIPTS[1][0]), "--collect-only", "-q", "tests/test_readme.py"], tmp_path, env)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "test_setup_scripts" in done.stdout
+    Only what stands in <angle brackets> is replaced: by the name of the first run of a recipe, and of the first sweep.
+    """
+    few, env = ["data=digits", *FEW], {"PYTEST_ADDOPTS": "--collect-only -q tests/test_readme.py -p no:cacheprovider"}
+    try:
+        env["MNIST_LITE_DATA"] = str(request.getfixturevalue("mnist_root"))
+        few = FEW
+    except pytest.skip.Exception:
+        pass
+    env |= {"SHORTER": " ".join(few), "MYPY_CACHE_DIR": str(REPOSITORY / ".mypy_cache")}
+    texts, said = dict(files()), {}
+    with closing(Shell(clone, env)) as shell:
+        for line in lines():
+            if line.startswith("write "):
+                path = clone / line.removeprefix("write ")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(texts[line.removeprefix("write ")], encoding="utf-8")
+                continue
+            if "mnist_lite.bench" in line and "MNIST_LITE_DATA" not in env:
+                continue  # it measures on MNIST, which this machine does not have
+            typed = line
+            for name, pattern in (("<run>", "runs/*_era4"), ("<name>", "runs/sweeps/*")):
+                if name in line:
+                    typed = line.replace(name, min(path.name for path in clone.glob(pattern)))
+            code, said[line] = shell.type(typed)
+            assert code == 0, f"{typed}: exit code {code}\n{said[line]}"
+    runs = {path.parent.name.split("_", 2)[2] for path in clone.glob("runs/*/summary.json")}
+    assert runs == {"step3", "era4", "smoke", "tiny"}
+    jobs = sorted(len(list(sweep.glob("*/summary.json"))) for sweep in clone.glob("runs/sweeps/*"))
+    assert jobs == [2, 3, 3, 8]  # seeds, three rates, the search, four rates at two seeds
+    for words, expected in {
+        "scripts/test": "test_there_are_commands_of_every_kind",
+        "resume=runs/<run>": "is finished",
+        "epochs=20": "epoch 20/20",
+        "mnist_lite.compare": "sweep.csv",
+        "--help": "optimizer",
+        "--cfg job": "batch_size: 128",
+        "mnist_lite.summary model=step3": "7,216 parameters",
+        "mnist_lite.bench": "ratio (min, median, max)",
+    }.items():
+        shown = [text for line, text in said.items() if words in line]
+        assert (words == "mnist_lite.bench" and not shown) or expected in shown[0], (words, shown)
 
 
 @pytest.mark.parametrize("text", [text for kind, text in BLOCKS if kind == "console"])

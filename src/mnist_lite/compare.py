@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 from mnist_lite.errors import RunError, UserError
-from mnist_lite.sweep.conduct import conclude
+from mnist_lite.sweep.conduct import conclude, whereabouts
 from mnist_lite.sweep.plan import PLAN
 from mnist_lite.sweep.verify import differences, to_verify
 
@@ -26,7 +26,7 @@ def compare(folder: Path, verify: bool) -> int:
     if not rows:
         raise UserError(f"compare: {folder} is not the folder of a sweep: it has no jobs in {PLAN}")
     print(text)
-    print(f"\nplots and sweep.csv: {folder}")
+    print(f"\n{whereabouts(folder)}")
     checked = [row for row in rows if row.final is not None] if verify else to_verify(rows)
     found = [(row.folder, line) for row in checked if row.folder for line in differences(folder / row.folder)]
     for name, line in found:

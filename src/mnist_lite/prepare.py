@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import nn
 
 from mnist_lite import augment, budget, environment, optim, rng, schedule, table
 from mnist_lite.choose import Choice, choose
@@ -86,17 +87,21 @@ def check_extension(config: Config, parts: Prepared, epochs: int) -> None:
     Raises:
         UserError: the schedule was laid out over the whole run.
     """
-    holdout, steps = parts.data.holdout is not None, parts.trainer.steps_per_epoch
-    plans = []
-    for total in (epochs, config.epochs):
-        optimizer = optim.build_optimizer(config.optimizer, parts.network.module)
-        plans.append(schedule.build_schedule(config.scheduler, optimizer, total, steps, holdout))
-    before, after = (plan.scheduler.state_dict() for plan in plans)
-    if before != after:
+    if not same_so_far(config, parts.network.module, parts.trainer.steps_per_epoch, epochs, config.epochs):
         raise UserError(
             f"epochs: {config.scheduler['name']} was laid out over {epochs} epochs, and with {config.epochs} its rates would "
             "have been others from the start; leave resume out for a new run"
         )
+
+
+def same_so_far(config: Config, module: nn.Module, steps_per_epoch: int, epochs: int, more: int) -> bool:
+    """Whether the schedule of a run of ``more`` epochs begins like that of a run of ``epochs`` epochs."""
+    states = []
+    for total in (epochs, more):
+        optimizer = optim.build_optimizer(config.optimizer, module)
+        plan = schedule.build_schedule(config.scheduler, optimizer, total, steps_per_epoch, config.data.holdout > 0)
+        states.append(plan.scheduler.state_dict())
+    return bool(states[0] == states[1])
 
 
 def trial_step(

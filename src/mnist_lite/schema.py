@@ -20,9 +20,11 @@ from omegaconf.errors import OmegaConfBaseException
 from mnist_lite.errors import UserError, did_you_mean
 
 
-def number(ge: float = -math.inf, gt: float = -math.inf, le: float = math.inf, lt: float = math.inf) -> Any:
+def number(
+    ge: float = -math.inf, gt: float = -math.inf, le: float = math.inf, lt: float = math.inf, default: Any = MISSING
+) -> Any:
     """A field with a range: ``ge`` and ``le`` belong to it, ``gt`` and ``lt`` do not. NaN is in no range."""
-    return field(default=MISSING, metadata={"ge": ge, "gt": gt, "le": le, "lt": lt})
+    return field(default=default, metadata={"ge": ge, "gt": gt, "le": le, "lt": lt})
 
 
 def choice(*allowed: str) -> Any:
@@ -32,17 +34,17 @@ def choice(*allowed: str) -> Any:
 
 @dataclass
 class DataConfig:
-    """Which images, from where, and how many of them."""
+    """Which images, from where, and how many of them. The defaults are for callers from Python: all images."""
 
     name: str = choice("mnist", "auto", "digits")
     """``mnist`` is strict, ``digits`` is embedded in scikit-learn, ``auto`` is MNIST if it can be had and else digits."""
     root: str = MISSING
     """The folder that holds, or will hold, ``MNIST/raw``."""
-    train_limit: int | None = number(ge=10)
+    train_limit: int | None = number(ge=10, default=None)
     """Train on so many images, balanced over the classes; null: all."""
-    test_limit: int | None = number(ge=10)
+    test_limit: int | None = number(ge=10, default=None)
     """Evaluate on so many test images, balanced over the classes; null: all."""
-    holdout: int = number(ge=0)
+    holdout: int = number(ge=0, default=0)
     """Training images that are kept out of training and evaluated instead, for model selection."""
 
 
@@ -189,8 +191,7 @@ def validate(composed: DictConfig, schema: type[Config] = Config) -> Config:
     except OmegaConfBaseException as error:
         raise UserError(explain(error)) from error
     assert isinstance(config, schema)
-    for problem in _problems(config, ""):
-        raise UserError(problem)
+    check_values(config, "")
     for group, inner in (("model", "layers"), ("augment", "transforms")):
         value = getattr(config, group).get(inner)
         if not isinstance(value, list):
@@ -211,9 +212,18 @@ def validate_sweep(composed: DictConfig, folder: str) -> SweepConfig:
     except OmegaConfBaseException as error:
         raise UserError(f"sweep.{explain(error)}") from error
     assert isinstance(config, SweepConfig)
-    for problem in _problems(config, "sweep."):
-        raise UserError(problem)
+    check_values(config, "sweep.")
     return config
+
+
+def check_values(node: Any, prefix: str) -> None:
+    """Checks that every field of ``node`` has a value and that the value is allowed. ``prefix`` is the key of ``node``.
+
+    Raises:
+        UserError: the first field that is missing or has a value that is not allowed.
+    """
+    for problem in _problems(node, prefix):
+        raise UserError(problem)
 
 
 def _check_model_keys(model: dict[str, Any]) -> None:
@@ -254,6 +264,8 @@ def _problems(node: Any, prefix: str) -> Iterator[str]:
         key, value, rule = prefix + spec.name, getattr(node, spec.name), spec.metadata
         if is_dataclass(value):
             yield from _problems(value, key + ".")
+        elif value == MISSING:
+            yield f"{key}: missing; give it a value"
         elif spec.name == "runs_dir" and not value:
             yield f"{key}: empty; name a folder, . for this one"
         elif "allowed" in rule and value not in rule["allowed"]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
-import shlex
 import time
 import traceback
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -17,13 +17,15 @@ from omegaconf import OmegaConf
 from mnist_lite import budget, checkpoint, curves, environment, memory, recall, report, results, table
 from mnist_lite.engine import DivergedError
 from mnist_lite.errors import NoMemoryError, RunError, UserError
-from mnist_lite.prepare import Prepared, check_extension, prepare, trial_step
+from mnist_lite.model import build
+from mnist_lite.prepare import Prepared, check_extension, prepare, same_so_far, trial_step
 from mnist_lite.recorder import Row
 from mnist_lite.results import SUMMARY
 from mnist_lite.runfolder import BEST, CONFIG, STATE, RunFolder
 from mnist_lite.schema import Config
 from mnist_lite.stop import Interrupted, StopRequest
 from mnist_lite.terminal import Reporter
+from mnist_lite.words import train_command
 
 
 def run(config: Config, reporter: Reporter | None = None, folder: Path | None = None) -> int:
@@ -72,7 +74,7 @@ def _resumed(config: Config, reporter: Reporter, stop: StopRequest) -> int:
             reached = state["good_enough"] is True
             if not complaints and folder.finished() and (reached or state["config"]["epochs"] == config.epochs):
                 hint = (
-                    f"it reached stop_at_accuracy={config.stop_at_accuracy:g}" if reached else "epochs=... extends it"
+                    f"it reached stop_at_accuracy={config.stop_at_accuracy:g}" if reached else _extension(config, state)
                 )
                 reporter.line(f"{folder.path} is finished: nothing is left to train ({hint})")
                 return 0
@@ -240,7 +242,7 @@ class Run:
         self._reporter.end_epoch()
         self._reporter.line(
             f"stopped by {reason} after step {trainer.step} (epoch {trainer.epoch}); saved. To go on:\n"
-            f"python -m mnist_lite.train {shlex.quote(f'resume={path}')}"
+            f"{train_command([f'resume={path}'])}"
         )
         data = self._parts.data
         measured = budget.describe_test_set(data.name, len(data.test))
@@ -274,6 +276,15 @@ class Run:
         )
         hint = f"a step with batch_size={fits} fits" if fits else "not even a step with one image fits"
         return f"out of memory on {device} with batch_size={config.batch_size}; {hint} (tried); {self._last_good()}"
+
+
+def _extension(config: Config, state: Mapping[str, Any]) -> str:
+    """What to say of more epochs for the finished run of ``state``."""
+    steps = state["step"] // state["epoch"]
+    module = build(config.model).module
+    if same_so_far(config, module, steps, config.epochs, config.epochs + 1):
+        return "epochs=... extends it"
+    return f"a run with {config.scheduler['name']} cannot be extended: the schedule depends on the number of epochs"
 
 
 def _recorded(config: Config) -> dict[str, Any]:

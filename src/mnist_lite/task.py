@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +24,7 @@ from mnist_lite.errors import LauncherError, RunError, UserError
 from mnist_lite.schema import Config, SweepConfig, validate, validate_sweep
 from mnist_lite.sweep.job import Job, Refused, folder_of, has_checkpoint, known_folders, score, without_sweep
 from mnist_lite.sweep.plan import add, entry_of
+from mnist_lite.words import path_word, train_command
 
 if TYPE_CHECKING:  # Optuna is an extra
     from mnist_lite.sweep.search import Search
@@ -168,7 +168,7 @@ class Task(Generic[C]):
         if not self.trains:
             yield
             return
-        from mnist_lite.sweep.conduct import conclude
+        from mnist_lite.sweep.conduct import conclude, whereabouts
         from mnist_lite.sweep.table import failed
 
         folder = Path(self.sweep_config(master).dir)
@@ -176,11 +176,9 @@ class Task(Generic[C]):
             yield
         except KeyboardInterrupt:
             if folder.is_dir():
-                again = f"the same command with {shlex.quote(f'sweep.dir={folder}')}"
-                if any(has_checkpoint(job) for job in folder.iterdir()):
-                    print(f"To go on, {again}", flush=True)
-                else:
-                    print(f"To start again ({again}): no job has a checkpoint yet", flush=True)
+                saved = any(has_checkpoint(job) for job in folder.iterdir())
+                what = "To go on" if saved else "No job has a checkpoint yet. To start again"
+                print(f"{what}:\n{_again(folder)}", flush=True)
                 with suppress(UserError, RunError):
                     conclude(folder)
             raise
@@ -190,7 +188,7 @@ class Task(Generic[C]):
             self.codes.append(1)
         rows, text = conclude(folder)
         if rows:
-            print(f"\n{text}", flush=True)
+            print(f"\n{text}\n\n{whereabouts(folder)}", flush=True)
         self.codes.append(int(failed(rows)))
 
     def _one_of_many(self, composed: DictConfig) -> float | None:
@@ -228,6 +226,12 @@ class Task(Generic[C]):
         if found is not None:
             config = replace(config, data=replace(config.data, name=found))
         return Job(ours, config, folder_of(config, known), found)
+
+
+def _again(folder: Path) -> str:
+    """The command line of this process, for the sweep in ``folder``."""
+    words = [word for word in sys.argv[1:] if not word.startswith("sweep.dir=")]
+    return train_command([*words, path_word("sweep.dir", folder)])
 
 
 def conf_digest(loader: ConfigLoader) -> str:

@@ -1,6 +1,12 @@
-"""Overrides as Hydra's grammar wants them."""
+"""Overrides in Hydra's grammar, and commands for a user to paste into a shell."""
 
 from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
 
 PATHS = ("resume", "sweep.dir", "runs_dir", "data.root", "hydra.sweep.dir")
 
@@ -17,3 +23,10 @@ def quoted(override: str) -> str:
     if key not in PATHS or value in ("", "null") or value[0] in "'\"":
         return override
     return path_word(key, value)
+
+
+def train_command(words: Iterable[str]) -> str:
+    """A shell command that trains with ``words``. It runs this Python even where ``python`` is another one or none."""
+    found = shutil.which("python")
+    ours = found is not None and Path(found).parent.absolute() == Path(sys.executable).parent.absolute()
+    return shlex.join(["python" if ours else sys.executable, "-m", "mnist_lite.train", *words])

@@ -50,6 +50,26 @@ def test_digits_are_scikit_learns(tmp_path):
     assert np.array_equal(source.target[nearest.numpy()], loaded.test.labels.numpy())
 
 
+def test_what_a_caller_from_python_leaves_out_is_all_images():
+    loaded = data.load(DataConfig(name="digits", root="nowhere"))
+    assert (len(loaded.train), len(loaded.test), loaded.holdout) == (1437, 360, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"name": "digits"}, "data.root: missing"),
+        ({"root": "nowhere"}, "data.name: missing"),
+        ({"name": "digit", "root": "nowhere"}, "data.name: 'digit' is not allowed; did you mean digits?"),
+        ({"name": "digits", "root": "nowhere", "holdout": -1}, "data.holdout: -1 is out of range; expected >= 0"),
+    ],
+)
+def test_a_wrong_call_from_python_is_one_line(given, said):
+    with pytest.raises(UserError) as caught:
+        data.load(DataConfig(**given))
+    assert str(caught.value).startswith(said)
+
+
 def test_subsets_are_balanced_nested_and_do_not_depend_on_anything():
     loaded = data.load(config("digits", train=205, test=100))
     counts = loaded.train.labels.bincount(minlength=10)

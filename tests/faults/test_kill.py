@@ -114,7 +114,7 @@ def test_a_finished_run_is_extended_to_what_a_long_one_would_have_been(
     assert ended.code == 0, ended.text
     run = only_run(tmp_path)
     again = train(tmp_path, f"resume={run}")
-    assert again.code == 0 and "is finished" in again.text
+    assert again.code == 0 and "is finished" in again.text and "epochs=... extends it" in again.text
     ended = train(tmp_path, f"resume={run}", "epochs=4", fault=SignalAtStep(2, signal.SIGKILL))
     assert ended.code == -9
     ended = train(tmp_path, f"resume={run}", "epochs=4")
@@ -127,6 +127,9 @@ def test_one_cycle_cannot_be_extended(tmp_path: Path):
     assert train(tmp_path, *short, *RECIPES["onecycle"], "epochs=2").code == 0
     run = only_run(tmp_path)
     before = {path.name: path.read_bytes() for path in run.iterdir() if path.name != "run.log"}
+    again = train(tmp_path, f"resume={run}")
+    assert again.code == 0 and "is finished" in again.text
+    assert "epochs=... extends it" not in again.text and "a run with OneCycleLR cannot be extended" in again.text
     ended = train(tmp_path, f"resume={run}", "epochs=4")
     assert ended.code == 2
     last = ended.text.splitlines()[-1]

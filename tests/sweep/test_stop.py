@@ -69,7 +69,7 @@ def test_a_sweep_that_is_stopped_saves_every_job(case: str, code: int, tmp_path:
     assert all("stopped by SIGTERM after step" in log for log in logs)
     if case != "SIGKILL":
         assert "2 of 2 running jobs can go on from a checkpoint" in text
-        assert "To go on, " in text and "Traceback" not in text
+        assert "To go on:\n" in text and "Traceback" not in text
 
 
 @linux
@@ -99,4 +99,4 @@ def test_a_sweep_that_has_saved_nothing_does_not_say_how_to_go_on(tmp_path: Path
     sweep.process.send_signal(signal.SIGTERM)
     code, text = sweep.end()
     assert code == 143, text
-    assert "To go on" not in text and "no job has a checkpoint" in text
+    assert "To go on" not in text and "No job has a checkpoint" in text

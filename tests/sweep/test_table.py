@@ -8,7 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.image import imread
 
 from mnist_lite.errors import UserError
 from mnist_lite.sweep.conduct import conclude
@@ -195,6 +198,23 @@ def test_pictures(sweep: Path):
     names = write_comparisons(sweep, read(sweep))
     assert names == ["accuracy_by_optimizer.lr.png"]
     assert all((sweep / name).read_bytes().startswith(b"\x89PNG") for name in ["curves.png", *names])
+
+
+def test_curves_of_one_epoch_show_its_accuracies(tmp_path: Path):
+    """The picture has the colours of both groups, which axes and grid do not have."""
+    plan = []
+    for lr, base in (("0.01", 90.0), ("0.1", 95.0)):
+        for seed in range(2):
+            name = f"run_{lr}_{seed}"
+            plan.append({"overrides": [f"optimizer.lr={lr}", f"seed={seed}"], "folder": name})
+            finished(tmp_path, name, [base + seed], seed)
+    (tmp_path / "jobs.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in plan))
+    write_curves(tmp_path, read(tmp_path))
+    picture = imread(tmp_path / "curves.png")[:, :, :3]
+    legend = picture.shape[0] * 3 // 4  # it stands in the lower right corner; its lines are thin
+    for colour in ("tab:blue", "tab:orange"):
+        is_near = (abs(picture - np.array(to_rgb(colour))) < 0.02).all(2)
+        assert is_near[:legend].sum() > 15, colour
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import torch
 
 from mnist_lite.data.split import Split, balanced, without
 from mnist_lite.errors import UserError
-from mnist_lite.schema import DataConfig
+from mnist_lite.schema import DataConfig, check_values
 
 __all__ = ["Dataset", "Split", "load", "possible_counts"]
 
@@ -61,8 +61,10 @@ def load(config: DataConfig) -> Dataset:
     """The data set that ``config`` asks for, on the CPU.
 
     Raises:
-        UserError: MNIST cannot be had, or more images are asked for than there are.
+        UserError: a value of ``config`` is missing or not allowed, MNIST is not available, or there are fewer images than
+            ``config`` asks for.
     """
+    check_values(config, "data.")
     name, (train, test), warning = _source(str(config.name), str(Path(config.root).expanduser()))
     holdout = None
     if config.holdout:

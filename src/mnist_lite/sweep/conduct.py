@@ -36,6 +36,12 @@ def default_workers(device: str) -> int:
     return min(allowed, MOST_ON_GPU) if on_gpu else allowed
 
 
+def whereabouts(folder: Path) -> str:
+    """Where the table and the pictures of the sweep in ``folder`` are, a line for each file."""
+    pictures = sorted(folder.glob("*.png"))
+    return "\n".join([f"table: {folder / table.CSV}", *(f"picture: {path}" for path in pictures)])
+
+
 def conclude(folder: Path) -> tuple[list[Row], str]:
     """How the sweep in ``folder`` stands: its rows, and the table. What can be drawn and tabulated is written there.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import itertools
 import math
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from mnist_lite import durable
 from mnist_lite.budget import describe_test_set
 from mnist_lite.sweep.plots import logarithmic
 from mnist_lite.sweep.table import Row, aligned, measured_on, totals
+from mnist_lite.words import train_command
 
 if TYPE_CHECKING:  # Optuna is an extra
     from optuna import Study
@@ -48,7 +48,7 @@ def as_text(rows: Sequence[Row]) -> str:
             f"the first has {first.final:.2f} % on {describe_test_set(str(first.data), first.test_images or 0)}. They were not "
             "used to select it.",
             "This is one run. To try the same settings with five seeds:",
-            "python -m mnist_lite.train -m " + shlex.join([*words, "seed=range(5)"]),
+            train_command(["-m", *words, "seed=range(5)"]),
             totals(rows, "trials"),
         ]
     )

@@ -114,9 +114,12 @@ def _curves(folder: Path, found: Sequence[Group], images: str) -> Figure:
         columns = list(zip(*(run[:length] for run in runs), strict=True))
         means = [sum(column) / len(column) for column in columns]
         epochs = list(range(1, length + 1))
-        (line,) = axes.plot(epochs, means, label=_name(group, keys) or None, linewidth=1.4)
+        marker = "o" if length == 1 else None  # a line of one point is invisible, and so is an area of no width
+        (line,) = axes.plot(epochs, means, label=_name(group, keys) or None, linewidth=1.4, marker=marker)
         if len(runs) > 1:
             low, high = [min(column) for column in columns], [max(column) for column in columns]
+            if length == 1:
+                axes.vlines(epochs, low, high, color=line.get_color(), linewidth=1.2)
             axes.fill_between(epochs, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
         floor = min(floor, sorted(means)[length // 4])
     axes.set_ylim(bottom=max(0.0, floor - 2), top=min(100.0, max(g.estimate.mean for g in shown if g.estimate) + 1))
