@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-from argparse import ArgumentParser
-from pathlib import Path
-
-from mnist_lite.errors import RunError, UserError
-from mnist_lite.sweep.conduct import conclude
-from mnist_lite.sweep.plan import PLAN
+from mnist_lite.start import begin
 
 
 def main() -> None:
     """The command. It takes no config, only the folder: what was run is written there."""
+    begin()
+    import sys
+    from argparse import ArgumentParser
+    from pathlib import Path
+
+    from mnist_lite.errors import RunError, UserError
+    from mnist_lite.sweep.conduct import conclude
+    from mnist_lite.sweep.plan import PLAN
+
     parser = ArgumentParser("mnist_lite.compare", description="The table and the plots of a sweep, as it stands.")
     parser.add_argument("folder", type=Path, help="of the sweep: runs/sweeps/<name>")
     folder = parser.parse_args().folder

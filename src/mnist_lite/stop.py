@@ -63,6 +63,9 @@ class StopRequest:
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         self.received = self.received or number
         if not self.armed:
+            before = self._before.get(number)
+            if callable(before) and before is not signal.default_int_handler:
+                before(number, _frame)  # a command ends here: nothing has been written yet
             raise Interrupted(number)
 
 

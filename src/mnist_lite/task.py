@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,6 +22,7 @@ from mnist_lite import recall
 from mnist_lite.complaints import OF_THE_USER, guarded, one_line
 from mnist_lite.errors import RunError, UserError
 from mnist_lite.schema import Config, SweepConfig, validate, validate_sweep
+from mnist_lite.start import keep_streams_usable
 from mnist_lite.sweep.job import FAILED, Job, Refused, folder_of, known_folders, score, without_sweep
 from mnist_lite.sweep.plan import add, entry_of
 
@@ -157,10 +159,16 @@ class Task(Generic[C]):
         from mnist_lite.sweep.conduct import conclude
 
         folder = Path(self.sweep_config(master).dir)
+        new = [path for path in (folder, *folder.parents) if not path.exists()]
         try:
             yield
         except KeyboardInterrupt:
-            if folder.is_dir():
+            if folder in new and not any(path.is_dir() for path in folder.glob("*")):  # no job has begun
+                shutil.rmtree(folder, ignore_errors=True)
+                with suppress(OSError):
+                    for parent in new[1:]:  # innermost first
+                        parent.rmdir()
+            elif folder.is_dir():
                 print(f"To go on, the same command with {shlex.quote(f'sweep.dir={folder}')}", flush=True)
                 with suppress(UserError, RunError):
                     conclude(folder)
@@ -192,6 +200,7 @@ class Task(Generic[C]):
     def _one_of_many(self, composed: DictConfig) -> float | None:
         from mnist_lite.sweep.run import run
 
+        keep_streams_usable()  # another launcher runs this in a process that has not begun as a command of ours
         folder = _here(HydraConfig.get().sweep.dir)
         wanted = _wanted(composed, known_folders(folder).get)
         add(folder, [entry_of(wanted)])

@@ -16,6 +16,7 @@ import time
 from functools import cache
 from pathlib import Path
 
+from mnist_lite import start
 from mnist_lite.environment import processor_flags
 
 HERE = Path(__file__).parent
@@ -68,7 +69,7 @@ def _build(with_what: list[str], name: str) -> Path:
     for left in kept.glob("build-*"):  # by a process that was killed
         if time.time() - left.stat().st_mtime > LONGEST:
             shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=kept, prefix="build-") as folder:
+    with start.Cleanup(), tempfile.TemporaryDirectory(dir=kept, prefix="build-") as folder:
         made = Path(folder) / "made.so"
         _run([*with_what, *FLAGS, "-o", str(made), str(HERE / "network.cpp")], folder)
         if not made.is_file():

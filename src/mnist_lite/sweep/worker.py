@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from mnist_lite.errors import NoMemoryError
+from mnist_lite.start import keep_streams_usable
 from mnist_lite.stop import Interrupted
 from mnist_lite.sweep.job import Job
 
@@ -42,6 +43,7 @@ def serve(pipe: Connection, lifeline: Connection) -> None:
 
     The parent holds the other end of ``lifeline``, and so does nobody else: it breaks when the parent is gone, however it went.
     """
+    keep_streams_usable()
     # What is meant for the whole group, such as Ctrl-C, the parent hears; it tells us once, by SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGHUP"):
