@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from mnist_lite import start
 from mnist_lite.errors import MachineError
 
 
@@ -21,7 +22,7 @@ def write(path: Path, content: bytes, keep: Path | None = None) -> None:
         MachineError: it cannot be written. What was at ``path`` is still there then, and the temporary file is gone.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    with explained(path):
+    with start.Cleanup(), explained(path):
         try:
             with temporary.open("wb") as file:
                 file.write(content)

@@ -95,6 +95,8 @@ class RunFolder:
         if (path / CONFIG).exists():
             folder.close()
             raise TakenError(f"sweep.dir: the run in {path} has been begun by another process")
+        with durable.explained(path):
+            durable.remove_leftovers(path)
         return folder
 
     @classmethod

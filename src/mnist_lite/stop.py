@@ -78,6 +78,9 @@ class StopRequest:
             return  # the same request; raised again it would strike the code that cleans up
         self.received = number
         if not self.armed:
+            before = self._before.get(number)
+            if callable(before) and before is not signal.default_int_handler:
+                before(number, _frame)  # a command ends here: nothing has been written yet
             raise Interrupted(number)
 
     def _watch(self, pipe: int) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from mnist_lite.cli import run_command
-from mnist_lite.schema import SummaryConfig
+from typing import TYPE_CHECKING
+
+from mnist_lite.start import begin
+
+if TYPE_CHECKING:
+    from mnist_lite.schema import SummaryConfig
 
 
 def job(config: SummaryConfig) -> int:
@@ -28,6 +32,10 @@ def job(config: SummaryConfig) -> int:
 
 def main() -> None:
     """The command."""
+    begin()
+    from mnist_lite.cli import run_command
+    from mnist_lite.schema import SummaryConfig
+
     run_command("summary", SummaryConfig, job)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import shutil
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,7 @@ from mnist_lite import recall
 from mnist_lite.complaints import BAD_INPUT, OF_THE_USER, guarded, one_line
 from mnist_lite.errors import LauncherError, RunError, UserError
 from mnist_lite.schema import Config, SweepConfig, validate, validate_sweep
+from mnist_lite.start import keep_streams_usable
 from mnist_lite.sweep.job import Job, Refused, folder_of, has_checkpoint, known_folders, score, without_sweep
 from mnist_lite.sweep.plan import add, entry_of
 from mnist_lite.words import path_word, train_command
@@ -172,10 +174,16 @@ class Task(Generic[C]):
         from mnist_lite.sweep.table import failed
 
         folder = Path(self.sweep_config(master).dir)
+        new = [path for path in (folder, *folder.parents) if not path.exists()]
         try:
             yield
         except KeyboardInterrupt:
-            if folder.is_dir():
+            if folder in new and not any(path.is_dir() for path in folder.glob("*")):  # no job has begun
+                shutil.rmtree(folder, ignore_errors=True)
+                with suppress(OSError):
+                    for parent in new[1:]:  # innermost first
+                        parent.rmdir()
+            elif folder.is_dir():
                 saved = any(has_checkpoint(job) for job in folder.iterdir())
                 what = "To go on" if saved else "No job has a checkpoint yet. To start again"
                 print(f"{what}:\n{_again(folder)}", flush=True)
@@ -194,6 +202,7 @@ class Task(Generic[C]):
     def _one_of_many(self, composed: DictConfig) -> float | None:
         from mnist_lite.sweep.worker import do
 
+        keep_streams_usable()  # another launcher runs this in a process that has not begun as a command of ours
         folder = _here(HydraConfig.get().sweep.dir)
         wanted = self._wanted(composed, known_folders(folder).get)
         add(folder, [entry_of(wanted)])

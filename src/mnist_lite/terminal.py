@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -48,7 +47,7 @@ class Reporter:
         """A line, or several."""
         if self._tell is None:
             with tqdm.external_write_mode(file=sys.stdout):
-                _print(text, sys.stdout)
+                print(text, flush=True)
         self.note(text)
 
     def warn(self, text: str) -> None:
@@ -57,7 +56,7 @@ class Reporter:
         framed = f"{rule}\n{text}\n{rule}"
         if self._tell is None:
             with tqdm.external_write_mode(file=sys.stderr):
-                _print(framed, sys.stderr)
+                print(framed, file=sys.stderr, flush=True)
         self.note(framed)
 
     def error(self, failure: RunError) -> None:
@@ -65,7 +64,7 @@ class Reporter:
         self.failure, text = failure, str(failure)
         if self._tell is None:
             with tqdm.external_write_mode(file=sys.stderr):
-                _print(f"error: {text}", sys.stderr)
+                print(f"error: {text}", file=sys.stderr, flush=True)
         with contextlib.suppress(RunError):  # a full disk is such a reason
             self.note(f"error: {text}")
 
@@ -128,13 +127,3 @@ class Reporter:
             with contextlib.suppress(OSError):
                 log.close()
             raise MachineError(f"cannot write {log.name}: {error.strerror}") from error
-
-
-def _print(text: str, stream: TextIO) -> None:
-    """A reader that has gone away (a closed pipe or terminal) is no reason to lose a training."""
-    try:
-        print(text, file=stream, flush=True)
-    except OSError:
-        devnull = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(devnull, stream.fileno())
-        os.close(devnull)

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from mnist_lite import start
 from mnist_lite.environment import processor_flags
 
 HERE = Path(__file__).parent
@@ -103,7 +104,7 @@ def _build(with_what: list[str], name: str) -> Path:
     for left in kept.glob("build-*"):  # by a process that was killed
         if time.time() - left.stat().st_mtime > LONGEST:
             shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=kept, prefix="build-") as folder:
+    with start.Cleanup(), tempfile.TemporaryDirectory(dir=kept, prefix="build-") as folder:
         made = Path(folder) / "made.so"
         _run([*with_what, *FLAGS, "-o", str(made), str(HERE / "network.cpp")], folder)
         if not made.is_file():

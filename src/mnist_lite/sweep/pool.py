@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Protocol
 
+from mnist_lite.start import start_without_ctrl_c
 from mnist_lite.stop import StopRequest
 from mnist_lite.sweep.job import Job, forget_failure, mark_failed
 from mnist_lite.sweep.worker import Ended, Progress, serve
@@ -162,7 +163,7 @@ class _Pool:
         ours, theirs = self._context.Pipe()
         held, watched = self._context.Pipe()
         process = self._context.Process(target=serve, args=(theirs, watched), daemon=True)
-        process.start()
+        start_without_ctrl_c(process)
         theirs.close()
         watched.close()
         worker = _Worker(process, ours, held)

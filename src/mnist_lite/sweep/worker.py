@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from mnist_lite.errors import NoMemoryError
+from mnist_lite.start import keep_streams_usable
 from mnist_lite.stop import Interrupted
 from mnist_lite.sweep.job import Job, mark_failed
 
@@ -46,6 +47,7 @@ def serve(pipe: Connection, lifeline: Connection) -> None:
     Only the parent holds the other end of ``lifeline``, so it breaks when the parent closes it and when the parent dies. The
     worker then sends itself SIGTERM. A SIGTERM from elsewhere, for example to the process group, is the same request.
     """
+    keep_streams_usable()
     # Ctrl-C goes to the whole process group. The parent decides what it means and closes the lifeline, or kills us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGHUP"):
