@@ -57,7 +57,7 @@ def prepare(config: Config, reporter: Reporter, state: Mapping[str, Any] | None 
     _rehearse_step(config, network, 2, "optimizer")
     early = budget.before_training(config.budget, network.parameters, config.epochs, network.fully_connected)
 
-    reporter.line(f"{config.name}\n\n{table.as_text(network)}\n")
+    reporter.line(lambda width: f"{config.name}\n\n{table.as_text(network, width)}\n")
     for check in early.checks:
         reporter.line(f"budget {check}")
     data = load(config.data if state is None else replace(config.data, name=state["data"]["name"]))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
 from mnist_lite.cli import run_command
+from mnist_lite.fit import width_of
 from mnist_lite.schema import SummaryConfig
 
 
@@ -11,7 +14,7 @@ def job(config: SummaryConfig) -> int:
     from mnist_lite import table  # imports torch, which takes seconds
     from mnist_lite.model import build
 
-    printers = {"table": table.as_text, "json": table.as_json, "torchsummary": table.as_torchsummary}
+    printers = {"table": lambda network: table.as_text(network, width_of(sys.stdout)), "json": table.as_json, "torchsummary": table.as_torchsummary}
     print(printers[config.format](build(config.model)))
     return 0
 

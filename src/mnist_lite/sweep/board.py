@@ -21,8 +21,11 @@ class Board:
         self._running: dict[Job, Progress] = {}
         self._bar: tqdm[NoReturn] | None = None
         if sys.stderr.isatty():
-            form = "{desc} {bar:20} {percentage:3.0f}% [{elapsed}<{remaining}] {postfix}"
-            self._bar = tqdm(total=count, desc=f"0/{count} jobs", bar_format=form, leave=False, mininterval=0.2)
+            self._width = width_of(sys.stderr)
+            form = "{desc} {percentage:3.0f}% [{elapsed}<{remaining}] {postfix}"
+            self._bar = tqdm(
+                total=count, desc=f"0/{count} jobs", bar_format=form, leave=False, mininterval=0.2, ncols=self._width
+            )
 
     def moved(self, job: Job, progress: Progress) -> None:
         """A job has come so far."""

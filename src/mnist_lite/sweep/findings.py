@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from mnist_lite import durable
+from mnist_lite.fit import wrapped
 from mnist_lite.sweep.job import DONE, FAILED
 from mnist_lite.sweep.plots import logarithmic
 from mnist_lite.sweep.table import Row, aligned
@@ -25,8 +26,8 @@ ENOUGH = 4
 """Trials that the importance of a parameter can be told from."""
 
 
-def as_text(rows: Sequence[Row]) -> str:
-    """The best trials by the accuracy that they were selected by, and the test accuracy of the first alone."""
+def as_text(rows: Sequence[Row], width: int | None = None) -> str:
+    """In lines of at most ``width``, the best trials by the accuracy that they were selected by, and the test accuracy of the first alone."""
     done = sorted((row for row in rows if row.holdout_final is not None), key=lambda row: -(row.holdout_final or 0.0))
     counts = [sum(row.status == state for row in rows) for state in (DONE, FAILED)]
     head = f"{len(rows)} trials: {counts[0]} done, {counts[1]} failed, {len(rows) - sum(counts)} to do"
@@ -39,14 +40,15 @@ def as_text(rows: Sequence[Row]) -> str:
     ]
     first = done[0]
     words = [f"{key}={value}" for key, value in first.overrides.items() if key not in NOT_AGAIN]
-    return "\n".join(
+    text = "\n".join(
         [
             f"{head}; the best by accuracy on held-out training images, one seed each:",
-            *aligned([*keys, "holdout accuracy", "parameters"], lines, left=len(keys)),
+            *aligned([*keys, "holdout accuracy", "parameters"], lines, len(keys), width),
             f"the first has {first.final:.2f} % on the test images, which had no say. How sure is it?",
             train_command(["-m", *words, "seed=range(5)"]),
         ]
     )
+    return wrapped(text, width)
 
 
 def varied(rows: Sequence[Row]) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mnist_lite import durable
+from mnist_lite import durable, fit
 from mnist_lite.results import read_summary
 from mnist_lite.sweep.job import DONE, ERROR, FAILED, indifferent, status
 from mnist_lite.sweep.plan import Entry, read_plan
@@ -79,8 +79,8 @@ def groups(rows: Sequence[Row]) -> list[Group]:
     return result
 
 
-def as_text(rows: Sequence[Row]) -> str:
-    """The table for a terminal: a line for each group, what is the same in all of them left out."""
+def as_text(rows: Sequence[Row], width: int | None = None) -> str:
+    """The table, at most ``width`` wide: a line for each group, what is the same in all of them left out."""
     found = groups(rows)
     varied = varied_keys(found)
     measured = [group for group in found if group.estimate is not None]
@@ -98,24 +98,19 @@ def as_text(rows: Sequence[Row]) -> str:
         if e is not None:
             figures = [f"{e.mean:.2f}", "" if e.deviation is None else f"{e.deviation:.3f}", str(e.n), _interval(e)]
         lines.append([*(group.overrides.get(key, "") for key in varied), *figures, ", ".join(notes)])
-    text = aligned(heads, lines, left=len(varied))
+    text = aligned(heads, lines, len(varied), width)
     if winners and len(measured) > 1 and split == "test":
         text.append("judged by the test images; with data.holdout=5000 by training images that are kept out")
-    return "\n".join(text)
+    return fit.wrapped("\n".join(text), width)
 
 
-def aligned(heads: Sequence[str], lines: Sequence[Sequence[str]], left: int) -> list[str]:
-    """The lines of a table: a rule under the ``heads``, the first ``left`` columns to the left, figures to the right."""
-    widths = [max(len(line[i]) for line in [heads, *lines]) for i in range(len(heads))]
-    text = [
-        "  ".join(
-            cell.ljust(width) if i < left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in [heads, *lines]
-    ]
-    text.insert(1, "-" * max(map(len, text)))
-    return text
+def aligned(heads: Sequence[str], lines: Sequence[Sequence[str]], left: int, width: int | None = None) -> list[str]:
+    """The lines of a table of at most ``width``: the first ``left`` columns to the left, figures to the right.
+
+    The deviation is the first that a narrow table does without.
+    """
+    drop = [i for i, head in enumerate(heads) if head == "deviation"]
+    return fit.table(heads, lines, range(left), width, drop)
 
 
 def write(folder: Path, rows: Sequence[Row]) -> None:
