@@ -54,7 +54,7 @@ def prepare(config: Config, reporter: Reporter, state: Mapping[str, Any] | None 
     early = budget.before_training(config.budget, network.parameters, network.fully_connected, config.epochs)
     budget.refuse_if_impossible(config, early)
 
-    reporter.line(f"{config.name}\n\n{table.as_text(network)}\n")
+    reporter.line(lambda width: f"{config.name}\n\n{table.as_text(network, width)}\n")
     for check in early.checks:
         reporter.line(f"budget {check}")
     data = load(wanted)

@@ -9,6 +9,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from mnist_lite.fit import first_that_fits
+
 Rows = Sequence[Mapping[str, float | int | bool]]
 
 SUMMARY, METRICS = "summary.json", "metrics.jsonl"
@@ -82,16 +84,23 @@ def has_died(row: Mapping[str, float | int | bool], steps: int) -> bool:
     return bool(row["epoch_end"]) and steps >= ENOUGH_STEPS and stuck
 
 
-def epoch_line(row: Mapping[str, float | int | bool], epochs: int) -> str:
-    """One line for one evaluation."""
-    width = len(str(epochs))
-    where = f"epoch {row['epoch']:{width}d}/{epochs}" if row["epoch_end"] else f"step {row['step']}"
-    held = f"   holdout {row['holdout/accuracy']:6.2f} %" if "holdout/accuracy" in row else ""
-    return (
-        f"{where}   train {row['train/epoch_accuracy']:6.2f} %  loss {row['train/epoch_loss']:.4f}{held}   "
-        f"test {row['test/accuracy']:6.2f} %  loss {row['test/loss']:.4f}   lr {row['lr']:.2g}   "
-        f"{row['seconds/train']:.1f} s + {row['seconds/eval']:.1f} s"
-    )
+def epoch_line(row: Mapping[str, float | int | bool], epochs: int, width: int | None = None) -> str:
+    """One line for one evaluation. In less than the ``width`` that it needs, it has no losses; accuracies and lr stay."""
+    number = f"{row['epoch']:{len(str(epochs))}d}/{epochs}"
+    where, short = (f"epoch {number}", number) if row["epoch_end"] else (f"step {row['step']}",) * 2
+    train, test = f"train {row['train/epoch_accuracy']:6.2f} %", f"test {row['test/accuracy']:6.2f} %"
+    losses = f"loss {row['train/epoch_loss']:.4f}", f"loss {row['test/loss']:.4f}"
+    held = [f"holdout {row['holdout/accuracy']:6.2f} %"] if "holdout/accuracy" in row else []
+    lr = f"lr {row['lr']:.2g}"
+    times = f"{row['seconds/train']:.1f} s + {row['seconds/eval']:.1f} s"
+    time = f"{float(row['seconds/train']) + float(row['seconds/eval']):.1f} s"
+    texts = [
+        "   ".join([where, f"{train}  {losses[0]}", *held, f"{test}  {losses[1]}", lr, times]),
+        "   ".join([where, train, *held, test, lr, time]),
+        *(gap.join([short, train, *held, test, lr, time]).replace("  %", " %") for gap in ("  ", " ")),
+        " ".join([short, train, *held, test, lr]).replace(" %", "").replace("   ", " ").replace("  ", " "),
+    ]
+    return first_that_fits(texts, width)
 
 
 def read_summary(folder: Path) -> dict[str, Any] | None:

@@ -203,7 +203,7 @@ class Run:
         if row["epoch_end"]:
             self._reporter.end_epoch()
         self._reporter.evaluated(float(row["test/accuracy"]))
-        self._reporter.line(results.epoch_line(row, self._config.epochs))
+        self._reporter.line(lambda width: results.epoch_line(row, self._config.epochs, width))
         if results.has_died(row, trainer.steps_per_epoch):
             self._reporter.warn(_DEATH.format(epoch=row["epoch"]))
         self._folder.flush()

@@ -16,17 +16,19 @@ def job(config: SummaryConfig) -> int:
     The verdict is on what is known without training: parameters, epochs, and fully connected layers. With ``budget.enforce``
     the exit code is 1 if one of these is missed.
     """
-    from mnist_lite import budget, table  # imports torch, which takes seconds
+    import sys
+
+    from mnist_lite import budget, fit, table  # imports torch, which takes seconds
     from mnist_lite.model import build
 
-    network = build(config.model)
+    network, width = build(config.model), fit.width_of(sys.stdout)
     verdict = budget.before_training(config.budget, network.parameters, network.fully_connected, config.epochs)
     if config.format == "json":
         print(table.as_json(network, verdict))
     else:
-        print(table.as_text(network) if config.format == "table" else table.as_torchsummary(network))
+        print(table.as_text(network, width) if config.format == "table" else table.as_torchsummary(network))
         for check in verdict.checks:
-            print(f"budget {check}")
+            print(fit.wrapped(f"budget {check}", width))
     return 1 if config.budget.enforce and not verdict.passes else 0
 
 

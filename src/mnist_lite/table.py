@@ -11,14 +11,19 @@ from dataclasses import asdict
 import torch
 import torchsummary
 
+from mnist_lite import fit
 from mnist_lite.budget import Verdict
 from mnist_lite.model import INPUT_SHAPE, Network
 
 
-def as_text(network: Network) -> str:
-    """The layer table, with totals."""
+def as_text(network: Network, width: int | None = None) -> str:
+    """The layer table, with totals.
+
+    In less than the ``width`` that it needs, the jump, the receptive field and the multiply-adds of the layers are left out
+    first.
+    """
     head = ("#", "layer", "output", "parameters", "multiply-adds", "receptive field", "jump")
-    rows = [head]
+    rows = []
     for layer in network.layers:
         text = f"{layer.block}: {layer.text}" if layer.block else layer.text
         output = " x ".join(str(size) for size in layer.output)
@@ -27,17 +32,9 @@ def as_text(network: Network) -> str:
             f"{layer.multiply_adds:,}" if layer.multiply_adds else "",
         )
         rows.append((str(layer.number), text, output, *numbers, str(layer.receptive_field), str(layer.jump)))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    left = {1, 2}
-    lines = [
-        "  ".join(
-            cell.ljust(w) if i in left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    lines.insert(1, "-" * max(len(line) for line in lines))
-    lines.append(lines[1])
-    lines.append(f"{network.parameters:,} parameters, {work(network):,} multiply-adds per image")
+    lines = fit.table(head, rows, left={1, 2}, width=width, drop=(6, 5, 4))
+    lines.append(next(line for line in lines if set(line) == {"-"}))
+    lines.append(fit.wrapped(f"{network.parameters:,} parameters, {work(network):,} multiply-adds per image", width))
     return "\n".join(lines)
 
 

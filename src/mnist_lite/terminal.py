@@ -6,14 +6,17 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from tqdm import tqdm
 
 from mnist_lite.errors import MachineError, RunError
+from mnist_lite.fit import first_that_fits, width_of, wrapped
 
-WIDTH = 100
+FRAME = 100
+"""The width of the frame of a warning, where the terminal is as wide."""
 
 
 class Reporter:
@@ -43,21 +46,23 @@ class Reporter:
             self._write(text)
         self._before = []
 
-    def line(self, text: str = "") -> None:
-        """A line, or several."""
+    def line(self, text: str | Callable[[int | None], str] = "") -> None:
+        """A line, or several: a text, which is broken into the width of the terminal, or what makes one for a given width.
+
+        The log gets it in full (width None).
+        """
+        make = text if callable(text) else partial(wrapped, text)
         if self._tell is None:
             with tqdm.external_write_mode(file=sys.stdout):
-                print(text, flush=True)
-        self.note(text)
+                print(make(width_of(sys.stdout)), flush=True)
+        self.note(make(None))
 
     def warn(self, text: str) -> None:
         """A warning that cannot be missed, on standard error."""
-        rule = "!" * WIDTH
-        framed = f"{rule}\n{text}\n{rule}"
         if self._tell is None:
             with tqdm.external_write_mode(file=sys.stderr):
-                print(framed, file=sys.stderr, flush=True)
-        self.note(framed)
+                print(_framed(text, width_of(sys.stderr)), file=sys.stderr, flush=True)
+        self.note(_framed(text, None))
 
     def error(self, failure: RunError) -> None:
         """The one line that says why the run ends, on standard error."""
@@ -81,10 +86,9 @@ class Reporter:
         self._epoch, self._epochs, self._steps = epoch, epochs, steps
         self._epoch_start = (epoch - 1) * steps
         if self._tell is None and sys.stderr.isatty():
-            width = len(str(epochs))
-            self._bar = tqdm(
-                total=steps, desc=f"epoch {epoch:{width}d}/{epochs}", unit="step", leave=False, mininterval=0.2
-            )
+            width = width_of(sys.stderr)
+            self._bar = tqdm(total=steps, unit="step", leave=False, mininterval=0.2, ncols=width, delay=1e-9)
+            self._bar.bar_format = bar_format(epoch, epochs, None, self._bar.format_dict, width)
 
     def show(self, step: int, rows: Sequence[Mapping[str, float]]) -> None:
         """Moves the bar to ``step`` of the run; ``rows`` are the training rows that have arrived since, possibly none."""
@@ -93,9 +97,9 @@ class Reporter:
         if self._bar is None:
             return
         if rows:
-            last = rows[-1]
-            figures = f"loss {last['train/loss']:.3f}, accuracy {last['train/accuracy']:.1f} %, lr {last['lr']:.2g}"
-            self._bar.set_postfix_str(figures, refresh=False)
+            self._bar.bar_format = bar_format(
+                self._epoch, self._epochs, rows[-1], self._bar.format_dict, self._bar.ncols
+            )
         self._bar.update(step - self._epoch_start - self._bar.n)
 
     def evaluated(self, accuracy: float) -> None:
@@ -127,3 +131,31 @@ class Reporter:
             with contextlib.suppress(OSError):
                 log.close()
             raise MachineError(f"cannot write {log.name}: {error.strerror}") from error
+
+
+def bar_format(
+    epoch: int, epochs: int, row: Mapping[str, float] | None, meter: Mapping[str, Any], width: int | None
+) -> str:
+    """tqdm's ``bar_format`` for the figures of ``row``: the longest of some that fits into ``width``.
+
+    ``meter`` is tqdm's ``format_dict``. Accuracy and learning rate are in all of them.
+    """
+    number = f"{epoch:{len(str(epochs))}d}/{epochs}"
+    long = short = ""
+    if row is not None:
+        loss, accuracy, lr = f"{row['train/loss']:.3f}", f"{row['train/accuracy']:.1f}", f"{row['lr']:.2g}"
+        long, short = f" loss {loss}, accuracy {accuracy} %, lr {lr}", f" loss {loss} acc {accuracy} % lr {lr}"
+    percent = "{percentage:3.0f}%"
+    formats = [
+        f"epoch {number}: {percent}|{{bar}}| {{n_fmt}}/{{total_fmt}} [{{elapsed}}<{{remaining}}, {{rate_fmt}}]{long}",
+        f"epoch {number}: {percent}|{{bar}}| [{{elapsed}}<{{remaining}}]{long}",
+        f"epoch {number}: {percent}|{{bar}}|{short}",
+        f"{number}: {percent}{short}",
+    ]
+    measured = [tqdm.format_meter(**{**meter, "ncols": None, "bar_format": form}) for form in formats]
+    return formats[measured.index(first_that_fits(measured, width))]
+
+
+def _framed(text: str, width: int | None) -> str:
+    rule = "!" * min(width or FRAME, FRAME)
+    return f"{rule}\n{wrapped(text, width)}\n{rule}"

@@ -8,8 +8,11 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
+from mnist_lite.fit import first_that_fits, width_of, wrapped
 from mnist_lite.sweep.job import TRIED_AGAIN, Job, has_checkpoint, score, settled
 from mnist_lite.sweep.worker import Progress
+
+TIMES = len(" 100% [10:00:00<10:00:00] ")
 
 
 class Board:
@@ -21,8 +24,11 @@ class Board:
         self._running: dict[Job, Progress] = {}
         self._bar: tqdm[NoReturn] | None = None
         if sys.stderr.isatty():
-            form = "{desc} {bar:20} {percentage:3.0f}% [{elapsed}<{remaining}] {postfix}"
-            self._bar = tqdm(total=count, desc=f"0/{count} jobs", bar_format=form, leave=False, mininterval=0.2)
+            self._width = width_of(sys.stderr)
+            form = "{desc} {percentage:3.0f}% [{elapsed}<{remaining}] {postfix}"
+            self._bar = tqdm(
+                total=count, desc=f"0/{count} jobs", bar_format=form, leave=False, mininterval=0.2, ncols=self._width
+            )
 
     def moved(self, job: Job, progress: Progress) -> None:
         """A job has come so far."""
@@ -41,7 +47,7 @@ class Board:
         if error is not None:
             line += f": {error}" if settled(job.folder, retry_failed=False) else f": {error}; {TRIED_AGAIN}"
         with tqdm.external_write_mode(file=sys.stdout):
-            print(line, flush=True)
+            print(wrapped(line, width_of(sys.stdout)), flush=True)
         self._show()
 
     def interrupted(self, jobs: list[Job]) -> None:
@@ -58,12 +64,18 @@ class Board:
     def _show(self) -> None:
         if self._bar is None:
             return
-        parts = [
-            f"{self._label(job)} epoch {p.epoch}" + ("" if p.accuracy is None else f" {p.accuracy:.2f} %")
+        running = [
+            (self._label(job), f"epoch {p.epoch}" + ("" if p.accuracy is None else f" {p.accuracy:.2f} %"))
             for job, p in self._running.items()
+        ]
+        parts = [
+            "; ".join(f"{label} {how_far}" for label, how_far in running),
+            "; ".join(each for _, each in running),
+            "",
         ]
         failed = f", {self._failed} failed" if self._failed else ""
         self._bar.set_description_str(f"{self._done}/{self._count} jobs{failed}", refresh=False)
-        self._bar.set_postfix_str("; ".join(parts), refresh=False)
+        room = None if self._width is None else self._width - len(self._bar.desc) - TIMES
+        self._bar.set_postfix_str(first_that_fits(parts, room), refresh=False)
         self._bar.n = self._done + self._failed + sum(p.done for p in self._running.values())
         self._bar.refresh()

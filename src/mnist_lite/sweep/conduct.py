@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import closing
 from pathlib import Path
 
-from mnist_lite import cores
+from mnist_lite import cores, fit
 from mnist_lite.schema import SweepConfig
 from mnist_lite.sweep import pool, table
 from mnist_lite.sweep.board import Board
@@ -22,7 +23,9 @@ def conduct(headline: str, source: pool.Source, device: str, sweep: SweepConfig)
         Interrupted: a signal came. All that ran can be gone on with.
     """
     workers = min(source.count, sweep.workers or default_workers(device))
-    print(f"{headline}; {workers} at a time" if workers else headline, flush=True)
+    print(
+        fit.wrapped(f"{headline}; {workers} at a time" if workers else headline, fit.width_of(sys.stdout)), flush=True
+    )
     if not workers:
         return 0
     with closing(Board(source.count, source.label)) as board:
@@ -43,13 +46,13 @@ def whereabouts(folder: Path) -> str:
 
 
 def conclude(folder: Path) -> tuple[list[Row], str]:
-    """How the sweep in ``folder`` stands: its rows, and the table. What can be drawn and tabulated is written there.
+    """The rows of the sweep in ``folder``, and its table for this terminal. Writes the table and the pictures there.
 
     Raises:
         UserError: it is not the folder of a sweep.
         RunError: the files cannot be written.
     """
-    rows = read(folder)
+    rows, width = read(folder), fit.width_of(sys.stdout)
     searched = (folder / STUDY).is_file()
     if rows:
         write(folder, rows)
@@ -60,8 +63,8 @@ def conclude(folder: Path) -> tuple[list[Row], str]:
         if not searched:
             plots.write_comparisons(folder, rows)
     if not searched:
-        return rows, table.as_text(rows)
+        return rows, table.as_text(rows, width)
     from mnist_lite.sweep import findings
 
     findings.write_plots(folder, rows)
-    return rows, findings.as_text(rows)
+    return rows, findings.as_text(rows, width)

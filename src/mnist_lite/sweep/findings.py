@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mnist_lite import durable
 from mnist_lite.budget import describe_test_set
+from mnist_lite.fit import wrapped
 from mnist_lite.sweep.plots import logarithmic
 from mnist_lite.sweep.table import Row, aligned, measured_on, totals
 from mnist_lite.words import train_command
@@ -29,8 +30,8 @@ ENOUGH = 4
 """Trials that the importance of a parameter can be told from."""
 
 
-def as_text(rows: Sequence[Row]) -> str:
-    """The best trials by the accuracy that they were selected by, and the test accuracy of the first alone."""
+def as_text(rows: Sequence[Row], width: int | None = None) -> str:
+    """The best trials by held-out accuracy, and the test accuracy of the first one, in lines of at most ``width``."""
     done = sorted((row for row in rows if row.holdout_final is not None), key=lambda row: -(row.holdout_final or 0.0))
     if not done:
         return totals(rows, "trials")
@@ -41,10 +42,10 @@ def as_text(rows: Sequence[Row]) -> str:
     ]
     first = done[0]
     words = [f"{key}={value}" for key, value in first.overrides.items() if key not in NOT_AGAIN]
-    return "\n".join(
+    text = "\n".join(
         [
             f"the best trials by accuracy on {' and '.join(measured_on(rows))}, one seed each:",
-            *aligned([*keys, "holdout accuracy", "parameters"], lines, left=len(keys)),
+            *aligned([*keys, "holdout accuracy", "parameters"], lines, len(keys), width),
             f"the first has {first.final:.2f} % on {describe_test_set(str(first.data), first.test_images or 0)}. They were not "
             "used to select it.",
             "This is one run. To try the same settings with five seeds:",
@@ -52,6 +53,7 @@ def as_text(rows: Sequence[Row]) -> str:
             totals(rows, "trials"),
         ]
     )
+    return wrapped(text, width)
 
 
 def varied(rows: Sequence[Row]) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mnist_lite import durable
+from mnist_lite import durable, fit
 from mnist_lite.budget import after_training, describe_test_set, reached_by
 from mnist_lite.identity import is_indifferent
 from mnist_lite.results import read_summary
@@ -121,8 +121,8 @@ def measured_on(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(describe_test_set(str(row.data), row.test_images or 0) for row in done))
 
 
-def as_text(rows: Sequence[Row]) -> str:
-    """The table for a terminal: a line for each group. Overrides that are the same in all groups are left out."""
+def as_text(rows: Sequence[Row], width: int | None = None) -> str:
+    """The table in lines of at most ``width``: a line for each group. Overrides that all groups have are left out."""
     found = groups(rows)
     varied = varied_keys(found)
     split, where = judge(rows), measured_on(rows)
@@ -138,7 +138,7 @@ def as_text(rows: Sequence[Row]) -> str:
         notes = ", ".join([*_standing(i, group, against), *_counts(group.rows)])
         place = measured_on(group.rows)[:1] or [""]
         lines.append([*(group.overrides.get(key, "") for key in varied), *(place if several else []), *figures, notes])
-    text = aligned(heads, lines, left=len(varied) + len(several))
+    text = aligned(heads, lines, len(varied) + len(several), width)
     if where:
         text.append(f"measured on {where[0]}" if len(where) == 1 else "groups on different images are not compared")
     if against:
@@ -147,7 +147,7 @@ def as_text(rows: Sequence[Row]) -> str:
         text.append(
             "To choose a setting, add data.holdout=5000. Then held-out training images decide, not the test images."
         )
-    return "\n".join([*text, totals(rows)])
+    return fit.wrapped("\n".join([*text, totals(rows)]), width)
 
 
 def totals(rows: Sequence[Row], what: str = "jobs") -> str:
@@ -185,18 +185,13 @@ def _counts(rows: Sequence[Row]) -> list[str]:
     return [f"{number} {what}" for what, number in numbers.items() if number]
 
 
-def aligned(heads: Sequence[str], lines: Sequence[Sequence[str]], left: int) -> list[str]:
-    """The lines of a table: a rule under the ``heads``, the first ``left`` columns to the left, figures to the right."""
-    widths = [max(len(line[i]) for line in [heads, *lines]) for i in range(len(heads))]
-    text = [
-        "  ".join(
-            cell.ljust(width) if i < left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in [heads, *lines]
-    ]
-    text.insert(1, "-" * max(map(len, text)))
-    return text
+def aligned(heads: Sequence[str], lines: Sequence[Sequence[str]], left: int, width: int | None = None) -> list[str]:
+    """The lines of a table of at most ``width``: the first ``left`` columns to the left, figures to the right.
+
+    The deviation is the first that a narrow table does without.
+    """
+    drop = [i for i, head in enumerate(heads) if head == "deviation"]
+    return fit.table(heads, lines, range(left), width, drop)
 
 
 def write(folder: Path, rows: Sequence[Row]) -> None:
