@@ -12,7 +12,7 @@ import torch
 import yaml
 from matplotlib.image import imread
 
-from mnist_lite import curves, prepare, results, session
+from mnist_lite import curves, prepare, report, results, session
 from mnist_lite.errors import UserError
 from mnist_lite.model import build
 from mnist_lite.runfolder import RunFolder
@@ -190,7 +190,7 @@ def test_internal_faults_keep_their_traceback_in_the_log(quick, monkeypatch, cap
     def broken(*_args: object) -> None:
         raise ZeroDivisionError("made for the test")
 
-    monkeypatch.setattr(curves, "draw", broken)
+    monkeypatch.setattr(report, "summary", broken)
     with pytest.raises(ZeroDivisionError):
         session.run(quick)
     log = (only_folder(quick) / "run.log").read_text(encoding="utf-8")

@@ -61,8 +61,8 @@ class Reached:
     parameters: int
     fully_connected: bool
     epochs: int
-    test_accuracies: Sequence[float]
-    """In percent, one for each epoch."""
+    test_accuracies: Sequence[float | None]
+    """In percent, one for each epoch. None: the row of that epoch was lost."""
     data: str
     """The data set: ``mnist`` or ``digits``."""
     test_images: int
@@ -100,8 +100,9 @@ def after_training(budget: Budget, reached: Reached) -> Verdict:
     if budget.last_epochs > 1:
         requirement = f">= {budget.accuracy:g} % test accuracy in each of the last {budget.last_epochs} epochs"
     last = reached.test_accuracies[-budget.last_epochs :]
-    found = ", ".join(f"{accuracy:.2f}" for accuracy in last) or "none"
-    met: bool | None = len(last) == budget.last_epochs and min(last) >= budget.accuracy
+    found = ", ".join("lost" if accuracy is None else f"{accuracy:.2f}" for accuracy in last) or "none"
+    reaches = [accuracy is not None and accuracy >= budget.accuracy for accuracy in last]
+    met: bool | None = len(last) == budget.last_epochs and all(reaches)
     note = ""
     if not is_full_mnist(reached.data, reached.test_images):
         note = f"on {describe_test_set(reached.data, reached.test_images)}"
@@ -150,7 +151,7 @@ def reached_by(summary: Mapping[str, Any]) -> Reached:
         parameters=int(summary["parameters"]),
         fully_connected=bool(summary["fully_connected"]),
         epochs=int(summary["epochs"]),
-        test_accuracies=[float(value) for value in summary["accuracy"]["test"]["by_epoch"]],
+        test_accuracies=list(summary["accuracy"]["test"]["by_epoch"]),
         data=str(summary["data"]["name"]),
         test_images=int(summary["data"]["test"]),
     )

@@ -28,7 +28,7 @@ def describe_data(data: Dataset) -> dict[str, Any]:
 
 def judge(config: Config, network: Network, data: Dataset, rows: Sequence[Row]) -> budget.Verdict:
     """The verdict on the budget of a finished run."""
-    accuracies = [float(row["test/accuracy"]) for row in results.epoch_ends(rows)]
+    accuracies = results.accuracies(rows)["test"]["by_epoch"]
     reached = budget.Reached(
         network.parameters, network.fully_connected, len(accuracies), accuracies, data.name, len(data.test)
     )

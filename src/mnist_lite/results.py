@@ -26,6 +26,7 @@ def accuracies(rows: Rows) -> dict[str, dict[str, Any]]:
 
     - ``first_epoch``, ``final``: at the end of the first and of the last epoch.
     - ``mean_last_5``: the mean over the last 5 epochs. None if there are fewer.
+      A figure of an epoch whose row was lost is None.
     - ``best``, ``best_epoch``: the best of all evaluations, the first one if several are equal. The best test accuracy is
       chosen on the test images themselves, as most published figures are. It is too optimistic.
     - ``by_epoch`` (test only): one value for each epoch.
@@ -34,6 +35,8 @@ def accuracies(rows: Rows) -> dict[str, dict[str, Any]]:
     """
     ends = epoch_ends(rows)
     evaluations = [row for row in rows if "test/accuracy" in row]
+    last_epoch = int(ends[-1]["epoch"]) if ends else 0
+    last_are_whole = len(ends) >= LAST_EPOCHS and ends[-LAST_EPOCHS]["epoch"] == last_epoch - LAST_EPOCHS + 1
     keys = {"test": "test/accuracy", "train": "train/epoch_accuracy", "holdout": "holdout/accuracy"}
     result: dict[str, dict[str, Any]] = {}
     for split, key in keys.items():
@@ -41,14 +44,15 @@ def accuracies(rows: Rows) -> dict[str, dict[str, Any]]:
         if values:
             best = max(evaluations, key=lambda row: float(row[key]))
             result[split] = {
-                "first_epoch": values[0],
+                "first_epoch": values[0] if ends[0]["epoch"] == 1 else None,
                 "final": values[-1],
                 "best": float(best[key]),
                 "best_epoch": int(best["epoch"]),
-                "mean_last_5": fmean(values[-LAST_EPOCHS:]) if len(values) >= LAST_EPOCHS else None,
+                "mean_last_5": fmean(values[-LAST_EPOCHS:]) if last_are_whole else None,
             }
             if split == "test":
-                result[split]["by_epoch"] = values
+                by_epoch = {int(row["epoch"]): float(row[key]) for row in ends}
+                result[split]["by_epoch"] = [by_epoch.get(epoch) for epoch in range(1, last_epoch + 1)]
     if "holdout" in result:
         chosen = max(evaluations, key=lambda row: float(row["holdout/accuracy"]))
         result["selected"] = {"epoch": int(chosen["epoch"]), "test": float(chosen["test/accuracy"])}
@@ -64,6 +68,16 @@ def epoch_ends(rows: Rows) -> list[Mapping[str, float | int | bool]]:
     evaluations = [row for row in rows if "test/accuracy" in row]
     last = {row["epoch"]: row for row in evaluations}
     return list(last.values())
+
+
+def missing_steps(rows: Rows, last_step: int) -> list[list[int]]:
+    """The training steps from 1 to ``last_step`` that have no row, as ranges ``[first, last]``."""
+    gaps, expected = list[list[int]](), 1
+    for step in [*(int(row["step"]) for row in rows if "train/loss" in row), last_step + 1]:
+        if step > expected:
+            gaps.append([expected, step - 1])
+        expected = step + 1
+    return gaps
 
 
 def seconds(rows: Rows) -> dict[str, float]:
@@ -108,7 +122,11 @@ def read_summary(folder: Path) -> dict[str, Any] | None:
     try:
         found = json.loads((folder / SUMMARY).read_text("utf-8"))
         accuracy = found["accuracy"]
-        figures = [accuracy["test"]["final"], accuracy["test"]["best"], *accuracy["test"]["by_epoch"]]
+        figures = [
+            accuracy["test"]["final"],
+            accuracy["test"]["best"],
+            *(value for value in accuracy["test"]["by_epoch"] if value is not None),
+        ]
         figures += [accuracy["train"]["final"], *([accuracy["holdout"]["final"]] if "holdout" in accuracy else [])]
         figures += [*found["seconds"].values(), found["parameters"], found["seed"], found["epochs"], found["steps"]]
         figures += [found["data"]["test"], found["fully_connected"]]

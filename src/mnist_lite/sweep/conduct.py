@@ -57,14 +57,21 @@ def conclude(folder: Path) -> tuple[list[Row], str]:
     if rows:
         write(folder, rows)
     if any(row.final is not None for row in rows):
-        from mnist_lite.sweep import plots  # imports matplotlib, which takes a second
-
-        plots.write_curves(folder, rows)
-        if not searched:
-            plots.write_comparisons(folder, rows)
+        _draw(folder, rows, searched)
     if not searched:
         return rows, table.as_text(rows, width)
     from mnist_lite.sweep import findings
 
-    findings.write_plots(folder, rows)
     return rows, findings.as_text(rows, width)
+
+
+def _draw(folder: Path, rows: list[Row], searched: bool) -> None:
+    """Draws the pictures. If that fails, a warning is all: no figure depends on a picture."""
+    from mnist_lite.picture import DrawingError
+    from mnist_lite.sweep import findings, plots  # these import matplotlib, which takes a second
+
+    try:
+        plots.write_curves(folder, rows)
+        (findings.write_plots if searched else plots.write_comparisons)(folder, rows)
+    except DrawingError as error:
+        print(f"warning: a picture of the sweep was not drawn: {error}", file=sys.stderr, flush=True)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mnist_lite import durable
+from mnist_lite import durable, picture
 from mnist_lite.budget import describe_test_set
 from mnist_lite.fit import wrapped
 from mnist_lite.sweep.plots import logarithmic
@@ -22,6 +20,7 @@ from mnist_lite.words import train_command
 
 if TYPE_CHECKING:  # Optuna is an extra
     from optuna import Study
+    from optuna.trial import FrozenTrial
 
 SHOWN = 10
 NOT_AGAIN = ("seed", "data.holdout", "sweep")
@@ -78,17 +77,22 @@ def write_plots(folder: Path, rows: Sequence[Row]) -> None:
     """Draws ``search.png``: accuracy on held-out images by trial, by what was varied, and by parameters where those differ.
 
     Raises:
+        DrawingError: it cannot be drawn.
         RunError: it cannot be written.
     """
-    from optuna.distributions import FloatDistribution, IntDistribution
     from optuna.trial import TrialState
 
     from mnist_lite.sweep.search import load
 
     study = load(folder)
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if not done:
-        return
+    if done:
+        durable.write(folder / "search.png", picture.draw(lambda: _figure(study, done, rows)))
+
+
+def _figure(study: Study, done: Sequence[FrozenTrial], rows: Sequence[Row]) -> Figure:
+    from optuna.distributions import FloatDistribution, IntDistribution
+
     values = [trial.value or 0.0 for trial in done]
     numbers = [trial.number + 1 for trial in done]
     kinds = {key: kind for trial in done for key, kind in trial.distributions.items()}
@@ -101,7 +105,6 @@ def write_plots(folder: Path, rows: Sequence[Row]) -> None:
     columns = min(count, 3)
     lines = math.ceil(count / columns)
     figure = Figure(figsize=(4.2 * columns, 3.6 * lines), layout="constrained")
-    FigureCanvasAgg(figure)
     panels = list(figure.subplots(lines, columns, sharey=True, squeeze=False).flat)
     best = list(itertools.accumulate(values, max))
     panels[0].plot(numbers, values, "o", markersize=4)
@@ -133,6 +136,4 @@ def write_plots(folder: Path, rows: Sequence[Row]) -> None:
     panels[0].set_ylim(
         bottom=floor - 1.5 * max(max(values) - floor, 0.2), top=max(values) + 0.3 * max(max(values) - floor, 0.2)
     )
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=110)
-    durable.write(folder / "search.png", content.getvalue())
+    return figure

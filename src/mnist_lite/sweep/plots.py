@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from mnist_lite import durable
+from mnist_lite import durable, picture
 from mnist_lite.budget import describe_test_set
 from mnist_lite.results import epoch_ends, read_evaluations
 from mnist_lite.sweep.table import Group, Row, groups, judge, measured_on, varied_keys
@@ -26,11 +25,12 @@ def write_curves(folder: Path, rows: Sequence[Row]) -> None:
     """Writes ``curves.png``, if a job is done.
 
     Raises:
+        DrawingError: it cannot be drawn.
         RunError: it cannot be written.
     """
     found = [group for group in groups(rows) if group.estimate is not None]
     if found:
-        _write(folder / "curves.png", _curves(folder, found, _test_images(rows)))
+        durable.write(folder / "curves.png", picture.draw(lambda: _curves(folder, found, _test_images(rows))))
 
 
 def write_comparisons(folder: Path, rows: Sequence[Row]) -> list[str]:
@@ -40,25 +40,20 @@ def write_comparisons(folder: Path, rows: Sequence[Row]) -> list[str]:
     ``accuracy_by_parameters.png``.
 
     Raises:
-        RunError: they cannot be written.
+        DrawingError: one cannot be drawn.
+        RunError: one cannot be written.
     """
     found = [group for group in groups(rows) if group.estimate is not None]
-    pictures: dict[str, Figure] = {}
+    pictures: dict[str, Callable[[], Figure]] = {}
     label = f"final {judge(rows)} accuracy, %\non {' and '.join(measured_on(rows))}"
     for key in varied_keys(found):
         if len({value for group in found if (value := _number(group.overrides.get(key))) is not None}) > 1:
-            pictures[f"accuracy_by_{key}.png"] = _by_number(found, key, label)
+            pictures[f"accuracy_by_{key}.png"] = partial(_by_number, found, key, label)
     if len({group.rows[0].parameters for group in found}) > 1:
-        pictures["accuracy_by_parameters.png"] = _by_parameters(found, label)
-    for name, figure in pictures.items():
-        _write(folder / name, figure)
+        pictures["accuracy_by_parameters.png"] = partial(_by_parameters, found, label)
+    for name, make in pictures.items():
+        durable.write(folder / name, picture.draw(make))
     return list(pictures)
-
-
-def _write(path: Path, figure: Figure) -> None:
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=110)
-    durable.write(path, content.getvalue())
 
 
 def _by_number(found: Sequence[Group], key: str, label: str) -> Figure:
@@ -149,7 +144,6 @@ def _errorbars(axes: Axes, x: list[float], points: Sequence[Group], label: str |
 
 def _canvas(x: str, y: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(7.5, 4.8), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots()
     axes.set_xlabel(x)
     axes.set_ylabel(y)
