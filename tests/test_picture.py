@@ -93,5 +93,5 @@ def test_errors_of_matplotlib_are_one_line():
     def broken() -> Figure:
         raise ValueError("one\ntwo")
 
-    with pytest.raises(DrawingError, match="^ValueError: one two$"):
+    with pytest.raises(DrawingError, match=r"^ValueError: one two$"):
         picture.draw(broken)
