@@ -24,6 +24,7 @@ from omegaconf import open_dict
 
 from mnist_lite.cli import config_dir
 from mnist_lite.schema import Config, validate
+from mnist_lite.versions import VERSION_BASE
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MNIST_FILE = Path("MNIST/raw/train-images-idx3-ubyte.gz")
@@ -37,7 +38,7 @@ def composed() -> Compose:
     """``composed("model=step3", ...)``: the checked config of a training command with these overrides."""
 
     def make(*overrides: str) -> Config:
-        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        with initialize_config_dir(str(config_dir()), **VERSION_BASE):
             config = compose("config", list(overrides))
         with open_dict(config):
             config.name = config.name or "test"
