@@ -80,12 +80,49 @@ def test_a_launcher_that_is_not_installed_says_what_to_install_from_the_checkout
     )
 
 
+HERE, TO_COPY = "that folder is found with", "copy the file to"
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("model=mine/model/tiny.yaml", f"{HERE}: --config-dir mine model=tiny"),
+        ("model=./mine/model/tiny.yaml", f"{HERE}: --config-dir mine model=tiny"),
+        ("model=mine/model/tiny", f"{HERE}: --config-dir mine model=tiny"),
+        ("model=tiny.yaml", f"{TO_COPY} mine/model/tiny.yaml, then: --config-dir mine model=tiny"),
+        ("model=tiny.yml", f"{TO_COPY} mine/model/tiny.yaml, then: --config-dir mine model=tiny"),
+        ("model=../elsewhere/tiny.yaml", f"{TO_COPY} mine/model/tiny.yaml, then: --config-dir mine model=tiny"),
+        ("model=a/b/model/tiny.yaml", f"{TO_COPY} mine/model/tiny.yaml, then: --config-dir mine model=tiny"),
+        ("optimizer=a/lion.yaml", f"{TO_COPY} mine/optimizer/lion.yaml, then: --config-dir mine optimizer=lion"),
+        ("hydra/launcher=a/big", f"{TO_COPY} mine/hydra/launcher/big.yaml, then: --config-dir mine hydra/launcher=big"),
+        ("model=ear4.yaml", "did you mean era4?"),
+    ],
+)
+def test_a_file_given_by_its_path_is_answered_with_the_flag_that_finds_it(override, said, run_command, tmp_path):
+    """Whether the file exists or not. The flags of the answer work as they stand."""
+    file = tmp_path / "mine" / "model" / "tiny.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("layers:\n  - {conv: 10}\n  - global_avg_pool\n", encoding="utf-8")
+    done = run_command("summary", override)
+    assert_one_line(done, f"error: {override.partition('=')[0]}: ", said)
+    if said.startswith(HERE):
+        assert run_command("summary", *done.stderr.rpartition(": ")[2].split()).returncode == 0
+
+
+def test_an_absolute_path_is_answered_with_the_flag_that_finds_it(run_command: RunCommand, tmp_path):
+    folder = tmp_path / "my own"
+    (folder / "model").mkdir(parents=True)
+    (folder / "model" / "tiny.yaml").write_text("layers:\n  - {conv: 10}\n  - global_avg_pool\n", encoding="utf-8")
+    assert_one_line(run_command("summary", f"model={folder}/model/tiny.yaml"), f"--config-dir '{folder}' model=tiny")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("layers:\n  - {conv: 10}\n  - {globl_avg_pool}\n", "entry 2"),
         ("layers: [relu\n", "mine"),
         ("width: 3\n", "model.layers: a list is expected"),
+        ("layer:\n  - {conv: 10}\n  - global_avg_pool\n", "model.layer: unknown key; did you mean layers?"),
         ("layers:\n  - {conv: '${model.widht}'}\n", "widht"),
         ("- conv\n", "model: a list is not allowed"),
         ("layers: &a [*a]\n", "cannot be composed"),
