@@ -7,12 +7,6 @@ import os
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported, here and in the commands that tests start:
     os.environ["OMP_NUM_THREADS"] = "1"  # the threads of two workers would wait for each other's cores
 
-# pytest imports readline, which gives the environment of child processes (not os.environ) the size 80 x 24.
-# The output of a pipe has no width, and the tests read it as a pipe.
-for name in ("COLUMNS", "LINES"):
-    os.environ.pop(name, None)
-    os.unsetenv(name)
-
 import subprocess
 import sys
 from collections.abc import Callable
@@ -31,6 +25,16 @@ MNIST_FILE = Path("MNIST/raw/train-images-idx3-ubyte.gz")
 
 Compose = Callable[..., Config]
 RunCommand = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def pytest_configure() -> None:
+    """Takes the size of a terminal out of the environment of child processes: the tests read their output from a pipe.
+
+    pytest imports readline, which sets the size to 80 x 24 there. ``os.environ`` does not show it.
+    """
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)
+        os.unsetenv(name)
 
 
 @pytest.fixture

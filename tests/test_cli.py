@@ -16,6 +16,7 @@ import pytest
 from hydra.errors import MissingConfigException
 
 from mnist_lite.complaints import one_line
+from mnist_lite.help_text import COMMANDS
 from tests.conftest import REPOSITORY, RunCommand
 
 NO_MNIST = {
@@ -80,12 +81,49 @@ def test_a_launcher_that_is_not_installed_says_what_to_install_from_the_checkout
     )
 
 
+HERE, TO_COPY = "that folder is found with", "copy the file to"
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("model=mine/model/tiny.yaml", f"{HERE}: --config-dir mine model=tiny"),
+        ("model=./mine/model/tiny.yaml", f"{HERE}: --config-dir mine model=tiny"),
+        ("model=mine/model/tiny", f"{HERE}: --config-dir mine model=tiny"),
+        ("model=tiny.yaml", f"{TO_COPY} mine/model/tiny.yaml, then: --config-dir mine model=tiny"),
+        ("model=tiny.yml", f"{TO_COPY} mine/model/tiny.yaml, then: --config-dir mine model=tiny"),
+        ("model=../elsewhere/tiny.yaml", f"{TO_COPY} mine/model/tiny.yaml, then: --config-dir mine model=tiny"),
+        ("model=a/b/model/tiny.yaml", f"{TO_COPY} mine/model/tiny.yaml, then: --config-dir mine model=tiny"),
+        ("optimizer=a/lion.yaml", f"{TO_COPY} mine/optimizer/lion.yaml, then: --config-dir mine optimizer=lion"),
+        ("hydra/launcher=a/big", f"{TO_COPY} mine/hydra/launcher/big.yaml, then: --config-dir mine hydra/launcher=big"),
+        ("model=ear4.yaml", "did you mean era4?"),
+    ],
+)
+def test_a_file_given_by_its_path_is_answered_with_the_flag_that_finds_it(override, said, run_command, tmp_path):
+    """Whether the file exists or not. The flags of the answer work as they stand."""
+    file = tmp_path / "mine" / "model" / "tiny.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("layers:\n  - {conv: 10}\n  - global_avg_pool\n", encoding="utf-8")
+    done = run_command("summary", override)
+    assert_one_line(done, f"error: {override.partition('=')[0]}: ", said)
+    if said.startswith(HERE):
+        assert run_command("summary", *done.stderr.rpartition(": ")[2].split()).returncode == 0
+
+
+def test_an_absolute_path_is_answered_with_the_flag_that_finds_it(run_command: RunCommand, tmp_path):
+    folder = tmp_path / "my own"
+    (folder / "model").mkdir(parents=True)
+    (folder / "model" / "tiny.yaml").write_text("layers:\n  - {conv: 10}\n  - global_avg_pool\n", encoding="utf-8")
+    assert_one_line(run_command("summary", f"model={folder}/model/tiny.yaml"), f"--config-dir '{folder}' model=tiny")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("layers:\n  - {conv: 10}\n  - {globl_avg_pool}\n", "entry 2"),
         ("layers: [relu\n", "mine"),
         ("width: 3\n", "model.layers: a list is expected"),
+        ("layer:\n  - {conv: 10}\n  - global_avg_pool\n", "model.layer: unknown key; did you mean layers?"),
         ("layers:\n  - {conv: '${model.widht}'}\n", "widht"),
         ("- conv\n", "model: a list is not allowed"),
         ("layers: &a [*a]\n", "cannot be composed"),
@@ -114,17 +152,80 @@ def test_users_add_models_of_their_own(run_command: RunCommand, tmp_path):
     assert json.loads((folder / "summary.json").read_text(encoding="utf-8"))["model"] == "tiny"
 
 
-def test_help_explains_the_groups_and_needs_no_torch(run_command: RunCommand):
-    done = run_command("train", "--help")
-    assert done.returncode == 0, done.stderr
-    for words in (
-        "optimizer: adadelta",
-        "experiment=era4",
-        "model: base",
-        "augment: affine",
-        "optimizer.lr=0.01,0.03,0.1",
-    ):
+LISTED = {
+    "train": ("model", "data", "augment", "optimizer", "scheduler", "experiment", "sweep", "hydra/launcher"),
+    "summary": ("model", "experiment"),
+    "bench": ("model", "augment", "optimizer", "scheduler", "experiment"),
+    "compare": (),
+}
+OWN_KEYS = {
+    "train": (
+        "epochs=14",
+        "the sources ask for fewer than 15",
+        "sweep.workers",
+        "checkpoint.seconds=10",
+        "data.holdout=0",
+    ),
+    "summary": ("format=table", "table | json | torchsummary"),
+    "bench": ("rounds=5", "images=6400"),
+    "compare": ("verify=true",),
+}
+
+
+def first_comment(path: Path) -> str:
+    lines = [line[1:].strip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
+    return next(line for line in lines if not line.startswith("@package"))
+
+
+@pytest.mark.parametrize("command", LISTED)
+def test_help_of_a_command_shows_its_files_keys_and_examples(command, run_command: RunCommand, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    done = run_command(command, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    for group in LISTED[command]:
+        part = done.stdout.split(f"\n{group}=<name>\n")[1].split("\n\n")[0].splitlines()
+        expected = {path.stem: first_comment(path) for path in (REPOSITORY / "conf" / group).glob("*.yaml")}
+        assert expected and {line.split()[0]: line.split(maxsplit=1)[1] for line in part} == expected
+    assert done.stdout.count("=<name>\n") == len(LISTED[command])
+    for words in OWN_KEYS[command]:
         assert words in done.stdout
+    others = {word for keys in OWN_KEYS.values() for word in keys} - set(OWN_KEYS[command])
+    assert not [word for word in others if word in done.stdout]
+    named = set(re.findall(r"^  python -m mnist_lite\.(\w+) ", done.stdout, re.MULTILINE))
+    assert named == {command}
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_help_comments_are_those_of_the_config_file(run_command: RunCommand):
+    """Every key of config.yaml, with every word of the comment beside it."""
+    shown = " ".join(run_command("train", "--help").stdout.split())
+    text = (REPOSITORY / "conf" / "config.yaml").read_text(encoding="utf-8").split("\nhydra:")[0].split("\n\n", 1)[1]
+    comments = re.findall(r"# (.*)", text)
+    assert len(comments) > 25
+    assert [comment for comment in comments if " ".join(comment.split()) not in shown] == []
+    assert [key for key in re.findall(r"^(?:  )?(\w+):", text, re.MULTILINE) if key not in shown] == []
+
+
+def test_help_lists_the_users_own_files(run_command: RunCommand, tmp_path):
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    (tmp_path / "mine" / "model" / "tiny.yaml").write_text(
+        "# One convolution.\nlayers: [{conv: 10}]\n", encoding="utf-8"
+    )
+    (tmp_path / "mine" / "model" / "bare.yaml").write_bytes(b"layers: [\xff]\n")
+    done = run_command("summary", "--help", "--config-dir", "mine")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^  tiny +One convolution\.$", done.stdout, re.MULTILINE)
+    assert re.search(r"^  bare$", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", ["train", "summary", "bench"])
+def test_examples_of_the_help_compose(command, run_command: RunCommand, tmp_path):
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    (tmp_path / "mine" / "model" / "tiny.yaml").write_text("layers: [{conv: 10}]\n", encoding="utf-8")
+    for example in COMMANDS[{"train": "config"}.get(command, command)].examples:
+        if "<run>" not in example:
+            done = run_command(command, *example.split(), "--cfg", "job")
+            assert done.returncode == 0, (example, done.stderr)
 
 
 @pytest.mark.parametrize("flags", [["--help"], ["--cfg", "job"], ["model=step3", "--cfg", "job", "epochs=3"]])
@@ -288,3 +389,4 @@ def test_an_installed_wheel_works_from_another_folder(tmp_path):
     assert done.returncode == 0, done.stderr
     assert len(list((away / "runs").glob("*_step3/summary.json"))) == 1
     assert "7,216 parameters" in run("-m", "mnist_lite.summary", "model=step3").stdout
+    assert "step3  " in run("-m", "mnist_lite.train", "--help").stdout

@@ -139,6 +139,23 @@ def test_every_file_says_what_it_is():
             assert "#" in path.read_text(encoding="utf-8").split("\n\n")[0], path
 
 
+SHOWN = [(group, path.stem) for group in (*GROUPS, "sweep") for path in sorted((config_dir() / group).glob("*.yaml"))]
+
+
+@pytest.mark.parametrize(("group", "name"), SHOWN)
+def test_the_first_comment_line_of_a_file_fits_the_help_and_is_true(group, name, composed):
+    """Help shows this line. Its counts of parameters and epochs are those of the file."""
+    text = (config_dir() / group / f"{name}.yaml").read_text(encoding="utf-8").removeprefix("# @package _global_\n")
+    line = text.splitlines()[0]
+    assert re.fullmatch(r"# [A-Za-z0-9].{9,69}", line), line
+    parameters, epochs = (re.search(rf"([\d,]+) {unit}", line) for unit in ("parameters", "epochs"))
+    if parameters and "below" not in line:
+        network = build(composed(f"{group}={name}").model)
+        assert int(parameters[1].replace(",", "")) == network.parameters
+    if epochs and group == "experiment":
+        assert int(epochs[1]) == composed(f"{group}={name}").epochs
+
+
 COUNTS = {"three": 3, "five": 5, "six": 6, "seven": 7, "ten": 10}
 
 
@@ -212,6 +229,9 @@ def test_summary_takes_what_train_takes():
         ({"model.layers": "relu"}, "model.layers"),
         ({"model": "step3"}, "model"),
         ({"model.width": "${model.wdth}"}, "wdth"),
+        ({"model": {"layer": ["relu"]}}, "model.layer: unknown key; did you mean layers?"),
+        ({"augment": {"transform": ["crop"]}}, "augment.transform: unknown key; did you mean transforms?"),
+        ({"augment.transfroms": []}, "augment.transfroms: unknown key; did you mean transforms?"),
         ({"augment.transforms": None}, "augment.transforms"),
         ({"optimizer": None}, "optimizer"),
         ({"name": ["a"]}, "name"),

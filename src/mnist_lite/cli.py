@@ -15,6 +15,7 @@ from typing import NoReturn, TypeVar
 import hydra
 from hydra._internal.utils import get_args_parser
 
+from mnist_lite import help_text
 from mnist_lite.complaints import BAD_INPUT, guarded, one_line
 from mnist_lite.errors import UserError
 from mnist_lite.schema import Config
@@ -39,7 +40,7 @@ def run_command(config_name: str, schema: type[C], job: Callable[[C], int]) -> N
     """
     task = Task(schema, job)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # lets Hydra's errors through to us instead of printing and exiting 1
-    codes = [guarded(lambda: _put_flags_first(sys.argv))]
+    codes = [guarded(lambda: _put_flags_first(sys.argv, config_name))]
     if max(codes):
         sys.exit(max(codes))
     main = hydra.main(config_path=str(config_dir()), config_name=config_name, **VERSION_BASE)(task)
@@ -55,8 +56,11 @@ def run_command(config_name: str, schema: type[C], job: Callable[[C], int]) -> N
     sys.exit(max(codes + task.codes))
 
 
-def _put_flags_first(argv: list[str]) -> int:
-    """Sorts ``argv`` in place: flags, then overrides. Hydra's parser refuses an override after a flag after an override."""
+def _put_flags_first(argv: list[str], config_name: str) -> int:
+    """Sorts ``argv`` in place: flags, then overrides. Hydra's parser refuses an override after a flag after an override.
+
+    ``--help`` is answered here, because Hydra's own help shows neither the comments nor what this command does.
+    """
     with starting_hydra():
         parser = get_args_parser()
 
@@ -64,7 +68,12 @@ def _put_flags_first(argv: list[str]) -> int:
         raise UserError(f"{message} (see --help)")
 
     parser.error = refuse  # type: ignore[method-assign]
-    overrides = parser.parse_intermixed_args(argv[1:]).overrides
+    given = parser.parse_intermixed_args(argv[1:])
+    if given.help:
+        folders = [config_dir(), *([Path(given.config_dir)] if given.config_dir else [])]
+        print(help_text.render(help_text.COMMANDS[config_name], folders))
+        sys.exit(0)
+    overrides = given.overrides
     flags = argv[1:]
     for override in overrides:
         flags.remove(override)

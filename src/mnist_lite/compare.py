@@ -9,14 +9,22 @@ def main() -> None:
     """The command. It takes no config. The folder says what was run."""
     begin()
     import sys
-    from argparse import ArgumentParser
+    import textwrap
+    from argparse import ArgumentParser, RawDescriptionHelpFormatter
     from pathlib import Path
 
+    from mnist_lite import help_text
     from mnist_lite.complaints import guarded
     from mnist_lite.sweep.compare import compare
 
-    parser = ArgumentParser("mnist_lite.compare", description="The table and the plots of a sweep, as it stands.")
-    parser.add_argument("folder", type=Path, help="of the sweep: runs/sweeps/<name>")
+    text = help_text.COMMANDS["compare"]
+    parser = ArgumentParser(
+        "python -m mnist_lite.compare",
+        description=textwrap.fill(text.does, help_text.WIDTH),
+        epilog=help_text.examples(text),
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, help="the folder of the sweep: runs/sweeps/<name>")
     parser.add_argument(
         "verify",
         nargs="?",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import yaml
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -51,9 +53,28 @@ def one_line(error: Exception) -> str:
 
 
 def _missing(file: str, options: Sequence[str] | None) -> str:
-    group, _, name = file.rpartition("/")
+    levels = 2 if file.startswith("hydra/") else 1
+    words = file.split("/")
+    group, name = "/".join(words[:levels]), "/".join(words[levels:])
     if group == "hydra/launcher" and name in EXTRAS:
         return f'{group}: {name!r} is not installed; in the checkout: pip install -e ".[{EXTRAS[name]}]"'
     if not options:
         return f"no config file {file!r} (named by --config-name or by a defaults list)"
-    return f"{group}: no choice {name!r}; {did_you_mean(name, options)}"
+    if "/" in name:
+        return _path(group, name)
+    nearest = did_you_mean(name.removesuffix(".yaml").removesuffix(".yml"), options)
+    if name.endswith((".yaml", ".yml")) and not nearest.startswith("did you mean"):
+        return _path(group, name)
+    return f"{group}: no choice {name!r}; {nearest}"
+
+
+def _path(group: str, given: str) -> str:
+    """The line for a file that is named by its path. Hydra takes the name of a choice only, and a flag for the folder."""
+    file = Path(given)
+    name = file.stem if file.suffix in (".yaml", ".yml") else file.name
+    folder = file.parents[group.count("/") + 1] if len(file.parents) > group.count("/") + 1 else None
+    if folder is not None and file.parent == folder / group and (file.parent / f"{name}.yaml").is_file():
+        advice = f"that folder is found with: --config-dir {shlex.quote(str(folder))} {group}={name}"
+    else:
+        advice = f"copy the file to mine/{group}/{name}.yaml, then: --config-dir mine {group}={name}"
+    return f"{group}: {given!r} is a path, but the name of a choice is expected; {advice}"

@@ -117,12 +117,14 @@ def instance_norm(shape: Shape, affine: bool = True, eps: float = 1e-5) -> nn.Mo
 
 
 def dropout(shape: Shape, p: float = 0.5) -> nn.Module:
-    """``torch.nn.Dropout``: single values."""
+    """``torch.nn.Dropout``: sets single values to zero, each with probability ``p`` in [0, 1)."""
+    _check_rate(p)
     return nn.Dropout(p)
 
 
 def dropout2d(shape: Shape, p: float = 0.5) -> nn.Module:
-    """``torch.nn.Dropout2d``: whole maps."""
+    """``torch.nn.Dropout2d``: sets whole maps to zero, each with probability ``p`` in [0, 1)."""
+    _check_rate(p)
     return nn.Dropout2d(p)
 
 
@@ -159,6 +161,11 @@ def elu(shape: Shape, alpha: float = 1.0) -> nn.Module:
 def prelu(shape: Shape, init: float = 0.25) -> nn.Module:
     """``torch.nn.PReLU`` with a slope per channel."""
     return nn.PReLU(shape[0], init)
+
+
+def _check_rate(p: float) -> None:
+    if not 0 <= p < 1:  # torch allows 1, which sets all values to zero
+        raise ValueError("p must be >= 0 and < 1")
 
 
 def _check_norm(eps: float, momentum: float = 0.1) -> None:

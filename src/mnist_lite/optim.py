@@ -55,9 +55,11 @@ def build_optimizer(config: Mapping[str, Any], module: nn.Module) -> torch.optim
             {"params": [p for p in parameters if p.ndim > 1]},
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
-    for key in ("lr", "weight_decay", "momentum"):
+    for key in ("lr", "weight_decay"):
         if key in arguments and not 0 <= arguments[key] < float("inf"):
             raise UserError(f"optimizer.{key}: {arguments[key]} is out of range; expected a finite number >= 0")
+    if "momentum" in arguments and not 0 <= arguments["momentum"] < 1:  # at 1 the sum of past gradients never decays
+        raise UserError(f"optimizer.momentum: {arguments['momentum']} is out of range; expected >= 0 and < 1")
     try:
         return classes[name](groups, **arguments)
     except (ValueError, TypeError, RuntimeError) as error:

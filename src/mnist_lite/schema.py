@@ -192,11 +192,13 @@ def validate(composed: DictConfig, schema: type[Config] = Config) -> Config:
         raise UserError(explain(error)) from error
     assert isinstance(config, schema)
     check_values(config, "")
+    _check_keys("model", config.model, ("layers", "budget"))
+    _check_keys("augment", config.augment, ("transforms",))
     for group, inner in (("model", "layers"), ("augment", "transforms")):
         value = getattr(config, group).get(inner)
         if not isinstance(value, list):
             raise UserError(f"{group}.{inner}: a list is expected, not {value!r}")
-    _check_model_keys(config.model)
+    _check_demands(config.model)
     return config
 
 
@@ -226,12 +228,15 @@ def check_values(node: Any, prefix: str) -> None:
         raise UserError(problem)
 
 
-def _check_model_keys(model: dict[str, Any]) -> None:
-    """Knobs can have any name, so only what is nearly ``layers`` or ``budget`` is surely a slip."""
-    for key in model:
-        near = get_close_matches(str(key), ("layers", "budget"), n=1, cutoff=0.75)
+def _check_keys(group: str, given: dict[str, Any], known: tuple[str, ...]) -> None:
+    """Refuses a key that is almost one of the ``known`` keys. Other keys are the file's own settings, of any name."""
+    for key in given:
+        near = get_close_matches(str(key), known, n=1, cutoff=0.75)
         if near and key not in near:
-            raise UserError(f"model.{key}: unknown key; did you mean {near[0]}?")
+            raise UserError(f"{group}.{key}: unknown key; did you mean {near[0]}?")
+
+
+def _check_demands(model: dict[str, Any]) -> None:
     demands = model.get("budget") or {}
     if not isinstance(demands, dict):
         raise UserError(f"model.budget: {demands!r} is not allowed; a mapping is expected")

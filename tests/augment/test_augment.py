@@ -188,10 +188,14 @@ def test_none_changes_nothing(composed):
     [
         (["rotat"], "did you mean rotate?"),
         ([{"rotate": "much"}], "a finite number"),
-        ([{"rotate": -3}], ">= 0"),
+        ([{"rotate": -3}], "degrees must be in [0, 180]"),
         ([{"rotate": 3, "degres": 1}], "did you mean degrees?"),
         ([{"scale": 0.9}], "high: missing"),
         ([{"scale": 1.2, "high": 0.9}], "low <= high"),
+        ([{"scale": 0.09, "high": 1}], "0.1 <= low <= high <= 10"),
+        ([{"scale": 1, "high": 11}], "0.1 <= low <= high <= 10"),
+        ([{"rotate": 500}], "entry 1 (rotate 500.0): degrees must be in [0, 180]"),
+        ([{"translate": 29}], "pixels must be in [0, 28]"),
         ([{"shear": 90}], "[0, 90)"),
         ([{"erase": 2}], "probability"),
         ([{"crop": -1}], "[0, 28]"),
@@ -208,6 +212,12 @@ def test_bad_transforms_are_one_line(transforms, said):
     with pytest.raises(UserError, match=r"augment\.transforms: entry 1") as caught:
         augment.build({"transforms": transforms})
     assert said in str(caught.value)
+
+
+def test_the_largest_magnitudes_are_allowed():
+    largest = [{"rotate": 180}, {"translate": 28}, {"scale": 0.1, "high": 10}, {"shear": 89}, {"crop": 28}]
+    images = augment.build({"transforms": largest})(torch.rand(4, 1, 28, 28), seeded())
+    assert bool(images.isfinite().all())
 
 
 @pytest.mark.parametrize("size", [(28, 28), (7, 12)])

@@ -27,24 +27,26 @@ def matrix(
 
 
 def rotate(n: int, generator: torch.Generator, degrees: float) -> torch.Tensor:
-    """Angle uniform in +-``degrees``, counter-clockwise as in torchvision."""
-    _at_least(degrees, 0, "degrees")
+    """Angle uniform in +-``degrees``, counter-clockwise as in torchvision. ``degrees`` is in [0, 180]."""
+    if not 0 <= degrees <= 180:
+        raise ValueError("degrees must be in [0, 180]")
     angle = uniform(n, -degrees, degrees, generator) * (math.pi / 180)
     cos, sin = angle.cos(), angle.sin()
     return matrix(n, cos, -sin, 0.0, sin, cos, 0.0, generator.device)
 
 
 def translate(n: int, generator: torch.Generator, pixels: float) -> torch.Tensor:
-    """Shift uniform in +-``pixels``, in x and y each."""
-    _at_least(pixels, 0, "pixels")
+    """Shift uniform in +-``pixels``, in x and y each. ``pixels`` is in [0, 28]: a shift by 28 leaves a black image."""
+    if not 0 <= pixels <= 28:
+        raise ValueError("pixels must be in [0, 28]")
     x, y = uniform(n, -pixels, pixels, generator), uniform(n, -pixels, pixels, generator)
     return matrix(n, 1.0, 0.0, -x, 0.0, 1.0, -y, generator.device)
 
 
 def scale(n: int, generator: torch.Generator, low: float, high: float) -> torch.Tensor:
-    """Size uniform in [``low``, ``high``]; above 1 the digit grows."""
-    if not 0 < low <= high:
-        raise ValueError("0 < low <= high is needed")
+    """Size uniform in [``low``, ``high``]; above 1 the digit grows. Both are in [0.1, 10]."""
+    if not 0.1 <= low <= high <= 10:
+        raise ValueError("0.1 <= low <= high <= 10 is needed")
     size = uniform(n, low, high, generator)
     return matrix(n, 1 / size, 0.0, 0.0, 0.0, 1 / size, 0.0, generator.device)
 
@@ -77,8 +79,3 @@ def _places(height: int, width: int, device: torch.device) -> torch.Tensor:
     x, y = ((2 * torch.arange(side, device=device) + 1) / side - 1 for side in (width, height))
     rows = [x.expand(height, width), y[:, None].expand(height, width), torch.ones(height, width, device=device)]
     return torch.stack(rows).view(3, -1)
-
-
-def _at_least(value: float, low: float, name: str) -> None:
-    if value < low:
-        raise ValueError(f"{name} must be >= {low:g}")
