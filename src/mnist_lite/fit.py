@@ -69,7 +69,9 @@ def table(
         widths[i] = max(min(widths[i], least), widths[i] - max(0, _total(widths) - width))
     if _total(widths) <= width:
         return _layout(heads, rows, widths, left)
-    named = [", ".join(f"{head}: {cell}" if head else cell for head, cell in zip(heads, row, strict=True)) for row in rows]
+    named = [
+        ", ".join(f"{head}: {cell}" if head else cell for head, cell in zip(heads, row, strict=True)) for row in rows
+    ]
     return ["-" * width, *(line for row in named for line in _broken(row, width))]
 
 

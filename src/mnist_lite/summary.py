@@ -14,7 +14,11 @@ def job(config: SummaryConfig) -> int:
     from mnist_lite import table  # imports torch, which takes seconds
     from mnist_lite.model import build
 
-    printers = {"table": lambda network: table.as_text(network, width_of(sys.stdout)), "json": table.as_json, "torchsummary": table.as_torchsummary}
+    printers = {
+        "table": lambda network: table.as_text(network, width_of(sys.stdout)),
+        "json": table.as_json,
+        "torchsummary": table.as_torchsummary,
+    }
     print(printers[config.format](build(config.model)))
     return 0
 

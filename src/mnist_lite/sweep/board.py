@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from tqdm import tqdm
 
+from mnist_lite.fit import first_that_fits, width_of, wrapped
 from mnist_lite.sweep.job import Job, score
 from mnist_lite.sweep.worker import Progress
+
+FORM = "{percentage:3.0f}% [{remaining}] {desc}"
+FORM_WITH_BAR = "{percentage:3.0f}%|{bar:20}| [{elapsed}<{remaining}] {desc}"
+ROOM_FOR_A_BAR = 100
+"""The width of a terminal from which the bar is shown."""
 
 
 class Board:
@@ -21,10 +28,10 @@ class Board:
         self._running: dict[Job, Progress] = {}
         self._bar: tqdm[NoReturn] | None = None
         if sys.stderr.isatty():
-            self._width = width_of(sys.stderr)
-            form = "{desc} {percentage:3.0f}% [{elapsed}<{remaining}] {postfix}"
+            width = width_of(sys.stderr)
+            form = FORM if width is not None and width < ROOM_FOR_A_BAR else FORM_WITH_BAR
             self._bar = tqdm(
-                total=count, desc=f"0/{count} jobs", bar_format=form, leave=False, mininterval=0.2, ncols=self._width
+                total=count, desc=f"0/{count} jobs", bar_format=form, leave=False, mininterval=0.2, ncols=width
             )
 
     def moved(self, job: Job, progress: Progress) -> None:
@@ -42,7 +49,7 @@ class Board:
         said += " held out" * (job.config.data.holdout > 0 and error is None)
         line = f"[{self._done + self._failed}/{self._count}] {said}  {self._label(job)}  ({seconds:.1f} s)"
         with tqdm.external_write_mode(file=sys.stdout):
-            print(line if error is None else f"{line}: {error}", flush=True)
+            print(wrapped(line if error is None else f"{line}: {error}", width_of(sys.stdout)), flush=True)
         self._show()
 
     def close(self) -> None:
@@ -53,12 +60,31 @@ class Board:
     def _show(self) -> None:
         if self._bar is None:
             return
-        parts = [
-            f"{self._label(job)} epoch {p.epoch}" + ("" if p.accuracy is None else f" {p.accuracy:.2f} %")
+        meter = {**self._bar.format_dict, "prefix": "", "ncols": None}
+        width = self._bar.ncols
+        room = None if width is None else width - len(tqdm.format_meter(**meter))
+        failed = f", {self._failed} failed" if self._failed else ""
+        running = [
+            (self._label(job), f"epoch {p.epoch}" + ("" if p.accuracy is None else f" {p.accuracy:.2f} %"))
             for job, p in self._running.items()
         ]
-        failed = f", {self._failed} failed" if self._failed else ""
-        self._bar.set_description_str(f"{self._done}/{self._count} jobs{failed}", refresh=False)
-        self._bar.set_postfix_str("; ".join(parts), refresh=False)
+        self._bar.set_description_str(
+            jobs_text(f"{self._done}/{self._count} jobs{failed}", running, room), refresh=False
+        )
         self._bar.n = self._done + self._failed + sum(p.done for p in self._running.values())
         self._bar.refresh()
+
+
+def jobs_text(counts: str, running: Sequence[tuple[str, str]], width: int | None) -> str:
+    """``counts``, then name and figures of the ``running`` jobs: of all that fit into ``width``, and at least of one."""
+    if not running:
+        return counts
+    short = [(re.sub(r"[\w.]*\.(?=\w+=)", "", name), figures) for name, figures in running]  # lr=1 for optimizer.lr=1
+    texts = ["; ".join([counts, *(f"{name} {figures}" for name, figures in jobs)]) for jobs in (running, short)]
+    for number in range(len(short) - 1, 0, -1):
+        shown = (f"{name} {figures}" for name, figures in short[:number])
+        texts.append("; ".join([counts, *shown, f"{len(short) - number} more"]))
+    name, figures = short[0]
+    for length in range(len(name) - 1, 0, -1):
+        texts.append(f"{counts}; {name[:length]}... {figures}")
+    return first_that_fits(texts, width)

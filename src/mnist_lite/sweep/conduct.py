@@ -24,7 +24,9 @@ def conduct(headline: str, source: pool.Source, device: str, sweep: SweepConfig)
         Interrupted: a signal came. All that ran can be gone on with.
     """
     workers = min(source.count, sweep.workers or default_workers(device))
-    print(fit.wrapped(f"{headline}; {workers} at a time" if workers else headline, fit.width_of(sys.stdout)), flush=True)
+    print(
+        fit.wrapped(f"{headline}; {workers} at a time" if workers else headline, fit.width_of(sys.stdout)), flush=True
+    )
     if not workers:
         return 0
     with closing(Board(source.count, source.label)) as board:
@@ -45,7 +47,7 @@ def whereabouts(folder: Path) -> str:
 
 
 def conclude(folder: Path) -> tuple[list[Row], str]:
-    """How the sweep in ``folder`` stands: its rows, and the table for this terminal. What can be drawn and tabulated is written there.
+    """How the sweep in ``folder`` stands: its rows, and the table for this terminal. Tables and pictures are written there.
 
     Raises:
         UserError: it is not the folder of a sweep.

@@ -27,7 +27,7 @@ ENOUGH = 4
 
 
 def as_text(rows: Sequence[Row], width: int | None = None) -> str:
-    """In lines of at most ``width``, the best trials by the accuracy that they were selected by, and the test accuracy of the first alone."""
+    """The best trials by the accuracy that selects them, and the test accuracy of the first alone; at most ``width`` wide."""
     done = sorted((row for row in rows if row.holdout_final is not None), key=lambda row: -(row.holdout_final or 0.0))
     counts = [sum(row.status == state for row in rows) for state in (DONE, FAILED)]
     head = f"{len(rows)} trials: {counts[0]} done, {counts[1]} failed, {len(rows) - sum(counts)} to do"
