@@ -7,6 +7,12 @@ import os
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported, here and in the commands that tests start:
     os.environ["OMP_NUM_THREADS"] = "1"  # the threads of two workers would wait for each other's cores
 
+# pytest imports readline, which gives the environment of child processes (not os.environ) the size 80 x 24.
+# The output of a pipe has no width, and the tests read it as a pipe.
+for name in ("COLUMNS", "LINES"):
+    os.environ.pop(name, None)
+    os.unsetenv(name)
+
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +24,7 @@ from omegaconf import open_dict
 
 from mnist_lite.cli import config_dir
 from mnist_lite.schema import Config, validate
+from mnist_lite.versions import VERSION_BASE
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MNIST_FILE = Path("MNIST/raw/train-images-idx3-ubyte.gz")
@@ -31,7 +38,7 @@ def composed() -> Compose:
     """``composed("model=step3", ...)``: the checked config of a training command with these overrides."""
 
     def make(*overrides: str) -> Config:
-        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        with initialize_config_dir(str(config_dir()), **VERSION_BASE):
             config = compose("config", list(overrides))
         with open_dict(config):
             config.name = config.name or "test"

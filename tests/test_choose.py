@@ -104,6 +104,11 @@ def test_other_devices_are_eager_in_float32(asked, no_compiler: None, device: st
         assert (chosen.compute.name, chosen.precision, chosen.memory_format) == ("eager", "fp32", "contiguous")
 
 
+def test_tf32_is_kept_as_it_is_asked_for(asked, no_compiler: None):
+    chosen = asked("precision=tf32", device="cuda")
+    assert (chosen.compute.name, chosen.precision, chosen.record["precision"]) == ("eager", "tf32", "tf32")
+
+
 def test_large_networks_take_bfloat16_where_the_processor_does(asked, monkeypatch: pytest.MonkeyPatch):
     processor(monkeypatch, True)
     chosen = asked(layers=LARGE)

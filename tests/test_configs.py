@@ -17,6 +17,7 @@ from mnist_lite.cli import config_dir
 from mnist_lite.errors import UserError
 from mnist_lite.model import build
 from mnist_lite.schema import Config, SummaryConfig, validate
+from mnist_lite.versions import VERSION_BASE
 from tests.published import ALIASES, NOTATION
 
 GROUPS = ("model", "data", "augment", "optimizer", "scheduler", "experiment")
@@ -24,7 +25,7 @@ FILES = [(group, path.stem) for group in GROUPS for path in sorted((config_dir()
 
 
 def raw(*overrides: str, name: str = "config") -> DictConfig:
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+    with initialize_config_dir(str(config_dir()), **VERSION_BASE):
         config = compose(name, list(overrides))
     with open_dict(config):
         config.name = config.name or "test"

@@ -30,3 +30,15 @@ def test_every_fault_test_is_named():
         for name in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
     }
     assert not ours - {(file, name) for file, name, _ in NAMED}
+
+
+def test_nothing_says_to_install_the_package_by_its_name():
+    """There is no mnist-lite on the index, so anyone could put a package of this name there."""
+    shipped = [REPOSITORY / "README.md"]
+    for folder in ("src", "conf", "docs", "scripts"):
+        shipped += [
+            path for path in (REPOSITORY / folder).rglob("*") if path.suffix in (".py", ".yaml", ".md", ".sh", "")
+        ]
+    texts = [path.read_text(encoding="utf-8") for path in shipped if path.is_file()]
+    found = [line for text in texts for line in text.splitlines() if re.search(r"install.*\bmnist[-_]lite\[", line)]
+    assert not found

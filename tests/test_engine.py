@@ -123,6 +123,17 @@ def test_an_evaluation_row_has_the_rate_of_the_last_step(composed: Compose):
     assert [row["lr"] for row in evaluations] == [used[row["step"]] for row in evaluations]
 
 
+@pytest.mark.parametrize("monitor", schedule.MONITORS)
+def test_a_scheduler_watches_the_figure_that_metrics_jsonl_has_under_this_name(monitor: str, composed: Compose):
+    words = ("scheduler=plateau", f"scheduler.monitor={monitor}", "data.holdout=50", "epochs=3", "eval_every=2")
+    watching = trainer(composed(*BASE, *words))
+    watched: list[float] = []
+    watching.schedule.scheduler.step = watched.append  # type: ignore[method-assign,assignment]
+    rows = rows_of(watching.fit())
+    assert watched == [row[monitor] for row in rows if row.get("epoch_end")]
+    assert len(watched) == 3 and len(set(watched)) > 1
+
+
 def test_every_image_once_an_epoch_in_a_new_order(composed: Compose):
     seen = trainer(composed(*BASE))
     seen.epoch = 1

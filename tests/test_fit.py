@@ -11,6 +11,7 @@ import subprocess
 import sys
 import termios
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tqdm import tqdm
@@ -86,7 +87,7 @@ def test_the_epoch_line_at_sixty_columns():
 def test_the_bar_fits_and_keeps_accuracy_and_rate(epochs):
     row = {"train/loss": 12.345, "train/accuracy": 100.0, "lr": 1.2e-05}
     for width in WIDTHS:
-        meter = {"n": 59_999, "total": 60_000, "elapsed": 3_599, "unit": "step"}
+        meter: dict[str, Any] = {"n": 59_999, "total": 60_000, "elapsed": 3_599, "unit": "step"}
         form = bar_format(epochs, epochs, row, meter, width)
         text = tqdm.format_meter(**meter, ncols=width, bar_format=form)
         assert len(text) <= width

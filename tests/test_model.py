@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from mnist_lite import table
+from mnist_lite.budget import Verdict
 from mnist_lite.errors import UserError
 from mnist_lite.layers import VOCABULARY, GhostBatchNorm2d
 from mnist_lite.model import build
@@ -256,7 +257,7 @@ def test_text_and_json_tables(composed):
     network = build(composed("model=step3").model)
     text = table.as_text(network)
     assert "7,216 parameters" in text
-    data = json.loads(table.as_json(network))
+    data = json.loads(table.as_json(network, Verdict(())))
     assert data["parameters"] == 7216
     assert [layer["parameters"] for layer in data["layers"]] == [row.parameters for row in network.layers]
     assert data["layers"][0]["output"] == [12, 26, 26]

@@ -8,7 +8,7 @@ from torch.optim import lr_scheduler as torch_schedulers
 from torch.optim.lr_scheduler import LRScheduler
 
 from mnist_lite.cli import config_dir
-from mnist_lite.errors import UserError
+from mnist_lite.errors import RunError, UserError
 from mnist_lite.schedule import Schedule, build_schedule, rehearse
 
 EPOCHS, STEPS, LR = 12, 20, 0.1
@@ -27,7 +27,7 @@ def curve(schedule: Schedule, opt: torch.optim.Optimizer, losses: list[float] | 
             rates.append(opt.param_groups[0]["lr"])
             opt.step()
             schedule.step("step", {})
-        schedule.step("epoch", {"train/loss": losses[epoch] if losses else 1.0})
+        schedule.step("epoch", {"train/epoch_loss": losses[epoch] if losses else 1.0})
     return rates
 
 
@@ -110,7 +110,17 @@ def test_onecycle_peaks_at_max_lr_and_ends_low(composed):
             "pct_start",
         ),
         ({"name": "OneCycleLR", "interval": "step", "max_lr": 0.1, "total_steps": 7}, "OneCycleLR cannot do 240 steps"),
-        ({"name": "ReduceLROnPlateau", "interval": "step", "monitor": "train/loss"}, "scheduler.monitor"),
+        ({"name": "ReduceLROnPlateau", "interval": "step", "monitor": "train/epoch_loss"}, "interval: epoch"),
+        (
+            {"name": "ReduceLROnPlateau", "interval": "epoch", "monitor": "train/loss"},
+            "scheduler.monitor: 'train/loss' is the figure of one step; did you mean train/epoch_loss?",
+        ),
+        (
+            {"name": "ReduceLROnPlateau", "interval": "epoch", "monitor": "train/accuracy"},
+            "did you mean train/epoch_accu",
+        ),
+        ({"name": "ReduceLROnPlateau", "interval": "epoch", "monitor": "test/acuracy"}, "did you mean test/accuracy?"),
+        ({"name": "ReduceLROnPlateau", "interval": "epoch"}, "scheduler.monitor: missing"),
         ({"name": "ReduceLROnPlateau", "interval": "epoch", "monitor": "holdout/loss"}, "data.holdout"),
         ({"name": "ReduceLROnPlateau", "interval": "epoch", "monitor": "trian/loss"}, "scheduler.monitor"),
         ({"name": "SequentialLR", "interval": "epoch", "milestones": [3]}, "scheduler.schedulers"),
@@ -129,3 +139,60 @@ def test_bad_arguments_are_one_line(config, said):
         rehearse(config, optimizer(), EPOCHS, STEPS, False)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"name": "ConstantLR", "factor": 0.0, "total_iters": 60_000}, "division by zero"),
+        ({"name": "PolynomialLR", "power": -1.0, "total_iters": 70_000}, "cannot do 100000 steps"),
+        ({"name": "StepLR", "step_size": 80_000, "gamma": -0.1}, "gives lr -0.01 at its step 80000"),
+        ({"name": "CosineAnnealingLR", "T_max": 90_000, "eta_min": -0.1}, "gives lr -"),
+        ({"name": "ExponentialLR", "gamma": 1.01}, "gives lr inf"),
+        ({"name": "OneCycleLR", "max_lr": 0.1, "total_steps": 99_999}, "cannot do 100000 steps"),
+        (
+            {
+                "name": "SequentialLR",
+                "milestones": [60_000],
+                "schedulers": [{"name": "ConstantLR", "total_iters": 1}, {"name": "StepLR", "step_size": 0}],
+            },
+            "modulo by zero",
+        ),
+    ],
+)
+def test_a_schedule_that_fails_after_50_000_steps_is_refused_before_training(config, said):
+    with pytest.raises(UserError) as caught:
+        rehearse({**config, "interval": "step"}, optimizer(), 1_000, 100, False)
+    assert said in str(caught.value)
+
+
+def test_a_one_cycle_that_is_too_short_is_refused_at_any_length():
+    config = {"name": "OneCycleLR", "interval": "step", "max_lr": 0.1, "total_steps": 10**9 - 1}
+    with pytest.raises(UserError, match="OneCycleLR has 999999999 steps and the run has 1000000000"):
+        rehearse(config, optimizer(), 1_000, 10**6, False)
+
+
+@pytest.mark.parametrize("start", [0.05, 0.3, 1 / 3, 0.7, 1.0])
+def test_a_line_down_to_zero_is_not_refused_for_a_rounding_error(start):
+    """torch gives a rate of about -1e-18 at the end of the line."""
+    for steps in (7, 12, 24, 100):
+        config = {
+            "name": "LinearLR",
+            "interval": "step",
+            "start_factor": start,
+            "end_factor": 0.0,
+            "total_iters": steps,
+        }
+        rehearse(config, optimizer(), 1, steps + 2, False)
+
+
+def test_a_step_that_fails_in_training_is_one_line():
+    """A rehearsal does not reach a step after the millionth."""
+    config = {"name": "OneCycleLR", "interval": "step", "max_lr": 0.1, "total_steps": 3}
+    opt = optimizer()
+    plan = build_schedule(config, opt, 1, 4, False)
+    opt.step()
+    for _ in range(3):
+        plan.step("step", {})
+    with pytest.raises(RunError, match=r"scheduler: OneCycleLR cannot do another step: .*total steps"):
+        plan.step("step", {})

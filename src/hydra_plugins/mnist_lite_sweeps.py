@@ -16,7 +16,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from mnist_lite.errors import UserError
+from mnist_lite.complaints import OF_THE_USER, one_line
+from mnist_lite.errors import LauncherError, RunError, UserError
 
 
 class LocalLauncher(Launcher):
@@ -54,6 +55,7 @@ class GridSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Runs what ``arguments`` ask for; they come after the config's own."""
+        self._task.composed = True  # Hydra has come this far
         words = [*(f"{key}={value}" for key, value in self._params.items()), *arguments]
         overrides = OverridesParser.create(config_loader=self._loader).parse_overrides(words)
         for override in overrides:
@@ -64,8 +66,28 @@ class GridSweeper(Sweeper):
 
     def _run(self, overrides: list[Override]) -> None:
         (jobs,) = BasicSweeper.split_arguments(overrides, max_batch_size=None)
-        self.validate_batch_is_legal(jobs[:1])  # a slip in what all jobs share is told once
-        self.launcher.launch(jobs, initial_job_idx=0)
+        self._task.compose(self._loader, self.config, jobs[0])  # a slip in what all jobs share is told once
+        self._launch(jobs, 0)
+
+    def _launch(self, jobs: list[list[str]], first: int) -> None:
+        """Has ``jobs`` done; ``first`` is the number of the first of them.
+
+        Raises:
+            LauncherError: the launcher is not ours and has failed, or a job of its raised an error.
+        """
+        if isinstance(self.launcher, LocalLauncher):
+            self.launcher.launch(jobs, initial_job_idx=first)
+            return
+        assert self.config is not None
+        if self.config.data.name == "auto":  # other launchers' jobs must all have the same data
+            self._task.find_data(str(self.config.data.root))
+        try:
+            for done in self.launcher.launch(jobs, initial_job_idx=first):
+                _ = done.return_value  # raises what the job raised
+        except (*OF_THE_USER, RunError):
+            raise
+        except Exception as error:
+            raise LauncherError(one_line(error)) from error
 
 
 class OptunaSweeper(GridSweeper):
@@ -83,4 +105,4 @@ class OptunaSweeper(GridSweeper):
                 self._task.search_here(search, self.config)
                 return
             for number, jobs in enumerate(search.batches(self._n_jobs)):
-                self.launcher.launch(jobs, initial_job_idx=number * self._n_jobs)
+                self._launch(jobs, number * self._n_jobs)

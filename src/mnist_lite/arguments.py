@@ -6,6 +6,7 @@ or a missing value is the same one line everywhere.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
 import types
@@ -45,6 +46,22 @@ def bind(
         if parameter.default is parameter.empty and name not in result:
             raise UserError(f"{where}.{name}: missing; expected {_describe(hints.get(name, Any))}")
     return result
+
+
+def typed(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """``given`` with every value in the type that the signature asks for. A value that does not fit stays as it is."""
+    parameters, hints = inspect.signature(function).parameters, _hints(function)
+    result = dict(given)
+    for name in given.keys() & parameters.keys():
+        with contextlib.suppress(TypeError):
+            result[name] = _fit(given[name], hints.get(name, _hint_from_default(parameters[name].default)))
+    return result
+
+
+def defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    """The default values of the parameters of ``function`` that have one."""
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:

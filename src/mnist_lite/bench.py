@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from statistics import median
+from typing import TYPE_CHECKING
 
-from mnist_lite.cli import run_command
-from mnist_lite.duel import WARM_UP_IMAGES, Side, duel, our_loop, plain_loop
-from mnist_lite.errors import RunError, UserError
-from mnist_lite.schema import BenchConfig
+from mnist_lite.start import begin
+
+if TYPE_CHECKING:
+    from mnist_lite.duel import Side
+    from mnist_lite.schema import BenchConfig
 
 TRAIN_IMAGES, TEST_IMAGES = 60_000, 10_000
 
@@ -19,6 +19,11 @@ def job(config: BenchConfig) -> int:
     Raises:
         UserError: more images than an epoch has, or a recipe that the plain loop does not have.
     """
+    import sys
+
+    from mnist_lite.duel import WARM_UP_IMAGES, duel, our_loop, plain_loop
+    from mnist_lite.errors import RunError, UserError
+
     if config.data.name != "mnist" or config.data.train_limit or config.data.test_limit or config.data.holdout:
         raise UserError("bench: both loops take all of MNIST: data=mnist, no limits and no holdout")
     needed = config.rounds * (config.images + config.batch_size) + WARM_UP_IMAGES + config.batch_size
@@ -41,6 +46,8 @@ def job(config: BenchConfig) -> int:
 
 def as_text(plain: Side, ours: Side) -> str:
     """The table: rates as medians over rounds, ratios round by round as min, median and max."""
+    from statistics import median
+
     lines = [f"plain loop: {plain.how}", f"ours:       {ours.how}", ""]
     lines.append(f"{'':<22}{'plain loop':>14}{'ours':>14}      ratio (min, median, max)")
     for what, a, b in (
@@ -57,6 +64,10 @@ def as_text(plain: Side, ours: Side) -> str:
 
 def main() -> None:
     """The command."""
+    begin()
+    from mnist_lite.cli import run_command
+    from mnist_lite.schema import BenchConfig
+
     run_command("bench", BenchConfig, job)
 
 

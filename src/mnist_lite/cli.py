@@ -19,6 +19,7 @@ from mnist_lite.complaints import BAD_INPUT, guarded, one_line
 from mnist_lite.errors import UserError
 from mnist_lite.schema import Config
 from mnist_lite.task import Task
+from mnist_lite.versions import VERSION_BASE, starting_hydra
 from mnist_lite.words import quoted
 
 C = TypeVar("C", bound=Config)
@@ -41,13 +42,14 @@ def run_command(config_name: str, schema: type[C], job: Callable[[C], int]) -> N
     codes = [guarded(lambda: _put_flags_first(sys.argv))]
     if max(codes):
         sys.exit(max(codes))
-    main = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=config_name)(task)
+    main = hydra.main(config_path=str(config_dir()), config_name=config_name, **VERSION_BASE)(task)
     try:
-        codes.append(guarded(lambda: main() or 0))
+        with starting_hydra():
+            codes.append(guarded(lambda: main() or 0))
     except Exception as error:
-        if task.faulty:
+        if task.composed:
             raise
-        # Not from a job, so from composing: a file that is not UTF-8, lists that hold themselves, a group set to null.
+        # From composing: a file that is not UTF-8, lists that hold themselves, a group set to null.
         print(f"error: the config cannot be composed: {one_line(error)}", file=sys.stderr)
         codes.append(BAD_INPUT)
     sys.exit(max(codes + task.codes))
@@ -55,7 +57,8 @@ def run_command(config_name: str, schema: type[C], job: Callable[[C], int]) -> N
 
 def _put_flags_first(argv: list[str]) -> int:
     """Sorts ``argv`` in place: flags, then overrides. Hydra's parser refuses an override after a flag after an override."""
-    parser = get_args_parser()
+    with starting_hydra():
+        parser = get_args_parser()
 
     def refuse(message: str) -> NoReturn:
         raise UserError(f"{message} (see --help)")

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import sys
-from argparse import ArgumentParser
-from pathlib import Path
-
-from mnist_lite.errors import RunError, UserError
-from mnist_lite.sweep.conduct import conclude, whereabouts
-from mnist_lite.sweep.plan import PLAN
+from mnist_lite.start import begin
 
 
 def main() -> None:
-    """The command. It takes no config, only the folder: what was run is written there."""
+    """The command. It takes no config. The folder says what was run."""
+    begin()
+    import sys
+    from argparse import ArgumentParser
+    from pathlib import Path
+
+    from mnist_lite.complaints import guarded
+    from mnist_lite.sweep.compare import compare
+
     parser = ArgumentParser("mnist_lite.compare", description="The table and the plots of a sweep, as it stands.")
     parser.add_argument("folder", type=Path, help="of the sweep: runs/sweeps/<name>")
-    folder = parser.parse_args().folder
-    try:
-        rows, text = conclude(folder)
-        if not rows:
-            raise UserError(f"compare: {folder} is not the folder of a sweep: it has no jobs in {PLAN}")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except RunError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    print(text)
-    print(f"\n{whereabouts(folder)}")
+    parser.add_argument(
+        "verify",
+        nargs="?",
+        choices=["verify=true", "verify=false"],
+        default="verify=false",
+        help="verify=true: check the summary of every run against its metrics, not only of those that matter for the table",
+    )
+    arguments = parser.parse_args()
+    sys.exit(guarded(lambda: compare(arguments.folder, arguments.verify == "verify=true")))
 
 
 if __name__ == "__main__":

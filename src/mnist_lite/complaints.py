@@ -53,7 +53,7 @@ def one_line(error: Exception) -> str:
 def _missing(file: str, options: Sequence[str] | None) -> str:
     group, _, name = file.rpartition("/")
     if group == "hydra/launcher" and name in EXTRAS:
-        return f'{group}: {name!r} is not installed; pip install "mnist-lite[{EXTRAS[name]}]"'
+        return f'{group}: {name!r} is not installed; in the checkout: pip install -e ".[{EXTRAS[name]}]"'
     if not options:
         return f"no config file {file!r} (named by --config-name or by a defaults list)"
     return f"{group}: no choice {name!r}; {did_you_mean(name, options)}"

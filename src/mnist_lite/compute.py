@@ -44,13 +44,13 @@ class Compute(Protocol):
 
 
 class Eager:
-    """torch's modules and autograd, in float32 or with autocast to bfloat16."""
+    """torch's modules and autograd, in float32 (or TF32, see ``environment``) or with autocast to bfloat16."""
 
     name = "eager"
     version = ""
 
     def __init__(self, module: nn.Module, label_smoothing: float, precision: str, memory_format: str) -> None:
-        """``precision`` is ``fp32`` or ``bf16``, ``memory_format`` ``contiguous`` or ``channels_last``."""
+        """``precision`` is ``fp32``, ``tf32`` or ``bf16``, ``memory_format`` ``contiguous`` or ``channels_last``."""
         self._module, self._smoothing, self._half = module, label_smoothing, precision == "bf16"
         self._format = torch.channels_last if memory_format == "channels_last" else torch.contiguous_format
         module.to(memory_format=self._format)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from mnist_lite import picture
 
 Rows = Sequence[Mapping[str, float | int | bool]]
 
@@ -26,12 +26,19 @@ def smooth(values: Sequence[float], window: int) -> list[float]:
 
 
 def draw(rows: Rows, title: str, target: float | None = None) -> bytes:
-    """A PNG. ``rows`` are those of ``metrics.jsonl``; ``target`` is an accuracy in percent to mark."""
+    """A PNG. ``rows`` are those of ``metrics.jsonl``; ``target`` is an accuracy in percent to mark.
+
+    Raises:
+        DrawingError: it cannot be drawn.
+    """
+    return picture.draw(lambda: _figure(rows, title, target))
+
+
+def _figure(rows: Rows, title: str, target: float | None) -> Figure:
     steps = [row for row in rows if "train/loss" in row]
     evaluations = [row for row in rows if "test/loss" in row]
     window = max(1, len(steps) // 60)
     figure = Figure(figsize=(9, 9.5), layout="constrained")
-    FigureCanvasAgg(figure)
     accuracy, loss, lr = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2, 1))
     for axes, key, unit in ((accuracy, "accuracy", "accuracy in %"), (loss, "loss", "cross-entropy")):
         _raw_and_smooth(axes, steps, f"train/{key}", window)
@@ -48,9 +55,7 @@ def draw(rows: Rows, title: str, target: float | None = None) -> bytes:
     lr.grid(alpha=0.3)
     loss.legend(loc="upper right", fontsize="small")
     accuracy.set_title(title, fontsize="medium")
-    picture = io.BytesIO()
-    figure.savefig(picture, dpi=110, format="png")
-    return picture.getvalue()
+    return figure
 
 
 def _raw_and_smooth(axes: Axes, steps: Rows, key: str, window: int) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import multiprocessing
+import os
 import resource
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ from typing import Any
 
 from mnist_lite.errors import RunError, UserError
 from mnist_lite.schema import Config
+from mnist_lite.start import Cleanup, keep_streams_usable, start_without_ctrl_c
 
 WARM_UP_IMAGES = 2_000
 
@@ -71,22 +74,27 @@ def duel(
         RunError: a loop has failed.
     """
     workers = [_Worker(maker, config, images) for maker in makers]
-    try:
-        for worker in workers:
-            worker.start()
-        for number in range(1, rounds + 1):
+    with Cleanup():
+        try:
             for worker in workers:
-                worker.side.training.append(worker.rate("train", images))
-            last = [worker.side.training[-1] for worker in workers]
-            report(f"round {number}/{rounds}: " + ", ".join(f"{rate:,.0f}" for rate in last) + " images/s")
-        for _ in range(rounds):
+                worker.start()
+            for number in range(1, rounds + 1):
+                for worker in workers:
+                    worker.side.training.append(worker.rate("train", images))
+                last = [worker.side.training[-1] for worker in workers]
+                report(f"round {number}/{rounds}: " + ", ".join(f"{rate:,.0f}" for rate in last) + " images/s")
+            for _ in range(rounds):
+                for worker in workers:
+                    worker.side.evaluation.append(worker.rate("evaluate", images))
             for worker in workers:
-                worker.side.evaluation.append(worker.rate("evaluate", images))
-        for worker in workers:
-            worker.side.memory = worker.ask("memory")
-    finally:
-        for worker in workers:
-            worker.close()
+                worker.side.memory = worker.ask("memory")
+        except KeyboardInterrupt:
+            for worker in workers:
+                worker.kill()
+            raise
+        finally:
+            for worker in workers:
+                worker.close()
     return [worker.side for worker in workers]
 
 
@@ -101,7 +109,7 @@ class _Worker:
 
     def start(self) -> None:
         started = time.perf_counter()
-        self._process.start()
+        start_without_ctrl_c(self._process)
         self._theirs.close()
         self.side.how = self._receive()
         self.side.first_step = time.perf_counter() - started
@@ -125,6 +133,15 @@ class _Worker:
             raise answer
         return answer
 
+    def kill(self) -> None:
+        """Ends the worker in the middle of a round, and the loaders that it has started."""
+        if self._process.pid is None:
+            return
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except OSError:  # it has not made its group yet, or it has ended
+            self._process.kill()
+
     def close(self) -> None:
         self._pipe.close()  # which ends the worker
         if self._process.pid is not None:
@@ -132,6 +149,8 @@ class _Worker:
 
 
 def _serve(maker: Callable[[Config, int], Loop], config: Config, images: int, pipe: Connection) -> None:
+    os.setpgid(0, 0)  # a group of its own, so that it and its loaders can be ended at once
+    keep_streams_usable()
     try:
         loop = maker(config, images)
         loop.train(1)
@@ -148,8 +167,8 @@ def _serve(maker: Callable[[Config, int], Loop], config: Config, images: int, pi
             pipe.send(None)
     except UserError as error:
         pipe.send(error)
-    except (EOFError, BrokenPipeError, KeyboardInterrupt):
-        pass  # the one who asks has gone
+    except (EOFError, BrokenPipeError):
+        pass  # the parent process has ended
 
 
 def plain_loop(config: Config, images: int) -> Loop:
@@ -168,7 +187,10 @@ def plain_loop(config: Config, images: int) -> Loop:
     def evaluate() -> None:
         plain.test(root, network, images, device)
 
-    return Loop(f"{environment.describe_device(device, threads)}, fp32, eager", steps, evaluate, *_gauges(device))
+    precision = "fp32 with TF32 in convolutions" if device.type == "cuda" else "fp32"  # torch's defaults
+    return Loop(
+        f"{environment.describe_device(device, threads)}, {precision}, eager", steps, evaluate, *_gauges(device)
+    )
 
 
 def our_loop(config: Config, images: int) -> Loop:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from mnist_lite.errors import RunError
+from mnist_lite import start
+from mnist_lite.errors import MachineError
 
 
 def write(path: Path, content: bytes, keep: Path | None = None) -> None:
@@ -18,10 +19,10 @@ def write(path: Path, content: bytes, keep: Path | None = None) -> None:
     With ``keep`` the new file is first proven, by reading it back, and what was at ``path`` is kept under that name.
 
     Raises:
-        RunError: it cannot be written. What was at ``path`` is still there then, and the temporary file is gone.
+        MachineError: it cannot be written. What was at ``path`` is still there then, and the temporary file is gone.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    with explained(path):
+    with start.Cleanup(), explained(path):
         try:
             with temporary.open("wb") as file:
                 file.write(content)
@@ -64,8 +65,8 @@ def sync_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """``with explained(path): ...`` turns an ``OSError`` on the way into a ``RunError`` of one line."""
+    """``with explained(path): ...`` turns an ``OSError`` on the way into a ``MachineError`` of one line."""
     try:
         yield
     except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
+        raise MachineError(f"cannot write {path}: {error.strerror or error}") from error

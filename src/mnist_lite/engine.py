@@ -175,8 +175,7 @@ class Trainer:
         self._seconds += time.perf_counter() - started
         row = self._evaluation_row(lr, end)
         if end:
-            metrics = {"train/loss": row["train/epoch_loss"], "train/accuracy": row["train/epoch_accuracy"]}
-            self.schedule.step("epoch", {**row, **metrics})
+            self.schedule.step("epoch", row)
         target = self.config.stop_at_accuracy
         self._good_enough = target is not None and row[f"{self.data.judge}/accuracy"] >= target
         return [*rows, row]
@@ -231,7 +230,8 @@ class Trainer:
         return row
 
     def _epoch_mean(self, key: str) -> float:
-        """The mean over the epoch's images so far; the last batch may be smaller than the others."""
+        """The mean over the epoch's images so far. The last batch may be smaller than the others."""
         size, count, per_epoch = self.config.batch_size, len(self.data.train), self.steps_per_epoch
-        weights = [size if i < per_epoch - 1 else count - size * (per_epoch - 1) for i in range(len(self._epoch_rows))]
+        smaller = count - size * (per_epoch - 1)
+        weights = [smaller if row["step"] % per_epoch == 0 else size for row in self._epoch_rows]
         return sum(w * row[key] for w, row in zip(weights, self._epoch_rows, strict=True)) / sum(weights)

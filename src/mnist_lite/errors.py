@@ -20,8 +20,20 @@ class RunError(Exception):
         super().__init__(" ".join(message.split()))
 
 
-class NoMemoryError(RunError):
+class MachineError(RunError):
+    """The machine failed and not the run: a full disk, a folder that cannot be written. The same run may succeed later."""
+
+
+class NoMemoryError(MachineError):
     """The device or the machine has no memory left."""
+
+
+class UnavailableError(UserError):
+    """The input asks for a device or for data that this machine does not have. The same input may be good later."""
+
+
+class LauncherError(Exception):
+    """A launcher that is not ours could not run its jobs. Its cause says why."""
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:

@@ -59,10 +59,12 @@ def table(
     """
     shown = list(range(len(heads)))
     widths = {i: max(len(row[i]) for row in [heads, *rows]) for i in shown}
+    if width is None:
+        return _layout(heads, rows, widths, left)
     for dropped in (None, *drop):
-        if width is None or _total(widths) <= width:
+        if _total(widths) <= width:
             return _layout(heads, rows, widths, left)
-        widths.pop(dropped, None)
+        widths = {i: size for i, size in widths.items() if i != dropped}
         widths = {i: max(len(word) for word in [*_words(heads[i]), *(row[i] for row in rows)]) for i in widths}
     for i in sorted(set(left) & set(widths), key=lambda i: -widths[i]):
         least = max(NARROWEST_CELL, *(len(word) for word in _words(heads[i])))
@@ -79,7 +81,9 @@ def _layout(
     heads: Sequence[str], rows: Sequence[Sequence[str]], widths: dict[int, int], left: Collection[int]
 ) -> list[str]:
     stacks = [{i: _stack(heads[i], width) for i, width in widths.items()}]
-    stacks += [{i: textwrap.wrap(row[i], width, break_on_hyphens=False) for i, width in widths.items()} for row in rows]
+    stacks += [
+        {i: textwrap.wrap(row[i], max(1, width), break_on_hyphens=False) for i, width in widths.items()} for row in rows
+    ]
     result = []
     for number, cells in enumerate(stacks):
         height = max(1, *(len(cell) for cell in cells.values()))

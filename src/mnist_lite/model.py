@@ -75,7 +75,7 @@ def build(model: dict[str, Any], init: str = "torch") -> Network:
     """
     shape, rows, modules = INPUT_SHAPE, list[Layer](), list[nn.Module]()
     field, jump = 1, 1
-    for entry, block in _unroll(model["layers"], "model.layers"):
+    for entry, block in unroll(model["layers"], "model.layers"):
         number = len(rows) + 1
         if number > MOST_LAYERS:
             raise UserError(f"model.layers: more than {MOST_LAYERS} layers")
@@ -127,8 +127,12 @@ def initialise(module: nn.Module, init: str) -> None:
                 nn.init.zeros_(layer.bias)
 
 
-def _unroll(items: Any, where: str, block: str = "") -> Iterator[tuple[Entry, str]]:
-    """The entries in order, repeats written out."""
+def unroll(items: Any, where: str, block: str = "") -> Iterator[tuple[Entry, str]]:
+    """The entries of a layer list in order, repeats written out, each with the label of the repeat that holds it.
+
+    Raises:
+        UserError: an entry that is not in the vocabulary, or a repeat that is malformed.
+    """
     if not isinstance(items, list) or not items:
         raise UserError(f"{where}: a list of layers is expected")
     for index, item in enumerate(items, 1):
@@ -142,7 +146,7 @@ def _unroll(items: Any, where: str, block: str = "") -> Iterator[tuple[Entry, st
                 )
             for turn in range(1, times + 1):
                 label = f"{block}/{name}.{turn}" if block else f"{name}.{turn}"
-                yield from _unroll(item.get("layers"), f"{here}.layers", label)
+                yield from unroll(item.get("layers"), f"{here}.layers", label)
         else:
             yield read_entry(item, VOCABULARY, here, supplied=("shape",), others=("repeat",)), block
 

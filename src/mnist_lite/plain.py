@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-from mnist_lite.augment import GEOMETRIC, PIXELS
+from mnist_lite.augment import SUPPLIED, WORDS
 from mnist_lite.entries import read_entry
 from mnist_lite.errors import UserError
 
@@ -30,9 +30,8 @@ def training_transforms(augment: list[dict[str, Any]]) -> transforms.Compose:
         UserError: a transform that this loop does not have.
     """
     steps: list[Any] = []
-    words = {**GEOMETRIC, **PIXELS}
     for number, item in enumerate(augment, 1):
-        entry = read_entry(item, words, f"augment.transforms: entry {number}", ("n", "images", "generator"))
+        entry = read_entry(item, WORDS, f"augment.transforms: entry {number}", SUPPLIED)
         if entry.word == "rotate":
             turn = entry.arguments["degrees"]
             steps.append(transforms.RandomRotation((-turn, turn), fill=0))

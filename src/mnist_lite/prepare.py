@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,14 +14,12 @@ from torch import nn
 from mnist_lite import augment, budget, environment, optim, rng, schedule, table
 from mnist_lite.choose import Choice, choose
 from mnist_lite.compute import Compute, Eager
-from mnist_lite.data import Dataset, load
+from mnist_lite.data import Dataset, load, possible_counts
 from mnist_lite.engine import Trainer
 from mnist_lite.errors import UserError
 from mnist_lite.model import INPUT_SHAPE, Network, build
 from mnist_lite.schema import Config
 from mnist_lite.terminal import Reporter
-
-MNIST_IMAGES = 60_000
 
 
 @dataclass(frozen=True)
@@ -43,26 +41,27 @@ def prepare(config: Config, reporter: Reporter, state: Mapping[str, Any] | None 
         UserError: the config or the data is not usable.
     """
     device = environment.pick_device(config.device)
+    environment.set_arithmetic(device, config.precision)
     threads = environment.use_threads(config.threads)
-    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
     if device.type == "cuda":
         torch.cuda.set_device(device)
     rng.seed_global(config.seed, "init")
     network = build(config.model, config.init)
     transforms = augment.build(config.augment)
-    # a trial with MNIST's size, so that a bad argument is found before any data is touched
-    trial = optim.build_optimizer(config.optimizer, network.module)
-    steps = math.ceil((config.data.train_limit or MNIST_IMAGES) / config.batch_size)
-    schedule.rehearse(config.scheduler, trial, config.epochs, steps, config.data.holdout > 0)
+    wanted = config.data if state is None else replace(config.data, name=state["data"]["name"])
+    rehearsed = _rehearse_schedule(config, network, possible_counts(wanted))
     _rehearse_step(config, network, 2, "optimizer")
-    early = budget.before_training(config.budget, network.parameters, config.epochs, network.fully_connected)
+    early = budget.before_training(config.budget, network.parameters, network.fully_connected, config.epochs)
+    budget.refuse_if_impossible(config, early)
 
     reporter.line(lambda width: f"{config.name}\n\n{table.as_text(network, width)}\n")
     for check in early.checks:
         reporter.line(f"budget {check}")
-    data = load(config.data if state is None else replace(config.data, name=state["data"]["name"]))
+    data = load(wanted)
     if data.warning:
         reporter.warn(data.warning)
+    if len(data.train) != rehearsed:
+        _rehearse_schedule(config, network, [len(data.train)])
     last = len(data.train) % config.batch_size or config.batch_size
     if last == 1:
         _rehearse_step(config, network, 1, f"batch_size: {config.batch_size} leaves a batch of one image, which")
@@ -120,6 +119,23 @@ def trial_step(
     optimizer = optim.build_optimizer(config.optimizer, module)
     module(torch.randn(images, *INPUT_SHAPE, device=device)).square().mean().backward()
     optimizer.step()
+
+
+def _rehearse_schedule(config: Config, network: Network, counts: Sequence[int]) -> int:
+    """The first of ``counts``, numbers of training images, that the schedule can do.
+
+    Raises:
+        UserError: it can do none of them; the message is about the first.
+    """
+    problems = []
+    for images in counts:
+        trial, steps = optim.build_optimizer(config.optimizer, network.module), math.ceil(images / config.batch_size)
+        try:
+            schedule.rehearse(config.scheduler, trial, config.epochs, steps, config.data.holdout > 0)
+            return images
+        except UserError as problem:
+            problems.append(problem)
+    raise problems[0]
 
 
 def _rehearse_step(config: Config, network: Network, images: int, who: str) -> None:

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mnist_lite.errors import UserError
+from mnist_lite.identity import what_changes_the_result
 from mnist_lite.schema import Config, validate
 
 FREE = ("epochs", "device", "threads", "data.root", "checkpoint.steps", "checkpoint.seconds")
@@ -30,7 +31,6 @@ PARTS: Parts = {
     "resumes": list,
 }
 BEST_PARTS: Parts = {"epoch": int, "step": int, "score": float, "row": dict, "model": dict, "ema": (dict, type(None))}
-INDIFFERENT = (*FREE, "name", "runs_dir", "resume")
 
 
 def config(folder: Path, composed: DictConfig, overrides: Sequence[str]) -> Config:
@@ -69,11 +69,13 @@ def check(config: Config, state: Mapping[str, Any]) -> None:
     _check_parts(state, PARTS, "")
     if state["best"] is not None:
         _check_parts(state["best"], BEST_PARTS, "best.")
-    ours, theirs = dict(_flat(asdict(config))), dict(_flat(state["config"]))
+    try:
+        parts = [what_changes_the_result(each) for each in (asdict(config), state["config"])]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError("resume: the checkpoint does not fit the run: it holds no good config") from error
+    ours, theirs = (dict(_flat(each)) for each in parts)
     for key in [*ours, *theirs]:
-        if key in INDIFFERENT or key.startswith(("choices", "sweep.")):
-            continue
-        if key not in ours or key not in theirs or ours[key] != theirs[key]:
+        if key not in FREE and (key not in ours or key not in theirs or ours[key] != theirs[key]):
             raise UserError(
                 f"{key}: config.yaml says {ours.get(key, 'nothing')!r} and the checkpoint was made with "
                 f"{theirs.get(key, 'nothing')!r}; put the config back as it was"

@@ -26,11 +26,13 @@ def describe_data(data: Dataset) -> dict[str, Any]:
     }
 
 
-def judge(config: Config, network: Network, rows: Sequence[Row]) -> budget.Verdict:
-    """The verdict on the budget."""
-    ends = results.epoch_ends(rows)
-    accuracies = [float(row["test/accuracy"]) for row in ends]
-    return budget.after_training(config.budget, network.parameters, len(ends), network.fully_connected, accuracies)
+def judge(config: Config, network: Network, data: Dataset, rows: Sequence[Row]) -> budget.Verdict:
+    """The verdict on the budget of a finished run."""
+    accuracies = results.accuracies(rows)["test"]["by_epoch"]
+    reached = budget.Reached(
+        network.parameters, network.fully_connected, len(accuracies), accuracies, data.name, len(data.test)
+    )
+    return budget.after_training(config.budget, reached)
 
 
 def summary(
@@ -47,6 +49,7 @@ def summary(
         "model": config.choices.get("model"),
         "experiment": config.choices.get("experiment"),
         "parameters": network.parameters,
+        "fully_connected": network.fully_connected,
         "multiply_adds": table.work(network),
         "data": describe_data(data),
         "seed": config.seed,
@@ -54,7 +57,7 @@ def summary(
         "steps": rows[-1]["step"],
         "accuracy": results.accuracies(rows),
         "seconds": results.seconds(rows),
-        "budget": judge(config, network, rows).as_dict(),
+        "budget": judge(config, network, data, rows).as_dict(),
         **environment.record(device, choice),
     }
 
@@ -62,22 +65,22 @@ def summary(
 def title(config: Config, network: Network, data: Dataset, rows: Sequence[Row]) -> str:
     """The title of the finished run's curves."""
     final = results.accuracies(rows)["test"]["final"]
-    return f"{config.name} on {data.name}: {network.parameters:,} parameters, final test accuracy {final:.2f} %"
+    measured = budget.describe_test_set(data.name, len(data.test))
+    return f"{config.name}: {network.parameters:,} parameters, final test accuracy {final:.2f} % on {measured}"
 
 
 def lines(config: Config, network: Network, data: Dataset, rows: Sequence[Row]) -> list[str]:
-    """What is said at the end; the headline is the accuracy of the last epoch."""
+    """The last lines of a run. The headline is the accuracy of the last epoch."""
     figures = results.accuracies(rows)
     test, gap = figures["test"], figures["gap"]
-    label = data.name if data.name == "mnist" else f"{data.name} (NOT MNIST)"
-    last = min(len(results.epoch_ends(rows)), results.LAST_EPOCHS)
-    mean = f"mean of the last {last} epochs {test['mean_last_5']:.2f} %; " if last > 1 else ""
+    measured = budget.describe_test_set(data.name, len(data.test))
+    mean = "" if test["mean_last_5"] is None else f"mean of the last 5 epochs {test['mean_last_5']:.2f} %; "
     said = [
-        f"\nfinal test accuracy {test['final']:.2f} % on {label}, {network.parameters:,} parameters",
+        f"\nfinal test accuracy {test['final']:.2f} % on {measured}, {network.parameters:,} parameters",
         f"{mean}train minus test {gap['final']:+.2f}; "
         f"best epoch on test {test['best']:.2f} % (epoch {test['best_epoch']}, chosen on the test images)",
     ]
     if "selected" in figures:
         chosen = figures["selected"]
         said.append(f"test accuracy at the epoch best on the holdout (epoch {chosen['epoch']}): {chosen['test']:.2f} %")
-    return said + [f"budget {check}" for check in judge(config, network, rows).checks]
+    return said + [f"budget {check}" for check in judge(config, network, data, rows).checks]

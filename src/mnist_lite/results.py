@@ -13,42 +13,53 @@ from mnist_lite.fit import first_that_fits
 
 Rows = Sequence[Mapping[str, float | int | bool]]
 
-SUMMARY = "summary.json"
+SUMMARY, METRICS = "summary.json", "metrics.jsonl"
 CHANCE_LOSS = math.log(10)
 LAST_EPOCHS = 5
 ENOUGH_STEPS = 100
 
 
-def accuracies(rows: Rows) -> dict[str, dict[str, float]]:
-    """First-epoch, final, best and mean-of-last-5 accuracy in percent for train, test and holdout, and train minus test.
+def accuracies(rows: Rows) -> dict[str, dict[str, Any]]:
+    """Accuracies in percent for train, test and holdout, and ``gap``: train minus test.
 
-    ``rows`` are those of ``metrics.jsonl``. Final and mean-of-last-5 are of whole epochs and choose nothing; best is of all
-    evaluations, the first of equals, as ``best.pt`` is. That of test is chosen on the test images themselves, as the
-    published figures were, and flatters. ``selected``, with a holdout, is the test accuracy where the holdout is best: an
-    honest choice.
+    ``rows`` are those of ``metrics.jsonl``. Each split has:
+
+    - ``first_epoch``, ``final``: at the end of the first and of the last epoch.
+    - ``mean_last_5``: the mean over the last 5 epochs. None if there are fewer.
+      A figure of an epoch whose row was lost is None.
+    - ``best``, ``best_epoch``: the best of all evaluations, the first one if several are equal. The best test accuracy is
+      chosen on the test images themselves, as most published figures are. It is too optimistic.
+    - ``by_epoch`` (test only): one value for each epoch.
+
+    With a holdout there is ``selected``: the test accuracy of the evaluation with the best holdout accuracy.
     """
     ends = epoch_ends(rows)
     evaluations = [row for row in rows if "test/accuracy" in row]
+    last_epoch = int(ends[-1]["epoch"]) if ends else 0
+    last_are_whole = len(ends) >= LAST_EPOCHS and ends[-LAST_EPOCHS]["epoch"] == last_epoch - LAST_EPOCHS + 1
     keys = {"test": "test/accuracy", "train": "train/epoch_accuracy", "holdout": "holdout/accuracy"}
-    result = {}
+    result: dict[str, dict[str, Any]] = {}
     for split, key in keys.items():
         values = [float(row[key]) for row in ends if key in row]
         if values:
             best = max(evaluations, key=lambda row: float(row[key]))
             result[split] = {
-                "first_epoch": values[0],
+                "first_epoch": values[0] if ends[0]["epoch"] == 1 else None,
                 "final": values[-1],
                 "best": float(best[key]),
                 "best_epoch": int(best["epoch"]),
-                "mean_last_5": fmean(values[-LAST_EPOCHS:]),
+                "mean_last_5": fmean(values[-LAST_EPOCHS:]) if last_are_whole else None,
             }
+            if split == "test":
+                by_epoch = {int(row["epoch"]): float(row[key]) for row in ends}
+                result[split]["by_epoch"] = [by_epoch.get(epoch) for epoch in range(1, last_epoch + 1)]
     if "holdout" in result:
         chosen = max(evaluations, key=lambda row: float(row["holdout/accuracy"]))
         result["selected"] = {"epoch": int(chosen["epoch"]), "test": float(chosen["test/accuracy"])}
     if result:
-        result["gap"] = {
-            key: result["train"][key] - result["test"][key] for key in ("first_epoch", "final", "best", "mean_last_5")
-        }
+        train, test = result["train"], result["test"]
+        keys_of_gap = ("first_epoch", "final", "best", "mean_last_5")
+        result["gap"] = {key: None if train[key] is None else train[key] - test[key] for key in keys_of_gap}
     return result
 
 
@@ -57,6 +68,16 @@ def epoch_ends(rows: Rows) -> list[Mapping[str, float | int | bool]]:
     evaluations = [row for row in rows if "test/accuracy" in row]
     last = {row["epoch"]: row for row in evaluations}
     return list(last.values())
+
+
+def missing_steps(rows: Rows, last_step: int) -> list[list[int]]:
+    """The training steps from 1 to ``last_step`` that have no row, as ranges ``[first, last]``."""
+    gaps, expected = list[list[int]](), 1
+    for step in [*(int(row["step"]) for row in rows if "train/loss" in row), last_step + 1]:
+        if step > expected:
+            gaps.append([expected, step - 1])
+        expected = step + 1
+    return gaps
 
 
 def seconds(rows: Rows) -> dict[str, float]:
@@ -97,16 +118,43 @@ def epoch_line(row: Mapping[str, float | int | bool], epochs: int, width: int | 
 
 
 def read_summary(folder: Path) -> dict[str, Any] | None:
-    """What a finished run says of itself; None if there is nothing, or nothing whole."""
+    """The ``summary.json`` of a finished run. None if there is none, or if it is not complete."""
     try:
         found = json.loads((folder / SUMMARY).read_text("utf-8"))
         accuracy = found["accuracy"]
-        figures = [accuracy["test"][name] for name in ("final", "best", "mean_last_5")]
+        figures = [
+            accuracy["test"]["final"],
+            accuracy["test"]["best"],
+            *(value for value in accuracy["test"]["by_epoch"] if value is not None),
+        ]
         figures += [accuracy["train"]["final"], *([accuracy["holdout"]["final"]] if "holdout" in accuracy else [])]
-        if not all(
-            isinstance(value, int | float) for value in (*figures, *found["seconds"].values(), found["parameters"])
-        ):
+        figures += [*found["seconds"].values(), found["parameters"], found["seed"], found["epochs"], found["steps"]]
+        figures += [found["data"]["test"], found["fully_connected"]]
+        mean = accuracy["test"]["mean_last_5"]
+        if not all(isinstance(value, int | float) for value in [*figures, *([] if mean is None else [mean])]):
             return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        if not isinstance(found["data"]["name"], str):
+            return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return dict(found)
+
+
+def read_evaluations(folder: Path) -> list[dict[str, Any]]:
+    """The evaluation rows of ``metrics.jsonl``, in order. Training rows are skipped without parsing.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: a row is not a JSON object with a step, an epoch and a test accuracy.
+    """
+    rows = []
+    with (folder / METRICS).open("rb") as file:
+        for line in file:
+            if b'"test/accuracy"' not in line:
+                continue
+            row = json.loads(line)
+            keys = ("step", "epoch", "test/accuracy")
+            if not isinstance(row, dict) or not all(isinstance(row.get(key), int | float) for key in keys):
+                raise ValueError(f"{METRICS} has a line that is not an evaluation row: {line[:60]!r}")
+            rows.append(row)
+    return rows

@@ -16,12 +16,12 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from mnist_lite import checkpoint, durable
-from mnist_lite.errors import RunError, UserError
-from mnist_lite.results import read_summary
+from mnist_lite.errors import MachineError, RunError, UserError
+from mnist_lite.results import METRICS, read_summary
 
 LONGEST_NAME = 180
 STATE, STATE_BEFORE, BEST = "last.pt", "previous.pt", "best.pt"
-METRICS, CONFIG = "metrics.jsonl", "config.yaml"
+CONFIG, CURVES = "config.yaml", "curves.png"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -50,6 +50,8 @@ class RunFolder:
         self._size = self._metrics.tell()
         self._digest = hashlib.sha256()
         self._bad: list[Path] = []
+        self.altered = False
+        """Whether the checkpoint of ``latest`` is good and the rows in ``metrics.jsonl`` are not those that it knows of."""
 
     @classmethod
     def claim(cls, root: Path, name: str) -> RunFolder:
@@ -71,7 +73,7 @@ class RunFolder:
                 except FileExistsError:
                     number += 1
         except OSError as error:
-            kind = RunError if error.errno in FULL else UserError
+            kind = MachineError if error.errno in FULL else UserError
             raise kind(f"runs_dir: cannot make a run folder in {root}: {error.strerror}") from error
         try:
             return cls(path)
@@ -85,17 +87,18 @@ class RunFolder:
 
         Raises:
             TakenError: another process has it, or has begun the run meanwhile.
-            UserError: it cannot be made.
+            MachineError: it cannot be made.
         """
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            kind = RunError if error.errno in FULL else UserError
-            raise kind(f"sweep.dir: cannot make {path}: {error.strerror}") from error
+            raise MachineError(f"sweep.dir: cannot make {path}: {error.strerror}") from error
         folder = cls(path)
         if (path / CONFIG).exists():
             folder.close()
             raise TakenError(f"sweep.dir: the run in {path} has been begun by another process")
+        with durable.explained(path):
+            durable.remove_leftovers(path)
         return folder
 
     @classmethod
@@ -159,31 +162,39 @@ class RunFolder:
         durable.write(self.path / BEST, checkpoint.pack(state))
 
     def latest(self) -> tuple[dict[str, Any] | None, list[str]]:
-        """The newest good checkpoint, None if there is none, and a complaint for each that is not good. Changes nothing.
+        """The checkpoint to continue from (None if there is no good one), and a complaint for each problem. Changes nothing.
 
-        One is good when its checksum is right and ``metrics.jsonl`` still begins with the rows that it knows of.
+        A checkpoint is good when its checksum is right. Of two good ones the first counts whose rows are still in
+        ``metrics.jsonl``: rows that are missing after it will be made again. If the rows of neither are there, it is the newer
+        one, and ``altered`` is true.
 
         Raises:
-            UserError: it holds what no checkpoint of ours does.
+            UserError: a checkpoint holds what no checkpoint of this program holds.
         """
         complaints: list[str] = []
-        self._bad = []
+        self._bad, self.altered = [], False
+        newest: dict[str, Any] | None = None
         for name in (STATE, STATE_BEFORE):
             path = self.path / name
             if not path.exists():
                 continue
             try:
                 state = checkpoint.read(path)
-                self._check_rows(state)
-                return state, complaints
+                problem = self._problem_of_rows(state)
             except checkpoint.ForeignError as error:
                 raise UserError(
                     f"resume: {path} is not a checkpoint of this program: {error}; remove it to go on without it"
                 ) from error
             except checkpoint.DamagedError as error:
-                complaints.append(f"{path} cannot be used: {error}")
+                complaints.append(f"{path} cannot be used: {error}. It is kept under the name {name}.damaged.")
                 self._bad.append(path)
-        return None, complaints
+                continue
+            if problem is None:
+                return state, complaints
+            complaints.append(f"{path} is good, but {problem}.")
+            newest = newest or state
+        self.altered = newest is not None
+        return newest, complaints
 
     def finished(self) -> bool:
         """Whether a run has come to its end here and all its files are good."""
@@ -192,18 +203,24 @@ class RunFolder:
         except (OSError, checkpoint.DamagedError, checkpoint.ForeignError):
             return False
         whole = read_summary(self.path) is not None
-        return whole and all((self.path / name).exists() for name in (STATE, "curves.png", "model.txt"))
+        return whole and all((self.path / name).exists() for name in (STATE, CURVES, "model.txt"))
 
     def rewind(self, state: dict[str, Any] | None) -> list[dict[str, Any]]:
-        """Cuts ``metrics.jsonl`` to the rows that ``state`` knows of (None: to nothing) and gives them back.
+        """Cuts ``metrics.jsonl`` to the rows that belong to ``state`` (None: to no rows) and returns them.
 
-        Checkpoints that are not good are put aside as ``<name>.damaged``, so that none takes the place of a good one.
+        Checkpoints that are not good are renamed to ``<name>.damaged``. If the rows were ``altered``, the old file is renamed
+        in the same way, and the rows up to the step of ``state`` that can still be read are kept.
+
+        Raises:
+            UserError: ``metrics.jsonl`` is not a file of this program.
         """
         for bad in self._bad:
             with durable.explained(bad):
                 bad.replace(bad.with_name(f"{bad.name}.damaged"))
-        size = 0 if state is None else int(state["metrics"]["bytes"])
         path = self.path / METRICS
+        if state is not None and self.altered:
+            return self._rewrite(int(state["step"]))
+        size = 0 if state is None else int(state["metrics"]["bytes"])
         with durable.explained(path):
             self._metrics.truncate(size)
             content = path.read_bytes()
@@ -213,6 +230,27 @@ class RunFolder:
             return [_row(json.loads(line)) for line in content.splitlines()]
         except ValueError as error:
             raise UserError(f"resume: {path} is not what this program writes: {error}") from error
+
+    def _rewrite(self, last_step: int) -> list[dict[str, Any]]:
+        """Writes ``metrics.jsonl`` anew from the rows in it that can be read, are in order, and are not after ``last_step``."""
+        path, rows, content = self.path / METRICS, list[dict[str, Any]](), b""
+        with durable.explained(path):
+            lines = path.read_bytes().splitlines()
+            path.replace(path.with_name(f"{METRICS}.damaged"))
+        for line in lines:
+            with contextlib.suppress(ValueError):
+                row = _row(json.loads(line))
+                before = int(rows[-1]["step"]) if rows else 0
+                # the row of an evaluation has the step of the training row before it
+                if before <= row["step"] <= last_step and ("train/loss" not in row or row["step"] > before):
+                    rows.append(row)
+                    content += line + b"\n"
+        durable.write(path, content)
+        self._metrics.close()
+        with durable.explained(path):
+            self._metrics = path.open("ab", buffering=1 << 16)
+        self._size, self._digest = len(content), hashlib.sha256(content)
+        return rows
 
     def abandon(self) -> None:
         """Removes the folder: nothing has been trained yet."""
@@ -225,7 +263,8 @@ class RunFolder:
             self._metrics.close()
         self._lock.release()
 
-    def _check_rows(self, state: dict[str, Any]) -> None:
+    def _problem_of_rows(self, state: dict[str, Any]) -> str | None:
+        """What is wrong with the rows in ``metrics.jsonl`` that belong to ``state``; None: nothing."""
         known = state.get("metrics")
         size = known.get("bytes") if isinstance(known, dict) else None
         if not isinstance(known, dict) or type(size) is not int or size < 0:
@@ -233,9 +272,10 @@ class RunFolder:
         try:
             content = (self.path / METRICS).read_bytes()[:size]
         except OSError as error:
-            raise checkpoint.DamagedError(f"metrics.jsonl cannot be read: {error.strerror}") from error
+            return f"metrics.jsonl cannot be read: {error.strerror}"
         if len(content) < size or hashlib.sha256(content).hexdigest() != known.get("sha256"):
-            raise checkpoint.DamagedError("the rows that belong to it are missing from metrics.jsonl or were altered")
+            return "rows of metrics.jsonl that belong to it are missing or were changed"
+        return None
 
 
 def _row(value: Any) -> dict[str, Any]:

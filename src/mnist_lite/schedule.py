@@ -18,11 +18,22 @@ import torch
 from torch.optim import lr_scheduler
 
 from mnist_lite.arguments import bind
-from mnist_lite.errors import UserError, did_you_mean
+from mnist_lite.errors import RunError, UserError, did_you_mean
 
 INTERVALS = ("step", "epoch")
-MONITORS = ("train/loss", "train/accuracy", "holdout/loss", "holdout/accuracy", "test/loss", "test/accuracy")
-REHEARSED_STEPS = 50_000
+MONITORS = (
+    *("train/epoch_loss", "train/epoch_accuracy"),
+    *("holdout/loss", "holdout/accuracy", "test/loss", "test/accuracy"),
+)
+"""Figures of an epoch. These are keys of the evaluation rows in ``metrics.jsonl``."""
+OF_A_STEP = {"train/loss": "train/epoch_loss", "train/accuracy": "train/epoch_accuracy"}
+"""Figures of one step in ``metrics.jsonl``, and their means over an epoch."""
+REHEARSED_STEPS = 1_000_000
+"""A longer rehearsal would take more than some 3 s. What fails after this step ends the run with one line."""
+FAILURES = (ValueError, TypeError, ArithmeticError, NotImplementedError)
+"""What torch's schedulers raise when they cannot go on."""
+ROUNDING = 1e-12
+"""A rate this far below zero, relative to the first one, is a rounding error: LinearLR down to 0 ends at about -1e-18."""
 TAKE_FUNCTIONS = ("LambdaLR", "MultiplicativeLR")
 _UNIT = re.compile(r"(?:([0-9.eE+-]+)\s*\*\s*)?(total_steps|steps_per_epoch)")
 
@@ -35,12 +46,23 @@ class Schedule:
     interval: str
     """``step``: after each batch; ``epoch``: after each epoch's evaluation."""
     monitor: str | None
-    """The metric that the scheduler watches (ReduceLROnPlateau), as ``metrics.jsonl`` names it; else None."""
+    """The figure that ReduceLROnPlateau watches: one of ``MONITORS``. None for all other schedulers."""
 
     def step(self, interval: str, metrics: Mapping[str, float]) -> None:
-        """To be called at the end of each ``step`` and each ``epoch``; moves the rate when it is the schedule's turn."""
+        """Moves the rate at the end of each ``step`` or each ``epoch``. ``interval`` says which of them has ended.
+
+        Raises:
+            RunError: the scheduler cannot do this step.
+        """
         if interval != self.interval:
             return
+        try:
+            self.move(metrics)
+        except FAILURES as error:
+            raise RunError(f"scheduler: {type(self.scheduler).__name__} cannot do another step: {error}") from error
+
+    def move(self, metrics: Mapping[str, float]) -> None:
+        """Moves the rate once; what torch raises is passed on."""
         if self.monitor is not None:
             self.scheduler.step(metrics[self.monitor])  # type: ignore[arg-type]
         else:
@@ -76,11 +98,9 @@ def build_schedule(
     scheduler = _build(given, optimizer, units, "scheduler")
     monitor = config.get("monitor")
     if isinstance(scheduler, lr_scheduler.ReduceLROnPlateau):
-        if monitor not in MONITORS or interval != "epoch" or (str(monitor).startswith("holdout/") and not holdout):
-            raise UserError(
-                f"scheduler.monitor: {config['name']} with monitor {monitor!r} and interval {interval!r} cannot work; it needs "
-                f"interval: epoch and one of {', '.join(MONITORS)} (holdout/... only with data.holdout)"
-            )
+        if interval != "epoch":
+            raise UserError(f"scheduler.interval: {interval!r} is not allowed; {config['name']} needs interval: epoch")
+        _check_monitor(monitor, holdout)
     elif monitor is not None:
         raise UserError(f"scheduler.monitor: unknown key; {config['name']} watches no metric (ReduceLROnPlateau does)")
     return Schedule(scheduler, interval, monitor)
@@ -89,29 +109,47 @@ def build_schedule(
 def rehearse(
     config: Mapping[str, Any], optimizer: torch.optim.Optimizer, epochs: int, steps_per_epoch: int, holdout: bool
 ) -> None:
-    """Plays a whole run of the schedule on a throw-away ``optimizer``, without training.
+    """Steps through a whole run of the schedule on an ``optimizer`` that is thrown away, without training.
 
     Some of torch's schedulers accept an argument and fail on it hours later (``step_size: 0``, a ``total_steps`` that is
-    too small). A rehearsal takes some 10 microseconds a step.
+    too small). A step of a rehearsal takes 2 to 3 microseconds. At most ``REHEARSED_STEPS`` are done.
 
     Raises:
         UserError: what ``build_schedule`` raises, and what only stepping shows.
     """
     plan = build_schedule(config, optimizer, epochs, steps_per_epoch, holdout)
-    count = min(epochs if plan.interval == "epoch" else epochs * steps_per_epoch, REHEARSED_STEPS)
+    steps = epochs if plan.interval == "epoch" else epochs * steps_per_epoch
+    if steps > REHEARSED_STEPS and steps > (most := getattr(plan.scheduler, "total_steps", steps)):
+        raise UserError(f"scheduler: {config['name']} has {most} steps and the run has {steps}")
+    count = min(steps, REHEARSED_STEPS)
     figures = dict.fromkeys(MONITORS, 0.0)
+    least = [-ROUNDING * float(group["lr"]) for group in optimizer.param_groups]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch expects optimizer.step() in between, and says so
             for step in range(count):
-                rates = [float(group["lr"]) for group in optimizer.param_groups]
-                if not all(0 <= rate < math.inf for rate in rates):
-                    raise UserError(
-                        f"scheduler: {config['name']} gives lr {min(rates):g} at its step {step}; expected >= 0"
-                    )
-                plan.step(plan.interval, figures)
-    except (ValueError, TypeError, ArithmeticError, NotImplementedError) as error:
-        raise UserError(f"scheduler: {config['name']} cannot do {count} steps: {error}") from error
+                for group, low in zip(optimizer.param_groups, least, strict=True):
+                    if not low <= group["lr"] < math.inf:
+                        raise UserError(
+                            f"scheduler: {config['name']} gives lr {group['lr']:g} at its step {step}; expected >= 0"
+                        )
+                plan.move(figures)
+    except FAILURES as error:
+        raise UserError(f"scheduler: {config['name']} cannot do {steps} steps: {error}") from error
+
+
+def _check_monitor(monitor: Any, holdout: bool) -> None:
+    if monitor is None:
+        raise UserError(f"scheduler.monitor: missing; allowed: {', '.join(MONITORS)}")
+    if monitor in OF_A_STEP:
+        raise UserError(
+            f"scheduler.monitor: {monitor!r} is the figure of one step; did you mean {OF_A_STEP[monitor]}? "
+            f"(allowed: {', '.join(MONITORS)})"
+        )
+    if monitor not in MONITORS:
+        raise UserError(f"scheduler.monitor: {monitor!r} is not allowed; {did_you_mean(str(monitor), MONITORS)}")
+    if monitor.startswith("holdout/") and not holdout:
+        raise UserError(f"scheduler.monitor: {monitor} needs held-out images; set data.holdout, for example to 5000")
 
 
 def _build(

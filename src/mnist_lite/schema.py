@@ -50,20 +50,26 @@ class DataConfig:
 
 @dataclass
 class Budget:
-    """What a network is asked to keep to. Null: not asked."""
+    """What is required of a network. Null: not required."""
 
     parameters: int | None = number(gt=0)
     """Fewer parameters than this."""
     epochs: int | None = number(gt=0)
-    """At most so many epochs."""
+    """At most this number of epochs."""
     accuracy: float | None = number(ge=0, le=100)
-    """Test accuracy in percent, to be reached ..."""
+    """Test accuracy in percent, to be reached in each of the ``last_epochs`` last epochs."""
     last_epochs: int = number(gt=0)
-    """... in each of so many last epochs."""
+    """See ``accuracy``."""
+    accuracy_on: str = choice("mnist", "any")
+    """``mnist``: the accuracy is judged on all of MNIST's 10,000 test images only. ``any``: on any test images."""
     fully_connected: bool | None = MISSING
     """false: no fully connected (linear) layer."""
+    published_parameters: int | None = number(gt=0)
+    """The parameters of the published network, if it misses its authors' own budget. Only changes what is printed."""
+    published_epochs: int | None = number(gt=0)
+    """The epochs of the published recipe, if it misses its authors' own budget. Only changes what is printed."""
     enforce: bool = MISSING
-    """A miss ends the command with a non-zero exit code."""
+    """true: exit code 1 if a requirement is missed or cannot be judged. ``train`` refuses at once what cannot pass."""
 
 
 @dataclass
@@ -104,8 +110,8 @@ class Config:
     """Images per training step."""
     device: str = MISSING
     """auto, cpu, cuda, cuda:N or mps."""
-    precision: str = choice("auto", "fp32", "bf16")
-    """Arithmetic of the forward pass: float32, or autocast to bfloat16."""
+    precision: str = choice("auto", "fp32", "tf32", "bf16")
+    """Arithmetic: float32; TF32 in convolutions and matrix products (CUDA only); or a forward pass with autocast to bfloat16."""
     compile: str = choice("auto", "always", "never")
     """Whether to compute with the kernels in C++, which the machine's compiler builds once."""
     memory_format: str = choice("auto", "contiguous", "channels_last")

@@ -14,14 +14,15 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from mnist_lite import checkpoint, curves, environment, memory, recall, report, results, table
+from mnist_lite import budget, checkpoint, curves, environment, memory, recall, report, results, table
 from mnist_lite.engine import DivergedError
 from mnist_lite.errors import NoMemoryError, RunError, UserError
 from mnist_lite.model import build
+from mnist_lite.picture import DrawingError
 from mnist_lite.prepare import Prepared, check_extension, prepare, same_so_far, trial_step
 from mnist_lite.recorder import Row
 from mnist_lite.results import SUMMARY
-from mnist_lite.runfolder import BEST, CONFIG, STATE, RunFolder
+from mnist_lite.runfolder import BEST, CONFIG, CURVES, STATE, RunFolder
 from mnist_lite.schema import Config
 from mnist_lite.stop import Interrupted, StopRequest
 from mnist_lite.terminal import Reporter
@@ -66,7 +67,7 @@ def _resumed(config: Config, reporter: Reporter, stop: StopRequest) -> int:
     assert config.resume is not None
     with closing(RunFolder.reopen(Path(config.resume))) as folder:
         state, complaints = folder.latest()
-        if state is None and (folder.path / SUMMARY).exists():
+        if (state is None or folder.altered) and (folder.path / SUMMARY).exists():
             why = "; ".join(complaints) or "its checkpoints are gone"
             raise UserError(f"resume: the run in {folder.path} is finished and cannot be gone on with: {why}")
         if state is not None:
@@ -80,7 +81,7 @@ def _resumed(config: Config, reporter: Reporter, stop: StopRequest) -> int:
                 return 0
         reporter.log_to(folder.path / "run.log")
         for complaint in complaints:
-            reporter.warn(f"{complaint}. It is kept under the name .damaged.")
+            reporter.warn(complaint)
         parts = prepare(config, reporter, state)
         run = Run(config, parts, folder, reporter)
         run.go_back(state)
@@ -126,7 +127,14 @@ class Run:
         self._saved_step, self._resumes = state["step"], state["resumes"]
         then, now = state["conditions"], self._conditions
         changed = {key: [then.get(key), now[key]] for key in now if then.get(key) != now[key]}
-        self._resumes.append({"step": state["step"], "changed": changed})
+        missing = results.missing_steps(self._rows, int(state["step"]))
+        self._resumes.append({"step": state["step"], "changed": changed, "missing_steps": missing})
+        if self._folder.altered:
+            gaps = ", ".join(f"{first} to {last}" for first, last in missing) or "none"
+            self._reporter.warn(
+                "The run continues from a good checkpoint, with the rows of metrics.jsonl that can still be read.\n"
+                f"Rows of these steps are missing, in the curves too: {gaps}. Rows that were changed cannot be told from others."
+            )
         if changed:
             said = "; ".join(f"{key}: {old}, now {new}" for key, (old, new) in changed.items())
             self._reporter.warn(
@@ -244,21 +252,31 @@ class Run:
             f"stopped by {reason} after step {trainer.step} (epoch {trainer.epoch}); saved. To go on:\n"
             f"{train_command([f'resume={path}'])}"
         )
-        title = f"{self._config.name} on {self._parts.data.name}, stopped in epoch {trainer.epoch}"
-        self._folder.write_bytes("curves.png", curves.draw(self._rows, title))
+        data = self._parts.data
+        measured = budget.describe_test_set(data.name, len(data.test))
+        self._draw(f"{self._config.name} on {measured}, stopped in epoch {trainer.epoch}")
         raise reason
 
     def _finish(self) -> int:
         config, network, data, rows = self._config, self._parts.network, self._parts.data, self._rows
         self._save()
-        title = report.title(config, network, data, rows)
-        self._folder.write_bytes("curves.png", curves.draw(rows, title, config.budget.accuracy))
         said = report.summary(config, network, data, self._trainer.device, self._parts.choice.record, rows)
-        self._folder.write_json(SUMMARY, {**said, "resumes": self._resumes})  # the last file: it says that all is there
+        self._folder.write_json(SUMMARY, {**said, "resumes": self._resumes})  # from here on the run is finished
         for text in report.lines(config, network, data, rows):
             self._reporter.line(text)
-        self._reporter.line(f"curves: {self._folder.path / 'curves.png'}")
-        return 1 if config.budget.enforce and not report.judge(config, network, rows).met else 0
+        if self._draw(report.title(config, network, data, rows), config.budget.accuracy):
+            self._reporter.line(f"curves: {self._folder.path / CURVES}")
+        return 1 if config.budget.enforce and not report.judge(config, network, data, rows).passes else 0
+
+    def _draw(self, title: str, target: float | None = None) -> bool:
+        """Draws the curves. If that fails, a warning is all: no figure depends on a picture. Whether it was drawn."""
+        try:
+            self._folder.write_bytes(CURVES, curves.draw(self._rows, title, target))
+        except (DrawingError, RunError) as error:
+            self._reporter.warn(f"The curves were not drawn: {error}")
+            self._reporter.note(traceback.format_exc())
+            return False
+        return True
 
     def _last_good(self) -> str:
         if self._saved_step is None:

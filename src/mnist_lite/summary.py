@@ -1,30 +1,43 @@
-"""``python -m mnist_lite.summary``: prints the layer table of a model without training it."""
+"""``python -m mnist_lite.summary``: prints the layer table of a model and the verdict on its budget, without training."""
 
 from __future__ import annotations
 
-import sys
+from typing import TYPE_CHECKING
 
-from mnist_lite.cli import run_command
-from mnist_lite.fit import width_of
-from mnist_lite.schema import SummaryConfig
+from mnist_lite.start import begin
+
+if TYPE_CHECKING:
+    from mnist_lite.schema import SummaryConfig
 
 
 def job(config: SummaryConfig) -> int:
-    """Prints the table of ``config.model`` in ``config.format``."""
-    from mnist_lite import table  # imports torch, which takes seconds
+    """Prints the table of ``config.model`` in ``config.format``. Returns the exit code.
+
+    The verdict is on what is known without training: parameters, epochs, and fully connected layers. With ``budget.enforce``
+    the exit code is 1 if one of these is missed.
+    """
+    import sys
+
+    from mnist_lite import budget, fit, table  # imports torch, which takes seconds
     from mnist_lite.model import build
 
-    printers = {
-        "table": lambda network: table.as_text(network, width_of(sys.stdout)),
-        "json": table.as_json,
-        "torchsummary": table.as_torchsummary,
-    }
-    print(printers[config.format](build(config.model)))
-    return 0
+    network, width = build(config.model), fit.width_of(sys.stdout)
+    verdict = budget.before_training(config.budget, network.parameters, network.fully_connected, config.epochs)
+    if config.format == "json":
+        print(table.as_json(network, verdict))
+    else:
+        print(table.as_text(network, width) if config.format == "table" else table.as_torchsummary(network))
+        for check in verdict.checks:
+            print(fit.wrapped(f"budget {check}", width))
+    return 1 if config.budget.enforce and not verdict.passes else 0
 
 
 def main() -> None:
     """The command."""
+    begin()
+    from mnist_lite.cli import run_command
+    from mnist_lite.schema import SummaryConfig
+
     run_command("summary", SummaryConfig, job)
 
 

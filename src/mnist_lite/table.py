@@ -12,6 +12,7 @@ import torch
 import torchsummary
 
 from mnist_lite import fit
+from mnist_lite.budget import Verdict
 from mnist_lite.model import INPUT_SHAPE, Network
 
 
@@ -37,12 +38,13 @@ def as_text(network: Network, width: int | None = None) -> str:
     return "\n".join(lines)
 
 
-def as_json(network: Network) -> str:
-    """The layer table for programs."""
+def as_json(network: Network, verdict: Verdict) -> str:
+    """The layer table for programs, with the verdict on the budget."""
     table = {
         "parameters": network.parameters,
         "multiply_adds": work(network),
         "fully_connected": network.fully_connected,
+        "budget": verdict.as_dict(),
         "layers": [asdict(layer) for layer in network.layers],
     }
     return json.dumps(table, indent=2)

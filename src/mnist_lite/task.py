@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import shutil
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -17,10 +20,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from mnist_lite import recall
-from mnist_lite.complaints import OF_THE_USER, guarded, one_line
-from mnist_lite.errors import RunError, UserError
+from mnist_lite.complaints import BAD_INPUT, OF_THE_USER, guarded, one_line
+from mnist_lite.errors import LauncherError, RunError, UserError
 from mnist_lite.schema import Config, SweepConfig, validate, validate_sweep
-from mnist_lite.sweep.job import FAILED, Job, Refused, folder_of, known_folders, score, without_sweep
+from mnist_lite.start import keep_streams_usable
+from mnist_lite.sweep.job import Job, Refused, folder_of, has_checkpoint, known_folders, score, without_sweep
 from mnist_lite.sweep.plan import add, entry_of
 from mnist_lite.words import path_word, train_command
 
@@ -29,7 +33,6 @@ if TYPE_CHECKING:  # Optuna is an extra
 
 C = TypeVar("C", bound=Config)
 T = TypeVar("T")
-MOST_CODE = 100
 MOST_SEED = 2**31
 
 
@@ -38,9 +41,10 @@ class Task(Generic[C]):
 
     def __init__(self, schema: type[C], job: Callable[[C], int]) -> None:
         self._schema, self._job = schema, job
+        self._found: dict[str, str] = {}  # travels to the nodes of a cluster with the task
         self.codes = [0]
-        self.faulty = False
-        """Whether something was raised that is nobody's input."""
+        self.composed = False
+        """Whether Hydra has composed the config. An error before that lies in the config's files, one after it in our code."""
 
     @property
     def trains(self) -> bool:
@@ -49,14 +53,24 @@ class Task(Generic[C]):
 
     def __call__(self, composed: DictConfig) -> float | None:
         """One job; in a sweep of trainings, by another launcher than ours, its score."""
-        try:
-            if HydraConfig.get().mode == RunMode.MULTIRUN and self.trains:
-                return self._one_of_many(composed)
-            self.codes.append(guarded(lambda: self._job(_checked(composed, self._schema))))
-        except Exception:
-            self.faulty = True
-            raise
+        self.composed = True
+        if HydraConfig.get().mode == RunMode.MULTIRUN and self.trains:
+            return self._one_of_many(composed)
+        self.codes.append(guarded(lambda: self._job(_checked(composed, self._schema))))
         return None
+
+    def compose(self, loader: ConfigLoader, master: DictConfig, words: Sequence[str]) -> DictConfig:
+        """The config of the job whose overrides are ``words``.
+
+        Raises:
+            UserError: it cannot be composed.
+        """
+        try:
+            return loader.load_sweep_config(master, list(words))
+        except OF_THE_USER as error:
+            raise UserError(one_line(error)) from error
+        except Exception as error:  # for a list that holds itself or a file that is not text Hydra raises anything
+            raise UserError(f"the config cannot be composed: {one_line(error)}") from error
 
     def sweep_config(self, master: DictConfig) -> SweepConfig:
         """How the sweep of ``master`` is to be carried out; its folder as a path that holds on any machine.
@@ -84,29 +98,34 @@ class Task(Generic[C]):
         def make(words: Sequence[str]) -> Job | Refused:
             nonlocal made
             try:
-                composed = loader.load_sweep_config(master, list(words))
-            except OF_THE_USER as error:
-                return Refused(without_sweep(words), one_line(error))
+                composed = self.compose(loader, master, words)
+            except UserError as error:
+                return Refused(without_sweep(words), str(error))
             composed.hydra.job.id, composed.hydra.job.num = str(made), made
             made += 1
-            return _with_hydra(composed, lambda ours: _wanted(ours, known.get))
+            return _with_hydra(composed, lambda ours: self._wanted(ours, known.get))
 
         return make
 
     def run_here(self, loader: ConfigLoader, master: DictConfig, wanted: Sequence[Sequence[str]]) -> list[float | None]:
         """A grid of jobs on this machine; their scores."""
         if not self.trains:
-            composed = [loader.load_sweep_config(master, list(words)) for words in wanted]
+            composed = [self.compose(loader, master, words) for words in wanted]
             return [_with_hydra(one, self) for one in composed]
         from mnist_lite.sweep.conduct import conduct
         from mnist_lite.sweep.grid import Grid
 
         sweep = self.sweep_config(master)
-        grid = Grid([tuple(words) for words in wanted], self.maker(loader, master, sweep), sweep, conf_digest(loader))
+        grid = Grid(
+            [tuple(words) for words in wanted],
+            self.maker(loader, master, sweep),
+            sweep,
+            conf_digest(loader),
+            lambda: self.find_data(str(master.data.root)),
+        )
         states = ", ".join(f"{number} {state}" for state, number in grid.states.items())
-        with self._ours():
-            failures = conduct(f"sweep of {len(wanted)} jobs in {sweep.dir}: {states}", grid, str(master.device), sweep)
-        self.codes.append(min(MOST_CODE, failures + len(grid.refused)))
+        failures = conduct(f"sweep of {len(wanted)} jobs in {sweep.dir}: {states}", grid, str(master.device), sweep)
+        self.codes.append(BAD_INPUT if len(grid.refused) == len(wanted) else int(failures + len(grid.refused) > 0))
         folders = [grid.folder_of(tuple(words)) for words in wanted]
         return [None if folder is None else score(folder) for folder in folders]
 
@@ -130,7 +149,7 @@ class Task(Generic[C]):
             from mnist_lite.sweep.search import Search
             from mnist_lite.sweep.space import space_of
         except ModuleNotFoundError as error:
-            raise UserError(f'hydra/sweeper=optuna: {error}; pip install "mnist-lite[search]"') from error
+            raise UserError(f'hydra/sweeper=optuna: {error}; in the checkout: pip install -e ".[search]"') from error
 
         space, same = space_of(overrides)
         sweep = self.sweep_config(master)
@@ -142,11 +161,8 @@ class Task(Generic[C]):
 
         sweep = self.sweep_config(master)
         states = "".join(f"{number} {state}, " for state, number in search.states.items())
-        with self._ours():
-            failures = conduct(
-                f"search in {sweep.dir}: {states}{search.count} to make", search, str(master.device), sweep
-            )
-        self.codes.append(min(MOST_CODE, failures))
+        failures = conduct(f"search in {sweep.dir}: {states}{search.count} to make", search, str(master.device), sweep)
+        self.codes.append(int(failures > 0))
 
     @contextmanager
     def sweeping(self, master: DictConfig) -> Iterator[None]:
@@ -155,51 +171,70 @@ class Task(Generic[C]):
             yield
             return
         from mnist_lite.sweep.conduct import conclude, whereabouts
+        from mnist_lite.sweep.table import failed
 
         folder = Path(self.sweep_config(master).dir)
+        new = [path for path in (folder, *folder.parents) if not path.exists()]
         try:
             yield
         except KeyboardInterrupt:
-            if folder.is_dir():
-                print(f"To go on:\n{_again(folder)}", flush=True)
+            if folder in new and not any(path.is_dir() for path in folder.glob("*")):  # no job has begun
+                shutil.rmtree(folder, ignore_errors=True)
+                with suppress(OSError):
+                    for parent in new[1:]:  # innermost first
+                        parent.rmdir()
+            elif folder.is_dir():
+                saved = any(has_checkpoint(job) for job in folder.iterdir())
+                what = "To go on" if saved else "No job has a checkpoint yet. To start again"
+                print(f"{what}:\n{_again(folder)}", flush=True)
                 with suppress(UserError, RunError):
                     conclude(folder)
             raise
-        except (*OF_THE_USER, RunError):
-            raise
-        except Exception as error:
-            if self.faulty:
-                raise
-            print(f"error: the launcher has given up: {one_line(error)}", file=sys.stderr, flush=True)
+        except LauncherError as error:
+            traceback.print_exception(error.__cause__)
+            print(f"error: the launcher has given up: {error}", file=sys.stderr, flush=True)
             self.codes.append(1)
-        with self._ours():
-            rows, text = conclude(folder)
+        rows, text = conclude(folder)
         if rows:
             print(f"\n{text}\n\n{whereabouts(folder)}", flush=True)
-        self.codes.append(min(MOST_CODE, sum(row.status == FAILED for row in rows)))
-
-    @contextmanager
-    def _ours(self) -> Iterator[None]:
-        """What is raised within and is neither the user's nor the machine's doing, is our fault, and keeps its traceback."""
-        try:
-            yield
-        except (*OF_THE_USER, RunError):
-            raise
-        except Exception:
-            self.faulty = True
-            raise
+        self.codes.append(int(failed(rows)))
 
     def _one_of_many(self, composed: DictConfig) -> float | None:
-        from mnist_lite.sweep.run import run
+        from mnist_lite.sweep.worker import do
 
+        keep_streams_usable()  # another launcher runs this in a process that has not begun as a command of ours
         folder = _here(HydraConfig.get().sweep.dir)
-        wanted = _wanted(composed, known_folders(folder).get)
+        wanted = self._wanted(composed, known_folders(folder).get)
         add(folder, [entry_of(wanted)])
-        error = wanted.error if isinstance(wanted, Refused) else run(wanted, None)
+        error = wanted.error if isinstance(wanted, Refused) else do(wanted, None).error
         if error is not None:
             print(f"FAILED  {','.join(wanted.overrides)}: {error}", file=sys.stderr, flush=True)
             self.codes.append(1)
         return score(wanted.folder) if isinstance(wanted, Job) else None
+
+    def find_data(self, root: str) -> str:
+        """What ``data=auto`` is in the folder ``root``: ``mnist`` or ``digits``. Looks once, and warns once."""
+        if root not in self._found:
+            from mnist_lite.data import available  # imports torch
+            from mnist_lite.terminal import Reporter
+
+            self._found[root], warning = available(root)
+            if warning is not None:
+                with closing(Reporter()) as reporter:
+                    reporter.warn(warning)
+        return self._found[root]
+
+    def _wanted(self, composed: DictConfig, known: Callable[[str], Path | None]) -> Job | Refused:
+        """The job of a composed config. The data set is part of what the job is, so ``auto`` is resolved here."""
+        ours = without_sweep(HydraConfig.get().overrides.task)
+        try:
+            config = _checked(composed, Config)
+        except OF_THE_USER as error:
+            return Refused(ours, one_line(error))
+        found = self.find_data(config.data.root) if config.data.name == "auto" else None
+        if found is not None:
+            config = replace(config, data=replace(config.data, name=found))
+        return Job(ours, config, folder_of(config, known), found)
 
 
 def _again(folder: Path) -> str:
@@ -217,15 +252,6 @@ def conf_digest(loader: ConfigLoader) -> str:
             for path in sorted(Path(source.path).rglob("*.yaml")):
                 digest.update(str(path.relative_to(source.path)).encode() + path.read_bytes())
     return digest.hexdigest()[:16]
-
-
-def _wanted(composed: DictConfig, known: Callable[[str], Path | None]) -> Job | Refused:
-    ours = without_sweep(HydraConfig.get().overrides.task)
-    try:
-        config = _checked(composed, Config)
-    except OF_THE_USER as error:
-        return Refused(ours, one_line(error))
-    return Job(ours, config, folder_of(config, known))
 
 
 def _with_hydra(composed: DictConfig, use: Callable[[DictConfig], T]) -> T:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import Any, NoReturn, TextIO
 
 from tqdm import tqdm
 
-from mnist_lite.errors import RunError
+from mnist_lite.errors import MachineError, RunError
 from mnist_lite.fit import first_that_fits, width_of, wrapped
 
 FRAME = 100
@@ -42,7 +41,7 @@ class Reporter:
         try:
             self._log = path.open("a", encoding="utf-8")
         except OSError as error:
-            raise RunError(f"cannot write {path}: {error.strerror}") from error
+            raise MachineError(f"cannot write {path}: {error.strerror}") from error
         for text in self._before:
             self._write(text)
         self._before = []
@@ -55,14 +54,14 @@ class Reporter:
         make = text if callable(text) else partial(wrapped, text)
         if self._tell is None:
             with tqdm.external_write_mode(file=sys.stdout):
-                _print(make(width_of(sys.stdout)), sys.stdout)
+                print(make(width_of(sys.stdout)), flush=True)
         self.note(make(None))
 
     def warn(self, text: str) -> None:
         """A warning that cannot be missed, on standard error."""
         if self._tell is None:
             with tqdm.external_write_mode(file=sys.stderr):
-                _print(_framed(text, width_of(sys.stderr)), sys.stderr)
+                print(_framed(text, width_of(sys.stderr)), file=sys.stderr, flush=True)
         self.note(_framed(text, None))
 
     def error(self, failure: RunError) -> None:
@@ -70,7 +69,7 @@ class Reporter:
         self.failure, text = failure, str(failure)
         if self._tell is None:
             with tqdm.external_write_mode(file=sys.stderr):
-                _print(f"error: {text}", sys.stderr)
+                print(f"error: {text}", file=sys.stderr, flush=True)
         with contextlib.suppress(RunError):  # a full disk is such a reason
             self.note(f"error: {text}")
 
@@ -132,7 +131,7 @@ class Reporter:
             log, self._log = self._log, None  # what follows has no place to go, and no need to fail again
             with contextlib.suppress(OSError):
                 log.close()
-            raise RunError(f"cannot write {log.name}: {error.strerror}") from error
+            raise MachineError(f"cannot write {log.name}: {error.strerror}") from error
 
 
 def bar_format(
@@ -161,13 +160,3 @@ def bar_format(
 def _framed(text: str, width: int | None) -> str:
     rule = "!" * min(width or FRAME, FRAME)
     return f"{rule}\n{wrapped(text, width)}\n{rule}"
-
-
-def _print(text: str, stream: TextIO) -> None:
-    """A reader that has gone away (a closed pipe or terminal) is no reason to lose a training."""
-    try:
-        print(text, file=stream, flush=True)
-    except OSError:
-        devnull = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(devnull, stream.fileno())
-        os.close(devnull)

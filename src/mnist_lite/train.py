@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from mnist_lite.cli import run_command
-from mnist_lite.schema import Config
+from typing import TYPE_CHECKING
+
+from mnist_lite.start import begin
+
+if TYPE_CHECKING:
+    from mnist_lite.schema import Config
 
 
 def job(config: Config) -> int:
@@ -15,6 +19,10 @@ def job(config: Config) -> int:
 
 def main() -> None:
     """The command."""
+    begin()
+    from mnist_lite.cli import run_command
+    from mnist_lite.schema import Config
+
     run_command("config", Config, job)
 
 

@@ -25,6 +25,7 @@ from mnist_lite import curves
 from mnist_lite.cli import config_dir
 from mnist_lite.data.digits import load_digits
 from mnist_lite.model import build
+from mnist_lite.versions import VERSION_BASE
 
 Fault = Callable[[], None]
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -38,7 +39,7 @@ def warm_up() -> None:
     load_digits()
     build({"layers": [{"conv": 10}, "batch_norm", "relu", {"dropout": 0.1}, {"max_pool": 2}, "global_avg_pool"]})
     curves.draw([{"step": 1, "epoch": 1, "lr": 0.1, "train/loss": 2.0, "train/accuracy": 10.0}], "warm")
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+    with initialize_config_dir(str(config_dir()), **VERSION_BASE):
         compose("config", ["model=era4"])
 
 

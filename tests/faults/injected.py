@@ -37,6 +37,29 @@ class SignalAtStep:
         setattr(Trainer, "_train_step", stricken)  # noqa: B010  (mypy knows the method)
 
 
+@dataclass
+class SignalsAtStep:
+    """Sends itself each of ``numbers``, ``pause`` seconds apart, in the ``step``-th step that this process trains."""
+
+    step: int
+    numbers: tuple[int, ...]
+    pause: float
+
+    def __call__(self) -> None:
+        """Arms it."""
+        original, count = Trainer._train_step, 0
+
+        def stricken(*arguments: Any) -> float:
+            nonlocal count
+            count += 1
+            for number in self.numbers if count == self.step else ():
+                os.kill(os.getpid(), number)
+                time.sleep(self.pause)
+            return original(*arguments)
+
+        setattr(Trainer, "_train_step", stricken)  # noqa: B010
+
+
 PLACES = ("before fsync", "after fsync", "before replace", "after replace")
 
 

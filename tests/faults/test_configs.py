@@ -37,6 +37,7 @@ from mnist_lite.prepare import prepare
 from mnist_lite.runfolder import RunFolder
 from mnist_lite.schema import Config
 from mnist_lite.terminal import Reporter
+from mnist_lite.versions import VERSION_BASE
 
 BASE = (
     "data=digits",
@@ -67,7 +68,7 @@ def leaves(node: Any, prefix: str = "") -> Iterator[str]:
 
 def known_keys() -> list[str]:
     keys: set[str] = set()
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+    with initialize_config_dir(str(config_dir()), **VERSION_BASE):
         for overrides in (
             ["experiment=era4"],
             ["optimizer=sgd", "scheduler=plateau"],

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from tests.faults.child import Done, only_run, start, train
-from tests.faults.compare import assert_same_run, rows
+from tests.faults.compare import assert_same_run, first_difference, rows
 from tests.faults.injected import DiskFull, DiskFullFromTheStart, FolderLocked, SignalAtStep, SlowSteps
 from tests.faults.recipes import FEW, RECIPES, STEPS
 
@@ -115,25 +115,50 @@ def test_a_torn_last_line_is_mended(tail: bytes, run: Path, reference: Path):
     assert_same_run(run, reference)
 
 
-@pytest.mark.parametrize("size", [0, 1, 0.5, 0.99])
-def test_rows_that_are_lost_are_made_again(size: float, run: Path, reference: Path):
-    """The checkpoint that knows of more rows than there are is not used; training them again gives the same."""
-    state = torch.load(run / "last.pt", weights_only=True)
-    os.truncate(run / "metrics.jsonl", int(size) if size in (0, 1) else int(size * state["metrics"]["bytes"]))
+def bytes_of_rows(run: Path, name: str) -> int:
+    """How far the rows reach that a checkpoint knows of."""
+    return int(torch.load(run / name, weights_only=True)["metrics"]["bytes"])
+
+
+def test_rows_that_are_lost_are_made_again(run: Path, reference: Path):
+    """previous.pt still has its rows. The run continues from it, and trains the lost rows again."""
+    os.truncate(run / "metrics.jsonl", bytes_of_rows(run, "last.pt") - 1)
     done = go_on(run)
-    assert "missing from metrics.jsonl or were altered" in done.text
-    for path in run.glob("*.damaged"):
-        path.unlink()
+    assert "last.pt is good, but rows of metrics.jsonl" in done.text and "going on after step 10" in done.text
+    assert not list(run.glob("*.damaged"))
     assert_same_run(run, reference)
 
 
-def test_rows_that_were_altered_are_made_again(run: Path, reference: Path):
+@pytest.mark.parametrize("part", [0, 0.5, 0.99])
+def test_a_good_checkpoint_is_never_thrown_away_because_of_its_rows(part: float, run: Path, reference: Path):
+    """Both checkpoints have lost rows. The newer one counts, and the run says which steps have no row."""
+    os.truncate(run / "metrics.jsonl", int(part * bytes_of_rows(run, "previous.pt")))
     text = (run / "metrics.jsonl").read_text(encoding="utf-8")
-    (run / "metrics.jsonl").write_text(text.replace('"epoch": 1', '"epoch": 7', 1), encoding="utf-8")
-    assert "or were altered" in go_on(run).text
-    for path in run.glob("*.damaged"):
-        path.unlink()
-    assert_same_run(run, reference)
+    kept = [row["step"] for line in text.splitlines(keepends=True) if line.endswith("\n") and (row := json.loads(line))]
+    last = max(kept, default=0)
+    done = go_on(run)
+    assert "going on after step 12" in done.text and f"are missing, in the curves too: {last + 1} to 12." in done.text
+    assert [path.name for path in run.glob("*.damaged")] == ["metrics.jsonl.damaged"]
+    ours, theirs = (torch.load(folder / "last.pt", weights_only=True) for folder in (run, reference))
+    assert first_difference(ours["model"], theirs["model"]) is None
+    expected = [row for row in rows(reference) if row["step"] <= last or row["step"] > 12]
+    assert [row["step"] for row in rows(run)] == [row["step"] for row in expected]
+    summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    assert summary["resumes"][-1]["missing_steps"] == [[last + 1, 12]]
+    assert summary["accuracy"]["test"]["final"] == rows(reference)[-1]["test/accuracy"]
+
+
+def test_rows_that_were_changed_cost_no_step(run: Path, reference: Path):
+    text = (run / "metrics.jsonl").read_text(encoding="utf-8")
+    lines = text.splitlines(keepends=True)
+    lines[2] = "no row\n"
+    (run / "metrics.jsonl").write_text("".join(lines), encoding="utf-8")
+    done = go_on(run)
+    assert "or were changed" in done.text and "going on after step 12" in done.text
+    assert "are missing, in the curves too: 3 to 3." in done.text
+    assert (run / "metrics.jsonl.damaged").read_text(encoding="utf-8").startswith("".join(lines[:3]))
+    ours, theirs = (torch.load(folder / "last.pt", weights_only=True) for folder in (run, reference))
+    assert first_difference(ours["model"], theirs["model"]) is None
 
 
 def test_a_config_that_was_edited_is_refused(run: Path):
@@ -294,9 +319,7 @@ def test_a_finished_run_that_lost_its_rows_is_left_as_it_is(reference: Path, tmp
     rows_before = (run / "metrics.jsonl").read_bytes()
     (run / "metrics.jsonl").write_bytes(b"")
     before = content(run)
-    one_error(
-        train(tmp_path, "resume=finished"), 2, "is finished and cannot be gone on with", "missing from metrics.jsonl"
-    )
+    one_error(train(tmp_path, "resume=finished"), 2, "is finished and cannot be gone on with", "rows of metrics.jsonl")
     assert content(run) == before
     (run / "metrics.jsonl").write_bytes(rows_before)
     assert "is finished: nothing is left" in train(tmp_path, "resume=finished").text

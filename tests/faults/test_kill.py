@@ -17,7 +17,7 @@ import torch
 
 from tests.faults.child import hear_signals, only_run, train
 from tests.faults.compare import assert_same_run
-from tests.faults.injected import PLACES, KilledMidWrite, SignalAtStep, SignalInWrite
+from tests.faults.injected import PLACES, KilledMidWrite, SignalAtStep, SignalInWrite, SignalsAtStep
 from tests.faults.recipes import FEW, PER_EPOCH, RECIPES, STEPS
 
 EXIT = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGKILL: -9}
@@ -205,16 +205,45 @@ def test_a_signal_that_is_to_be_ignored_is_ignored(references: dict[str, Path], 
     assert_same_run(only_run(tmp_path), references["ema"])
 
 
-def test_a_second_signal_stops_at_once(tmp_path: Path):
+INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+
+
+@pytest.mark.parametrize(
+    ("numbers", "pause"),
+    [
+        ((TERM, TERM, TERM), 0.6),
+        ((HUP, TERM, INT), 0.6),
+        ((INT, TERM, HUP), 0.6),
+        ((INT, INT, INT), 0.02),  # as from a program that passes the terminal's signal on
+    ],
+)
+def test_signals_that_are_repeated_are_one_request(
+    numbers: tuple[int, ...], pause: float, references: dict[str, Path], tmp_path: Path
+):
+    ended = train(tmp_path, *FEW, *RECIPES["ema"], fault=SignalsAtStep(3, numbers, pause))
+    assert ended.code == 128 + numbers[0], ended.text
+    assert torch.load(only_run(tmp_path) / "last.pt", weights_only=True)["step"] == 3
+    assert ("Ctrl-C again stops at once" in ended.text) == (INT in numbers)
+    go_on(tmp_path)
+    assert_same_run(only_run(tmp_path), references["ema"])
+
+
+def test_the_second_ctrl_c_stops_at_once_whatever_came_before(tmp_path: Path):
+    ended = train(tmp_path, *FEW, *RECIPES["ema"], fault=SignalsAtStep(3, (TERM, INT, INT), 0.6))
+    assert ended.code == 130, ended.text
+    assert not (only_run(tmp_path) / "last.pt").exists() and "To go on" not in ended.text
+
+
+def test_a_second_ctrl_c_stops_inside_a_long_call(tmp_path: Path):
     many = [word for word in FEW if not word.startswith(("data.", "batch_size", "epochs"))]
     # one step of everything there is takes seconds; the second signal does not wait for its end, only for torch's call
     running = Subprocess(tmp_path, *many, "model=base", "batch_size=1437", "epochs=1")
     running.wait_for("run folder:")
     time.sleep(0.5)
-    running.process.send_signal(signal.SIGTERM)
-    time.sleep(0.2)
-    running.process.send_signal(signal.SIGTERM)
-    assert running.end() == 143
+    running.process.send_signal(INT)
+    time.sleep(0.7)
+    running.process.send_signal(INT)
+    assert running.end() == 130
     assert not (only_run(tmp_path) / "last.pt").exists()
 
 

@@ -29,10 +29,11 @@ def soak(runs: int, folder: str) -> list[dict[str, int]]:
     from mnist_lite import session
     from mnist_lite.cli import config_dir
     from mnist_lite.schema import validate
+    from mnist_lite.versions import VERSION_BASE
 
     few = ("data=digits", "data.train_limit=60", "data.test_limit=20", "batch_size=20", "epochs=1", "model=step4")
     states = []
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+    with initialize_config_dir(str(config_dir()), **VERSION_BASE):
         base = compose("config", [*few, f"runs_dir={folder}", "name=soak", "threads=1", "scheduler=constant"])
     for number in range(runs):
         config = validate(base)

@@ -36,7 +36,7 @@ SCHEDULERS: dict[str, dict[str, Any]] = {
     "ChainedScheduler": {
         "schedulers": [{"name": "LinearLR", "total_iters": 3}, {"name": "ExponentialLR", "gamma": 0.9}]
     },
-    "ReduceLROnPlateau": {"interval": "epoch", "monitor": "train/loss", "patience": 0, "threshold": 1.0},
+    "ReduceLROnPlateau": {"interval": "epoch", "monitor": "train/epoch_loss", "patience": 0, "threshold": 1.0},
     "CyclicLR": {"base_lr": 0.01, "max_lr": 0.1, "step_size_up": 2, "mode": "exp_range", "gamma": 0.9},
     "CosineAnnealingWarmRestarts": {"T_0": 3},
     "OneCycleLR": {"max_lr": 0.1, "total_steps": 8},

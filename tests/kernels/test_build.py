@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import platform
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from filelock import FileLock, Timeout
 
 from mnist_lite.kernels import build
 from mnist_lite.kernels.build import BuildError, compiler
@@ -26,18 +31,26 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     build.load.cache_clear()
 
 
+def libraries(home: Path) -> list[Path]:
+    return sorted(home.glob("*.so"))
+
+
+def left(home: Path) -> set[str]:
+    return {path.name for path in home.glob("*")}
+
+
 def test_it_is_built_once_and_kept(home: Path, monkeypatch: pytest.MonkeyPatch):
     build.load()
-    (library,) = home.iterdir()
-    written = library.stat().st_mtime_ns
+    (library,) = libraries(home)
+    file = library.stat().st_ino
     build.load.cache_clear()
     build.load()
-    assert [library] == list(home.iterdir())
-    assert library.stat().st_mtime_ns == written
+    assert [library] == libraries(home)
+    assert library.stat().st_ino == file
     build.load.cache_clear()
     monkeypatch.setattr(build, "processor_flags", lambda: "another processor")
     build.load()
-    assert len(list(home.iterdir())) == 2
+    assert len(libraries(home)) == 2
 
 
 def test_no_compiler(home: Path, monkeypatch: pytest.MonkeyPatch):
@@ -51,13 +64,13 @@ def test_a_compiler_that_fails_is_quoted(home: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(build, "FLAGS", ("-no-such-flag",))
     with pytest.raises(BuildError, match="no-such-flag"):
         build.load()
-    assert not home.exists() or not list(home.iterdir())
+    assert left(home) <= {build.LOCK}
 
 
 def test_a_compiler_with_arguments(home: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CXX", f"{compiler()[0]} -DUNUSED_WORD=1")
     build.load()
-    assert len(list(home.iterdir())) == 1
+    assert len(libraries(home)) == 1
 
 
 @pytest.mark.parametrize(
@@ -77,7 +90,7 @@ def test_a_strange_compiler_is_one_line(
     monkeypatch.setenv("CXX", str(strange))
     with pytest.raises(BuildError, match=f"strange: .*{said}"):
         build.load()
-    assert not list(home.glob("*"))
+    assert left(home) <= {build.LOCK}
 
 
 def test_a_build_that_is_stopped_leaves_nothing_running(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -89,7 +102,7 @@ def test_a_build_that_is_stopped_leaves_nothing_running(home: Path, monkeypatch:
     monkeypatch.setattr(build, "LONGEST", 0.5)
     with pytest.raises(BuildError, match="timed out"):
         build.load()
-    assert not list(home.glob("*"))
+    assert left(home) <= {build.LOCK}
     time.sleep(0.2)
     running = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
     assert not any(mark.encode().replace(b" ", b"\0") in line for line in running)
@@ -105,7 +118,7 @@ def test_a_compiler_that_is_not_there(home: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_library_that_is_damaged_is_built_again(damage: str, home: Path):
     """A program that loads a library which has been cut is ended by the kernel."""
     build.load()
-    (library,) = home.iterdir()
+    (library,) = libraries(home)
     content = library.read_bytes()
     library.unlink()  # and not written over: this process has it mapped
     middle = len(content) // 2
@@ -122,8 +135,109 @@ def test_a_cache_that_cannot_be_made(home: Path):
         build.load()
 
 
-def test_two_that_build_at_once_both_have_it(home: Path):
-    program = "from mnist_lite.kernels import build; build.FLAGS = (*build.FLAGS, '-O0'); build.load()"
-    both = [subprocess.Popen([sys.executable, "-c", program], env=dict(os.environ)) for _ in range(2)]
-    assert [process.wait(120) for process in both] == [0, 0]
-    assert len(list(home.iterdir())) == 1
+LOAD = """
+from mnist_lite.kernels import build
+build.FLAGS = (*build.FLAGS, '-O0')
+print("imported", flush=True)
+build.load()
+"""
+COUNTING = """#!/bin/sh
+[ "$1" = --version ] && exec {compiler} "$@"
+echo $$ >> {log}
+{before}
+exec {compiler} "$@"
+"""
+
+
+@pytest.fixture
+def builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[int]]:
+    """``builds("sleep 1")`` sets up a compiler that does this first; afterwards it is the list of its processes so far."""
+    log, script = tmp_path / "builds", tmp_path / "counting"
+
+    def start(before: str = "") -> list[int]:
+        if not log.exists():
+            log.touch()
+            script.write_text(COUNTING.format(compiler=compiler()[0], log=log, before=before))
+            script.chmod(0o700)
+            monkeypatch.setenv("CXX", str(script))
+        return [int(line) for line in log.read_text().split()]
+
+    return start
+
+
+def start_loading() -> subprocess.Popen[bytes]:
+    process = subprocess.Popen([sys.executable, "-c", LOAD], env=dict(os.environ), stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"imported\n"
+    return process
+
+
+def test_of_several_that_start_at_once_one_builds(home: Path, builds: Callable[[str], list[int]]):
+    builds("sleep 3")
+    with ThreadPoolExecutor() as pool:
+        processes = list(pool.map(lambda _: start_loading(), range(3)))
+    assert [process.wait(120) for process in processes] == [0, 0, 0]
+    assert len(builds("")) == 1 and len(libraries(home)) == 1
+
+
+def test_a_builder_that_is_killed_does_not_block_the_others(home: Path, builds: Callable[[str], list[int]]):
+    builds(f"[ $(wc -l < {home.parent}/builds) = 1 ] && exec sleep 60")
+    first = start_loading()
+    wait_until(lambda: len(builds("")) == 1)
+    second = start_loading()
+    time.sleep(1)
+    assert second.poll() is None and len(builds("")) == 1  # it waits
+    first.kill()
+    assert second.wait(120) == 0
+    os.kill(builds("")[0], signal.SIGKILL)  # the compiler that nobody waits for
+    assert first.wait(10) == -9 and len(builds("")) == 2 and len(libraries(home)) == 1
+
+
+def test_a_lock_that_is_never_given_back_only_costs_time(home: Path, monkeypatch: pytest.MonkeyPatch):
+    """As on a network file system whose locks outlive their process."""
+    home.mkdir()
+    monkeypatch.setattr(FileLock, "acquire", lambda _lock, timeout: (_ for _ in ()).throw(Timeout("build.lock")))
+    build.load()
+    assert len(libraries(home)) == 1
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_an_update_of_the_system_needs_no_new_library(home: Path, monkeypatch: pytest.MonkeyPatch):
+    build.load()
+    for name in ("platform", "release", "version"):
+        monkeypatch.setattr(platform, name, lambda *_arguments, **_more: "another")
+    build.load.cache_clear()
+    build.load()
+    assert len(libraries(home)) == 1
+
+
+def test_another_c_library_needs_another(home: Path, monkeypatch: pytest.MonkeyPatch):
+    build.load()
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("glibc", "9.9"))
+    build.load.cache_clear()
+    build.load()
+    assert len(libraries(home)) == 2
+
+
+def test_libraries_that_nobody_loads_are_removed(home: Path, monkeypatch: pytest.MonkeyPatch):
+    build.load()
+    (ours,) = libraries(home)
+    days = {"kernels-old-1.so": 31, "kernels-recent-1.so": 29, "note.txt": 400}
+    for name, age in days.items():
+        (home / name).write_bytes(b"")
+        os.utime(home / name, (time.time() - age * 86_400,) * 2)
+    os.utime(ours, (0, 0))
+    build.load.cache_clear()
+    build.load()  # which counts as a use
+    assert len(libraries(home)) == 3 and time.time() - ours.stat().st_mtime < 60
+    build.load.cache_clear()
+    monkeypatch.setattr(build, "processor_flags", lambda: "another processor")
+    build.load()
+    names = {path.name for path in home.iterdir()}
+    assert {ours.name, "kernels-recent-1.so", "note.txt"} <= names and "kernels-old-1.so" not in names

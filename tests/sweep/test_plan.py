@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from mnist_lite.schema import Config, SweepConfig
+from mnist_lite.schema import SweepConfig
 from mnist_lite.sweep.grid import AHEAD, Grid
 from mnist_lite.sweep.job import Job, Refused
 from mnist_lite.sweep.plan import PLAN, Entry, add, read_plan
+from tests.sweep.folders import CONFIG, finished
 
 
 def sweep_config(folder: Path, fail_fast: bool = False, retry_failed: bool = False) -> SweepConfig:
@@ -30,18 +31,20 @@ class Maker:
         self.asked.append(tuple(words))
         if "seed=13" in words:
             return Refused(tuple(words), "seed 13 is bad luck")
-        return Job(tuple(words), Config(), self.folder / words[-1])
+        return Job(
+            tuple(words),
+            CONFIG,
+            self.folder / words[-1],
+        )
 
 
 def seeds(count: int) -> list[tuple[str, ...]]:
     return [("model=era4", f"seed={number}") for number in range(count)]
 
 
-def finish(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    figures = {"final": 99.0, "best": 99.1, "mean_last_5": 98.9}
-    content = {"accuracy": {"test": figures, "train": figures}, "parameters": 7, "seconds": {"train": 1.0}}
-    (folder / "summary.json").write_text(json.dumps(content))
+def on_mnist() -> str:
+    """What ``data=auto`` is."""
+    return "mnist"
 
 
 def test_what_is_added_is_read_each_job_once(tmp_path: Path):
@@ -49,10 +52,10 @@ def test_what_is_added_is_read_each_job_once(tmp_path: Path):
     refused = Entry(("a=-1",), None, "out of range")
     add(tmp_path, [first, refused])
     add(tmp_path, [same])
-    assert read_plan(tmp_path) == [first, refused]
+    assert read_plan(tmp_path) == [same, refused]  # at the place of the first, with the words of the last
     mended = Entry(("a=-1",), "y", None, "other files")
     add(tmp_path, [mended])
-    assert read_plan(tmp_path) == [first, mended]
+    assert read_plan(tmp_path) == [same, mended]
 
 
 @pytest.mark.parametrize("length", [1, 10, 30])
@@ -69,7 +72,7 @@ def test_half_a_line_is_no_job_and_the_next_is_whole(length: int, tmp_path: Path
 
 def test_jobs_are_composed_when_they_are_wanted(tmp_path: Path):
     make = Maker(tmp_path)
-    grid = Grid(seeds(200), make, sweep_config(tmp_path), "conf")
+    grid = Grid(seeds(200), make, sweep_config(tmp_path), "conf", on_mnist)
     assert grid.count == 200 and make.asked == []
     assert grid.take() is not None
     assert len(make.asked) == 1
@@ -84,31 +87,37 @@ def test_jobs_are_composed_when_they_are_wanted(tmp_path: Path):
 
 
 def test_a_refusal_stops_a_sweep_that_is_to_fail_fast(tmp_path: Path):
-    grid = Grid([("seed=13",), ("seed=1",)], Maker(tmp_path), sweep_config(tmp_path, fail_fast=True), "conf")
+    grid = Grid([("seed=13",), ("seed=1",)], Maker(tmp_path), sweep_config(tmp_path, fail_fast=True), "conf", on_mnist)
     assert grid.ahead() and grid.stopped
     assert not (tmp_path / PLAN).exists()
 
 
 def test_the_same_job_by_two_words_is_done_once(tmp_path: Path):
     def make(words: Sequence[str]) -> Job:
-        return Job(tuple(words), Config(), tmp_path / "the_one")
+        return Job(
+            tuple(words),
+            CONFIG,
+            tmp_path / "the_one",
+        )
 
-    grid = Grid([("lr=0.1",), ("lr=1e-1",)], make, sweep_config(tmp_path), "conf")
+    grid = Grid([("lr=0.1",), ("lr=1e-1",)], make, sweep_config(tmp_path), "conf", on_mnist)
     assert grid.take() is not None
     assert grid.take() is None
     assert grid.folder_of(("lr=1e-1",)) == grid.folder_of(("lr=0.1",)) == tmp_path / "the_one"
 
 
-@pytest.mark.parametrize("retry", [False, True])
-def test_jobs_that_have_failed_are_left_unless_asked_for(retry: bool, tmp_path: Path):
-    begun = Grid(seeds(3), Maker(tmp_path), sweep_config(tmp_path), "conf")
+@pytest.mark.parametrize(("mark", "retry", "left"), [("error", False, 1), ("error", True, 2), ("fault", False, 2)])
+def test_jobs_that_have_failed_by_themselves_are_left_unless_asked_for(
+    mark: str, retry: bool, left: int, tmp_path: Path
+):
+    begun = Grid(seeds(3), Maker(tmp_path), sweep_config(tmp_path), "conf", on_mnist)
     folders = [job.folder for _ in range(3) if (job := begun.take()) is not None]
-    finish(folders[0])
+    finished(tmp_path, folders[0].name, [99.0])
     folders[1].mkdir()
-    (folders[1] / "error.txt").write_text("no luck\n")
-    grid = Grid(seeds(3), Maker(tmp_path), sweep_config(tmp_path, retry_failed=retry), "conf")
+    (folders[1] / f"{mark}.txt").write_text("no luck\n")
+    grid = Grid(seeds(3), Maker(tmp_path), sweep_config(tmp_path, retry_failed=retry), "conf", on_mnist)
     assert dict(grid.states) == {"done": 1, "failed": 1, "missing": 1}
-    assert grid.count == (2 if retry else 1)
+    assert grid.count == left
 
 
 def test_ten_thousand_jobs_are_gone_on_with_in_seconds(tmp_path: Path):
@@ -116,14 +125,26 @@ def test_ten_thousand_jobs_are_gone_on_with_in_seconds(tmp_path: Path):
     wanted = seeds(10_000)
     add(tmp_path, [Entry(words, words[-1], None, "conf") for words in wanted])
     for words in wanted[:6_667]:
-        finish(tmp_path / words[-1])
+        finished(tmp_path, words[-1], [99.0])
     make = Maker(tmp_path)
     started = time.perf_counter()
-    grid = Grid(wanted, make, sweep_config(tmp_path), "conf")
+    grid = Grid(wanted, make, sweep_config(tmp_path), "conf", on_mnist)
     job = grid.take()
     assert time.perf_counter() - started < 10  # 0.3 s on a quiet machine
     assert dict(grid.states) == {"done": 6_667, "missing": 3_333}
     assert job is not None and job.folder.name == "seed=6667" and len(make.asked) == 1
+
+
+def test_jobs_on_other_data_are_other_jobs(tmp_path: Path):
+    """The words say data=auto. It was the digits at the first start, and it is MNIST now."""
+    wanted = seeds(3)
+    add(tmp_path, [Entry(words, f"digits_{words[-1]}", None, "conf", found="digits") for words in wanted])
+    for words in wanted:
+        finished(tmp_path, f"digits_{words[-1]}", [99.0])
+    grid = Grid(wanted, Maker(tmp_path), sweep_config(tmp_path), "conf", lambda: "digits")
+    assert dict(grid.states) == {"done": 3}
+    grid = Grid(wanted, Maker(tmp_path), sweep_config(tmp_path), "conf", on_mnist)
+    assert dict(grid.states) == {"missing": 3}
 
 
 def test_other_config_files_make_other_jobs(tmp_path: Path):
@@ -131,15 +152,15 @@ def test_other_config_files_make_other_jobs(tmp_path: Path):
     wanted = seeds(3)
     add(tmp_path, [Entry(words, f"before_{words[-1]}", None, "before") for words in wanted])
     for words in wanted:
-        finish(tmp_path / f"before_{words[-1]}")
+        finished(tmp_path, f"before_{words[-1]}", [99.0])
     make = Maker(tmp_path)
-    grid = Grid(wanted, make, sweep_config(tmp_path), "now")
+    grid = Grid(wanted, make, sweep_config(tmp_path), "now", on_mnist)
     assert len(make.asked) == 3 and dict(grid.states) == {"missing": 3}
 
 
 def test_the_plan_grows_no_further_when_nothing_is_new(tmp_path: Path):
     for _ in range(3):
-        grid = Grid(seeds(4), Maker(tmp_path), sweep_config(tmp_path), "conf")
+        grid = Grid(seeds(4), Maker(tmp_path), sweep_config(tmp_path), "conf", on_mnist)
         while grid.take() is not None:
             pass
     lines = (tmp_path / PLAN).read_text().splitlines()

@@ -9,7 +9,7 @@ import pytest
 
 from mnist_lite.schema import Config
 from mnist_lite.sweep import pool
-from mnist_lite.sweep.job import Job
+from mnist_lite.sweep.job import Job, failure, settled
 from mnist_lite.sweep.worker import Ended
 
 
@@ -32,6 +32,9 @@ class Source:
         return False
 
     def moved(self, job: Job, progress: object) -> None:
+        raise AssertionError
+
+    def interrupted(self, jobs: list[Job]) -> None:
         raise AssertionError
 
     def ended(self, job: Job, error: str | None, seconds: float = 0) -> None:
@@ -92,10 +95,10 @@ def test_a_job_without_room_waits_for_another_to_end(tmp_path: Path):
     made, source = begin(tmp_path, count=5, most=3)
     assert running(made) == ["0", "1", "2"]
     (tmp_path / "2").mkdir()
-    (tmp_path / "2" / "error.txt").write_text("out of memory\n")
+    (tmp_path / "2" / "fault.txt").write_text("out of memory\n")
     full = next(worker.pipe for worker in made._workers if worker.job and worker.job.folder.name == "2")
     end(made, "2", Ended("out of memory", crowded=True))
-    assert full.closed and not (tmp_path / "2" / "error.txt").exists()
+    assert full.closed and not (tmp_path / "2" / "fault.txt").exists()
     assert made.hand_out(3) and running(made) == ["0", "1"]
     end(made, "0", Ended(None))
     assert made.hand_out(3) and running(made) == ["1", "2"]  # never again three at a time
@@ -116,7 +119,12 @@ def test_a_job_that_does_not_fit_alone_has_failed(tmp_path: Path):
 
 
 @pytest.mark.usefixtures("straw")
-def test_a_job_under_which_worker_after_worker_dies_has_failed(tmp_path: Path):
+@pytest.mark.parametrize(("code", "lasting"), [(-9, False), (-7, False), (1, False), (-11, True), (-6, True)])
+def test_a_job_under_which_worker_after_worker_dies_has_failed(
+    code: int, lasting: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """For good if the worker crashed; if it was killed, as when memory is short, the next start tries the job again."""
+    monkeypatch.setattr(Straw, "exitcode", code)
     made, source = begin(tmp_path, count=2, most=1)
     for _ in range(pool.MOST_DEATHS):
         assert running(made) == ["0"] and not source.done
@@ -124,3 +132,5 @@ def test_a_job_under_which_worker_after_worker_dies_has_failed(tmp_path: Path):
         assert made.hand_out(1)
     assert [(job.folder.name, "died 3 times" in str(error)) for job, error in source.done.items()] == [("0", True)]
     assert running(made) == ["1"]
+    assert settled(tmp_path / "0", retry_failed=False) == lasting
+    assert f"with code {code}" in str(failure(tmp_path / "0"))

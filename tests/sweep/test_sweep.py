@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -99,7 +100,7 @@ def test_what_is_done_is_not_done_again(tmp_path: Path):
 def test_a_job_that_fails_is_told_counted_and_tried_again_when_asked(tmp_path: Path):
     words = ("-m", *JOB, "epochs=1", "scheduler=constant", "optimizer=sgd", "optimizer.lr=0.01,1e30,-1")
     code, text = run(tmp_path, *words)
-    assert code == 2, text
+    assert code == 1, text
     assert "FAILED  optimizer.lr=1e+30" in text or "FAILED  optimizer.lr=1e30" in text
     assert "training has diverged" in text and "optimizer.lr: -1.0 is out of range" in text
     assert "Traceback" not in text
@@ -107,9 +108,10 @@ def test_a_job_that_fails_is_told_counted_and_tried_again_when_asked(tmp_path: P
     assert [row["status"] for row in rows] == ["done", "failed", "failed"]
     assert "diverged" in rows[1]["error"]
     code, text = run(tmp_path, *words)
-    assert code == 2 and "[1/" not in text
+    assert code == 1 and "[1/" not in text
     code, text = run(tmp_path, *words, "sweep.retry_failed=true")
-    assert code == 2 and "[2/2] FAILED" in text
+    assert code == 1 and "[2/2] FAILED" in text
+    assert "3 jobs: 1 done, 2 failed" in text
 
 
 def test_fail_fast_stops_at_the_first(tmp_path: Path):
@@ -128,7 +130,7 @@ PRESETS = {"lr": 30, "seeds": 10, "ladder": 15, "norms": 48}
 def test_shipped_sweeps_are_what_they_say(name: str, tmp_path: Path):
     """Every job is composed and checked; none is run, since all are refused in the same way: for want of images."""
     code, text = run(tmp_path, f"sweep={name}", "model=era4", "data=mnist", "data.train_limit=5")
-    assert code == PRESETS[name], text
+    assert code == 2, text  # no job is left that could run
     assert text.count("error: job ") == PRESETS[name]
     assert text.count("data.train_limit: 5 is out of range") == PRESETS[name]
     assert list(tmp_path.iterdir()) == []
@@ -136,6 +138,64 @@ def test_shipped_sweeps_are_what_they_say(name: str, tmp_path: Path):
 
 def test_every_shipped_sweep_is_tested():
     assert {path.stem for path in (REPOSITORY / "conf" / "sweep").glob("*.yaml")} == {*PRESETS, *SEARCHES, "free"}
+
+
+@pytest.mark.parametrize("launcher", ["local", "basic"])
+def test_an_enforced_budget_decides_the_exit_code_and_is_judged_again(launcher: str, tmp_path: Path):
+    few = (
+        "-m",
+        *JOB,
+        "epochs=1",
+        "scheduler=constant",
+        "seed=1,2",
+        f"hydra/launcher={launcher}",
+        "budget.accuracy_on=any",
+    )
+    enforced = (*few, "budget.enforce=true")
+    code, text = run(tmp_path, *enforced, "budget.accuracy=100")
+    assert code == 1, text
+    assert "2 jobs: 2 done, 2 missed the budget" in text
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("sweep/*/summary.json")}
+    # a budget changes no weight: the same runs, judged by other words
+    code, text = run(tmp_path, *enforced, "budget.accuracy=0")
+    assert code == 0 and "missed" not in text.splitlines()[-1], text
+    code, text = run(tmp_path, *few, "budget.accuracy=100")
+    assert code == 0 and "2 jobs: 2 done, 2 missed the budget" in text, text
+    code, text = run(tmp_path, *enforced, "budget.accuracy=0", "budget.accuracy_on=mnist")
+    assert code == 1 and "2 budgets not judged" in text, text
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("sweep/*/summary.json")} == written
+
+
+@pytest.mark.parametrize("launcher", ["local", "basic"])
+def test_a_sweep_without_mnist_says_so_and_is_not_mixed_with_one_on_mnist(launcher, mnist_root, tmp_path: Path):
+    few = (
+        "epochs=1",
+        "batch_size=100",
+        "data.train_limit=200",
+        "data.test_limit=100",
+        "scheduler=constant",
+        "seed=1,2",
+    )
+    words = ("-m", "model=era4", "data=auto", *few, f"hydra/launcher={launcher}")
+    root = tmp_path / "root"
+    root.write_text("a file in the place of the folder: no mirror is asked")
+    code, text = run(tmp_path, *words, f"data.root={root}")
+    assert code == 0, text
+    assert text.count("THIS IS NOT MNIST") == 1
+    assert "measured on 100 test images of digits (NOT MNIST)" in text
+    with (tmp_path / "sweep" / "sweep.csv").open(encoding="utf-8", newline="") as file:
+        assert {row["data"] for row in csv.DictReader(file)} == {"digits"}
+    assert json.loads((tmp_path / "sweep" / "sweep.json").read_text())["measured_on"] == [
+        "100 test images of digits (NOT MNIST)"
+    ]
+    root.unlink()
+    root.symlink_to(mnist_root)
+    code, text = run(tmp_path, *words, f"data.root={root}")
+    assert code == 0 and "NOT MNIST" not in text, text
+    assert "measured on 100 of MNIST's 10,000 test images" in text
+    assert "2 jobs: 2 done" in text
+    names = [json.loads(path.read_text())["data"]["name"] for path in tmp_path.glob("sweep/*/summary.json")]
+    assert sorted(names) == ["digits", "digits", "mnist", "mnist"]
 
 
 def test_hydras_own_launcher_does_the_same_jobs(tmp_path: Path):

@@ -6,38 +6,18 @@ import csv
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
-from scipy import stats
 
 from mnist_lite.errors import UserError
 from mnist_lite.sweep.conduct import conclude
 from mnist_lite.sweep.plots import write_comparisons, write_curves
-from mnist_lite.sweep.statistics import Estimate, best
-from mnist_lite.sweep.table import as_text, groups, read, write
-
-VALUES = [99.1, 99.3, 99.25, 98.9]
-
-
-def finished(folder: Path, name: str, accuracies: list[float], parameters: int = 100, seconds: float = 2.0) -> None:
-    run = folder / name
-    run.mkdir()
-    rows = [
-        {"step": 10 * e, "epoch": e, "test/accuracy": a, "train/epoch_accuracy": a - 1}
-        for e, a in enumerate(accuracies, 1)
-    ]
-    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    figures = {"final": accuracies[-1], "best": max(accuracies), "mean_last_5": sum(accuracies) / len(accuracies)}
-    train = {key: value - 1 for key, value in figures.items()}
-    content = {
-        "accuracy": {"test": figures, "train": train},
-        "parameters": parameters,
-        "seconds": {"train": seconds, "eval": 1.0},
-    }
-    (run / "summary.json").write_text(json.dumps(content))
+from mnist_lite.sweep.table import as_text, failed, groups, read, write
+from tests.sweep.folders import finished
 
 
 @pytest.fixture
@@ -49,7 +29,7 @@ def sweep(tmp_path: Path) -> Path:
             name = f"run_{lr}_{seed}"
             plan.append({"overrides": ["model=era4", f"optimizer.lr={lr}", f"seed={seed}"], "folder": name})
             if (lr, seed) not in {("0.1", 1), ("0.1", 2)}:
-                finished(tmp_path, name, [base - 5, base + seed / 10])
+                finished(tmp_path, name, [base - 5, base + seed / 10], seed)
     (tmp_path / "run_0.1_1").mkdir()
     (tmp_path / "run_0.1_1" / "error.txt").write_text("out of memory\n")
     plan.append({"overrides": ["model=era4", "optimizer.lr=-1", "seed=0"], "error": "out of range"})
@@ -57,34 +37,6 @@ def sweep(tmp_path: Path) -> Path:
     (tmp_path / "run_0.1_2" / "config.yaml").write_text("seed: 2\n")
     (tmp_path / "jobs.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in plan))
     return tmp_path
-
-
-def test_the_interval_is_students():
-    e = Estimate.of(VALUES)
-    low, high = stats.t.interval(0.95, len(VALUES) - 1, loc=sum(VALUES) / 4, scale=stats.sem(VALUES))
-    assert [e.n, e.mean, e.deviation, e.low, e.high] == pytest.approx([4, 99.1375, stats.tstd(VALUES), low, high])
-
-
-def test_one_value_has_no_interval():
-    assert Estimate.of([99.0]) == Estimate(1, 99.0, None, None, None)
-
-
-@pytest.mark.parametrize(
-    ("intervals", "expected"),
-    [
-        ([(99.0, 99.2), (98.0, 98.9)], [0]),
-        ([(99.0, 99.2), (98.0, 99.0)], [0, 1]),
-        ([(98.0, 98.5), (99.0, 99.2), (98.9, 99.1)], [1, 2]),
-        ([None, (99.0, 99.2), (98.0, 98.5)], [0, 1]),
-        ([None, None], []),
-        ([], []),
-    ],
-)
-def test_only_what_the_intervals_part_is_best(intervals, expected):
-    made = [
-        Estimate(1, 99.5, None, None, None) if i is None else Estimate(5, (i[0] + i[1]) / 2, 0.1, *i) for i in intervals
-    ]
-    assert best(made) == expected
 
 
 def test_rows_say_what_became_of_every_job(sweep: Path):
@@ -106,22 +58,125 @@ def test_groups_are_by_everything_but_the_seed(sweep: Path):
 def test_the_text(sweep: Path):
     lines = as_text(read(sweep)).splitlines()
     assert lines[0].split()[0] == "optimizer.lr"  # what all have in common is left out
-    assert lines[2].split() == ["0.01", "99.10", "0.100", "3", "98.85", "to", "99.35", "tied", "for", "best"]
-    assert lines[3].split() == ["0.1", "90.00", "1", "tied", "for", "best,", "1", "failed,", "1", "to", "do"]
+    assert lines[2].split() == ["0.01", "99.10", "0.100", "3", "98.81", "to", "99.32"]
+    assert lines[3].split() == ["0.1", "90.00", "1", "n", "=", "1,", "1", "failed,", "1", "to", "do"]
     assert lines[4].split() == ["-1", "0", "1", "failed"]
+    assert lines[5:] == ["measured on MNIST's 10,000 test images", "7 jobs: 4 done, 2 failed, 1 to do"]
 
 
-def test_held_out_images_judge_where_all_have_some(sweep: Path):
-    assert as_text(read(sweep)).splitlines()[-1].startswith("judged by the test images; with data.holdout=5000")
-    for number, path in enumerate(sorted(sweep.glob("*/summary.json"))):
+def groups_of_runs(folder: Path, accuracies: dict[str, list[float]], **options: Any) -> None:
+    """A sweep over ``optimizer.lr`` with a run for each accuracy; the seeds count from 0."""
+    plan = []
+    for lr, values in accuracies.items():
+        for seed, value in enumerate(values):
+            finished(folder, f"run_{lr}_{seed}", [value], seed, **options)
+            plan.append({"overrides": [f"optimizer.lr={lr}", f"seed={seed}"], "folder": f"run_{lr}_{seed}"})
+    (folder / "jobs.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in plan))
+
+
+def notes(folder: Path) -> list[str]:
+    """What the table says of each group, behind the interval."""
+    lines = as_text(read(folder)).splitlines()
+    start = lines[0].index("95 % interval") + len("95 % interval")
+    return [line[start:].strip() for line in lines[2:] if line[0].isdigit() and " jobs: " not in line]
+
+
+def test_groups_are_compared_with_the_best_by_seed(tmp_path: Path):
+    accuracies = {"0.01": [99.1, 99.2, 99.3], "0.02": [99.0, 99.11, 99.2], "0.03": [99.12, 99.17, 99.3], "1": [99.9]}
+    groups_of_runs(tmp_path, accuracies)
+    found = notes(tmp_path)
+    assert found[0] == "tied for best"
+    assert found[1].startswith("-0.10, p = 0.00")
+    assert found[2].startswith("tied for best (p = 0.")
+    assert found[3] == "n = 1"  # neither best nor tied, with the highest figure of all
+    write(tmp_path, read(tmp_path))
+    first, second, third, single = json.loads((tmp_path / "sweep.json").read_text())["groups"]
+    assert (first["best"], second["best"], single["best"]) == (True, False, False)
+    assert second["against_best"]["tied"] is False and third["against_best"]["tied"] is True
+    assert single["low"] is None and single["against_best"] is None
+
+
+def test_two_runs_give_no_interval_and_no_comparison(tmp_path: Path):
+    groups_of_runs(tmp_path, {"0.01": [99.1, 99.2], "0.02": [10.0, 61.0]})
+    assert notes(tmp_path) == ["n = 2", "n = 2"]
+    assert " to " not in as_text(read(tmp_path))
+
+
+def test_one_group_is_not_called_best(tmp_path: Path):
+    groups_of_runs(tmp_path, {"0.01": [99.1, 99.2, 99.3]})
+    assert "best" not in as_text(read(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (("mnist", 10_000), "measured on MNIST's 10,000 test images"),
+        (("mnist", 50), "measured on 50 of MNIST's 10,000 test images"),
+        (("digits", 360), "measured on 360 test images of digits (NOT MNIST)"),
+    ],
+)
+def test_the_table_and_the_files_name_the_images(data: tuple[str, int], said: str, tmp_path: Path):
+    groups_of_runs(tmp_path, {"0.01": [98.0, 96.0, 94.0], "0.02": [92.0, 90.0, 98.0]}, data=data)
+    rows = read(tmp_path)
+    assert said in as_text(rows)
+    write(tmp_path, rows)
+    with (tmp_path / "sweep.csv").open(encoding="utf-8", newline="") as file:
+        assert [(row["data"], row["test_images"]) for row in csv.DictReader(file)] == [(data[0], str(data[1]))] * 6
+    assert json.loads((tmp_path / "sweep.json").read_text())["measured_on"] == [said.removeprefix("measured on ")]
+
+
+def test_groups_on_different_images_are_not_compared(tmp_path: Path):
+    groups_of_runs(tmp_path, {"0.01": [99.1, 99.2, 99.3], "0.02": [90.0, 90.1, 90.2]})
+    for seed in range(3):
+        path = tmp_path / f"run_0.02_{seed}" / "summary.json"
         content = json.loads(path.read_text())
-        content["accuracy"]["holdout"] = {"final": 80.0 + number}
+        path.write_text(json.dumps({**content, "data": {"name": "digits", "test": 360, "holdout": 0}}))
+    text = as_text(read(tmp_path))
+    assert "groups on different images are not compared" in text and "best" not in text
+    assert "MNIST's 10,000 test images" in text and "360 test images of digits (NOT MNIST)" in text
+
+
+def test_held_out_images_decide_where_all_jobs_have_some(tmp_path: Path):
+    groups_of_runs(tmp_path, {"0.01": [99.1, 99.2, 99.3], "0.02": [99.4, 99.5, 99.6]})
+    assert "add data.holdout=5000" in as_text(read(tmp_path))
+    for number, path in enumerate(sorted(tmp_path.glob("*/summary.json"))):
+        content = json.loads(path.read_text())
+        content["accuracy"]["holdout"] = {"final": 90.0 - number}
+        content["data"]["holdout"] = 5000
         path.write_text(json.dumps(content))
-    lines = as_text(read(sweep)).splitlines()
-    assert "final holdout accuracy" in lines[0] and "judged" not in lines[-1]
-    assert lines[2].split()[:2] == ["0.01", "81.00"] and lines[3].split()[:2] == ["0.1", "83.00"]
-    write(sweep, read(sweep))
-    assert json.loads((sweep / "sweep.json").read_text())["judged_by"] == "holdout"
+    text = as_text(read(tmp_path))
+    assert "final holdout accuracy" in text and "data.holdout" not in text
+    assert "measured on 5,000 held-out training images of mnist" in text
+    assert [line.split()[1] for line in text.splitlines()[2:4]] == ["89.00", "86.00"]
+    assert notes(tmp_path)[0] in ("best", "tied for best")
+    write(tmp_path, read(tmp_path))
+    assert json.loads((tmp_path / "sweep.json").read_text())["judged_by"] == "holdout"
+
+
+BUDGET = {"accuracy": 99.4, "last_epochs": 1, "accuracy_on": "mnist", "enforce": True}
+
+
+@pytest.mark.parametrize(
+    ("changes", "data", "verdict", "fails"),
+    [
+        ({}, ("mnist", 10_000), "missed", True),
+        ({"accuracy": 90}, ("mnist", 10_000), "met", False),
+        ({"accuracy": 90}, ("mnist", 1000), "not judged", True),
+        ({"accuracy": 90, "accuracy_on": "any"}, ("mnist", 1000), "met", False),
+        ({"enforce": False}, ("mnist", 10_000), "missed", False),
+        ({"accuracy": 90, "parameters": 100}, ("mnist", 10_000), "missed", True),
+        ({"accuracy": None}, ("mnist", 10_000), "", False),
+    ],
+)
+def test_budgets_are_judged_by_what_the_run_reached(changes, data, verdict, fails, tmp_path: Path):
+    groups_of_runs(tmp_path, {"0.01": [99.0]}, data=data)
+    budget = {key: value for key, value in {**BUDGET, **changes}.items() if value is not None}
+    entry = {"overrides": ["optimizer.lr=0.01", "seed=0"], "folder": "run_0.01_0", "budget": budget}
+    (tmp_path / "jobs.jsonl").write_text(json.dumps(entry) + "\n")
+    rows = read(tmp_path)
+    assert (rows[0].budget or "", failed(rows)) == (verdict, fails)
+    counted = {"missed": "1 missed the budget", "not judged": "1 budgets not judged"}
+    assert as_text(rows).splitlines()[-1] == ", ".join(["1 jobs: 1 done", *filter(None, [counted.get(verdict)])])
 
 
 def test_files(sweep: Path):
@@ -152,7 +207,7 @@ def test_curves_of_one_epoch_show_its_accuracies(tmp_path: Path):
         for seed in range(2):
             name = f"run_{lr}_{seed}"
             plan.append({"overrides": [f"optimizer.lr={lr}", f"seed={seed}"], "folder": name})
-            finished(tmp_path, name, [base + seed])
+            finished(tmp_path, name, [base + seed], seed)
     (tmp_path / "jobs.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in plan))
     write_curves(tmp_path, read(tmp_path))
     picture = imread(tmp_path / "curves.png")[:, :, :3]
@@ -178,14 +233,14 @@ def test_ten_thousand_jobs_are_compared_in_seconds(tmp_path: Path):
         name = f"run_{number}"
         plan.append({"overrides": [f"optimizer.lr={number // 10 / 1000}", f"seed={number % 10}"], "folder": name})
         if number % 3 == 0:
-            finished(tmp_path, name, [90.0, 90 + number / 1000])
+            finished(tmp_path, name, [90.0, 90 + number / 1000], number % 10)
     (tmp_path / "jobs.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in plan))
     started = time.perf_counter()
     rows = read(tmp_path)
     text = as_text(rows)
     write(tmp_path, rows)
     assert time.perf_counter() - started < 20  # 2 s on a quiet machine
-    assert len(text.splitlines()) == 2 + 1000 + 1  # heads, groups, and who has judged
+    assert len(text.splitlines()) == 2 + 1000 + 2 + 2  # heads, groups, and the lines below them
     assert sum(row.status == "done" for row in rows) == 3334
 
 
@@ -199,7 +254,7 @@ def test_a_group_is_what_differs_in_the_seed_alone_whatever_the_words(tmp_path: 
     plan.append({"overrides": ["epochs=1", "seed=3", "model=era4"], "folder": "run_3"})  # of a plan without groups
     plan.append({"overrides": ["model=era4", "epochs=1", "threads=2", "seed=4"], "folder": "run_4"})
     for i in range(5):
-        finished(tmp_path, f"run_{i}", [90.0 + i])
+        finished(tmp_path, f"run_{i}", [90.0 + i], i)
     (tmp_path / "jobs.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in plan))
     found = groups(read(tmp_path))
     assert [len(group.rows) for group in found] == [3, 2]

@@ -21,7 +21,10 @@ SWEEP = ("-m", *JOB, "checkpoint.steps=2", "optimizer.lr=0.01,0.03", "seed=1,2")
 class Sweep:
     """The command, running."""
 
-    def __init__(self, folder: Path, *words: str) -> None:
+    def __init__(
+        self, folder: Path, *words: str, own_group: bool = False, before: Callable[[], None] = hear_signals
+    ) -> None:
+        """With ``own_group`` it leads a process group, which a test may signal as a whole; ``before`` is called in it first."""
         self.folder = folder / "sweep"
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mnist_lite.train", *words, f"sweep.dir={self.folder}"],
@@ -29,7 +32,8 @@ class Sweep:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            preexec_fn=hear_signals,  # noqa: PLW1509  nothing but signal.signal is called there
+            start_new_session=own_group,
+            preexec_fn=before,  # noqa: PLW1509  nothing but calls of the system is made there
         )
 
     def end(self) -> tuple[int, str]:
@@ -41,6 +45,12 @@ class Sweep:
         while not condition():
             assert time.monotonic() < end and self.process.poll() is None
             time.sleep(0.02)
+
+    def wait_for_the_end_of(self, workers: list[int]) -> None:
+        end = time.monotonic() + 60
+        while not all(gone(pid) for pid in workers):
+            assert time.monotonic() < end
+            time.sleep(0.05)
 
     def checkpoints(self) -> int:
         return len(list(self.folder.glob("*/last.pt")))

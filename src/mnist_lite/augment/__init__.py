@@ -19,6 +19,9 @@ PIXELS: dict[str, Callable[..., torch.Tensor]] = {
     word.__name__: word
     for word in (pixels.crop, pixels.erase, pixels.brightness, pixels.contrast, pixels.noise, pixels.elastic)
 }
+WORDS = {**GEOMETRIC, **PIXELS}
+SUPPLIED = ("n", "images", "generator")
+"""Parameters of a transform that the program fills in, not YAML."""
 
 Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 """``augment(images, generator)``: ``(N, 1, 28, 28)`` float pixels in 0..1 to the same, drawing from ``generator``."""
@@ -37,8 +40,8 @@ def build(augment: dict[str, Any]) -> Augment:
     affine: list[Callable[[int, torch.Generator], torch.Tensor]] = []
     for index, item in enumerate(augment["transforms"], 1):
         where = f"augment.transforms: entry {index}"
-        entry = read_entry(item, {**GEOMETRIC, **PIXELS}, where, supplied=("n", "images", "generator"))
-        step = partial({**GEOMETRIC, **PIXELS}[entry.word], **entry.arguments)
+        entry = read_entry(item, WORDS, where, SUPPLIED)
+        step = partial(WORDS[entry.word], **entry.arguments)
         _try(step, entry.word in GEOMETRIC, f"{where} ({entry})")
         if entry.word not in GEOMETRIC:
             affine = []

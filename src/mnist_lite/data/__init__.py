@@ -12,7 +12,9 @@ from mnist_lite.data.split import Split, balanced, without
 from mnist_lite.errors import UserError
 from mnist_lite.schema import DataConfig, check_values
 
-__all__ = ["Dataset", "Split", "load"]
+__all__ = ["Dataset", "Split", "load", "possible_counts"]
+
+TRAIN_IMAGES = {"mnist": 60_000, "digits": 1_437}
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,14 @@ class Dataset:
         return replace(self, train=self.train.to(device), test=self.test.to(device), holdout=holdout)
 
 
+def possible_counts(config: DataConfig) -> list[int]:
+    """How many training images ``load`` can give, without reading any. ``auto`` can be either data set; MNIST comes first."""
+    if config.train_limit is not None:
+        return [config.train_limit]
+    sizes = [TRAIN_IMAGES[config.name]] if config.name in TRAIN_IMAGES else list(TRAIN_IMAGES.values())
+    return [max(1, size - config.holdout) for size in sizes]
+
+
 def load(config: DataConfig) -> Dataset:
     """The data set that ``config`` asks for, on the CPU.
 
@@ -70,9 +80,15 @@ def load(config: DataConfig) -> Dataset:
     return Dataset(name, train, test, holdout, mean, std, warning)
 
 
+def available(root: str) -> tuple[str, str | None]:
+    """What ``data=auto`` finds in ``root``: ``mnist`` or ``digits``, and in the second case a warning for the user."""
+    name, _, warning = _source("auto", str(Path(root).expanduser()))
+    return name, warning
+
+
 @lru_cache(maxsize=1)
 def _source(name: str, root: str) -> tuple[str, tuple[Split, Split], str | None]:
-    """What is to be had; read and verified once by a process, which may do many runs on it."""
+    """The data set that was found, its splits, and a warning. A process reads and verifies it once, for all of its runs."""
     # torchvision and scikit-learn each take a second to import; a run needs one of them.
     warning = None
     if name != "digits":
@@ -84,8 +100,8 @@ def _source(name: str, root: str) -> tuple[str, tuple[Split, Split], str | None]
             if name == "mnist":
                 raise
             warning = (
-                "THIS IS NOT MNIST. MNIST could not be had, so data=auto takes scikit-learn's 1,797 small digits instead. "
-                "The figures of this run say nothing about MNIST, and so few images want small batches: batch_size=32. "
+                "THIS IS NOT MNIST. MNIST was not found, so data=auto uses scikit-learn's 1,797 small digits instead. "
+                "Their figures say nothing about MNIST. With so few images use small batches: batch_size=32. "
                 f"Reason: {error}"
             )
     from mnist_lite.data.digits import load_digits

@@ -10,15 +10,15 @@ import socket
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from mnist_lite import durable
+from mnist_lite import durable, start
 from mnist_lite.data.split import Split
-from mnist_lite.errors import RunError, UserError
+from mnist_lite.errors import RunError, UnavailableError, UserError
 
 MIRROR_TIMEOUT_SECONDS = 15.0
 
@@ -71,19 +71,14 @@ def load_mnist(root: Path) -> tuple[Split, Split]:
     extracted appears under its name only when it is whole, so any number of processes can do it at once.
 
     Raises:
-        UserError: no files there and none to be had, or files that are not MNIST. No folder is made then.
+        UnavailableError: no files there and none to be had, or files that are not MNIST. No folder is made then.
     """
     raw = root / "MNIST" / "raw"
-    new: list[Path] = []
     try:
-        new = [folder for folder in (raw, *raw.absolute().parents) if not folder.exists()]
         train, train_labels, test, test_labels = (_tensor(file, _content(raw, file)) for file in FILES)
     except (OSError, UserError) as error:
-        for folder in new:  # innermost first; made for files that did not come
-            with contextlib.suppress(OSError):
-                folder.rmdir()
         reason = str(error) if isinstance(error, UserError) else f"{error.strerror}: {error.filename}"
-        raise UserError(f"data.root: no usable MNIST in {raw} ({reason}); {_ADVICE}") from error
+        raise UnavailableError(f"data.root: no usable MNIST in {raw} ({reason}); {_ADVICE}") from error
     return Split(train.unsqueeze(1), train_labels.long()), Split(test.unsqueeze(1), test_labels.long())
 
 
@@ -146,6 +141,24 @@ def _fetch(packed: Path, file: File) -> bytes:
     from torchvision.datasets import MNIST  # takes a second, and most runs have the files
     from torchvision.datasets.utils import download_url
 
+    with start.Cleanup(), _no_empty_folders(packed.parent):
+        return _from_a_mirror(packed, file, MNIST.mirrors, download_url)
+
+
+@contextlib.contextmanager
+def _no_empty_folders(raw: Path) -> Iterator[None]:
+    """If nothing could be fetched, removes the folders that were made for it."""
+    new = [folder for folder in (raw, *raw.absolute().parents) if not folder.exists()]
+    try:
+        yield
+    except BaseException:
+        for folder in new:  # innermost first
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def _from_a_mirror(packed: Path, file: File, mirrors: Sequence[str], download_url: Callable[..., None]) -> bytes:
     raw, reason = packed.parent, ""
     missing = "no files there" if not any(raw.glob("*-ubyte*")) else f"{packed.name} is missing"
     try:
@@ -154,7 +167,7 @@ def _fetch(packed: Path, file: File) -> bytes:
     except OSError as error:
         raise UserError(f"{missing}, and none can be put there: {error.strerror}") from error
     with scratch as folder, _timeout(MIRROR_TIMEOUT_SECONDS), contextlib.redirect_stdout(sys.stderr):
-        for mirror in MNIST.mirrors:
+        for mirror in mirrors:
             try:
                 download_url(mirror + packed.name, folder, md5=file.packed_md5)
                 content = (Path(folder) / packed.name).read_bytes()

@@ -1,4 +1,8 @@
-"""Compiles the kernels for this machine's processor, once, and keeps the library in the user's cache folder."""
+"""Compiles the kernels for this machine's processor, once, and keeps the library in the user's cache folder.
+
+Of processes that need it at the same time one compiles and the others wait. When a new library is made, libraries that no
+process has loaded for ``UNUSED_DAYS`` are removed.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,9 @@ import time
 from functools import cache
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from mnist_lite import start
 from mnist_lite.environment import processor_flags
 
 HERE = Path(__file__).parent
@@ -23,6 +30,9 @@ HERE = Path(__file__).parent
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC", "-pthread")
 COMPILERS = ("c++", "g++", "clang++")
 LONGEST = 300.0
+"""Seconds for the compiler, and for another process that compiles the same."""
+UNUSED_DAYS = 30
+LOCK = "build.lock"
 
 
 class BuildError(Exception):
@@ -53,8 +63,10 @@ def load() -> ctypes.CDLL:
         raise BuildError(f"no C++ compiler ({', '.join(COMPILERS)}, or the environment's CXX)")
     try:
         name = f"kernels-{_fingerprint(with_what)}"
-        kept = [path for path in sorted(cache_folder().glob(f"{name}-*.so")) if path.name == _named(name, path)]
-        return _declared(ctypes.CDLL(str(kept[0] if kept else _build(with_what, name))))
+        library = _kept(name) or _build_once(with_what, name)
+        with contextlib.suppress(OSError):  # a cache that can only be read
+            os.utime(library)  # when it was last used
+        return _declared(ctypes.CDLL(str(library)))
     except subprocess.CalledProcessError as error:
         said = error.stderr.strip().splitlines() or ["it says nothing"]
         raise BuildError(f"{shlex.join(with_what)}: {said[0]}") from error
@@ -62,19 +74,45 @@ def load() -> ctypes.CDLL:
         raise BuildError(f"{shlex.join(with_what)}: {error}") from error
 
 
+def _kept(name: str) -> Path | None:
+    """The library of the fingerprint in ``name``; None: there is none, or none that is whole."""
+    return next((path for path in sorted(cache_folder().glob(f"{name}-*.so")) if path.name == _named(name, path)), None)
+
+
+def _build_once(with_what: list[str], name: str) -> Path:
+    """The library, built here or by the process that came first. The lock ends with its process, however that ends."""
+    cache_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = FileLock(cache_folder() / LOCK)
+    with contextlib.suppress(Timeout):  # then two build at once, which only costs time
+        lock.acquire(timeout=LONGEST)
+    try:
+        return _kept(name) or _build(with_what, name)
+    finally:
+        lock.release()
+
+
+def _remove_unused(kept: Path) -> None:
+    """Removes libraries of other sources, compilers or machines that no process has loaded for a long time."""
+    for path in kept.glob("kernels-*.so"):
+        with contextlib.suppress(OSError):  # removed by another process
+            if time.time() - path.stat().st_mtime > UNUSED_DAYS * 86_400:
+                path.unlink()
+
+
 def _build(with_what: list[str], name: str) -> Path:
     kept = cache_folder()
-    kept.mkdir(mode=0o700, parents=True, exist_ok=True)
     for left in kept.glob("build-*"):  # by a process that was killed
         if time.time() - left.stat().st_mtime > LONGEST:
             shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=kept, prefix="build-") as folder:
+    with start.Cleanup(), tempfile.TemporaryDirectory(dir=kept, prefix="build-") as folder:
         made = Path(folder) / "made.so"
         _run([*with_what, *FLAGS, "-o", str(made), str(HERE / "network.cpp")], folder)
         if not made.is_file():
             raise OSError("it ends well and has written nothing")
         # whole or not at all, for others that build or load at the same time
-        return made.replace(kept / _named(name, made))
+        library = made.replace(kept / _named(name, made))
+    _remove_unused(kept)
+    return library
 
 
 def _named(name: str, path: Path) -> str:
@@ -100,14 +138,15 @@ def _run(command: list[str], folder: str | None = None) -> str:
 
 
 def _fingerprint(with_what: list[str]) -> str:
-    """Names what the library depends on: sources, compiler, flags, and the processor's abilities."""
+    """Names what the library depends on: sources, compiler, flags, the processor's abilities, and the C library it needs."""
     sources = [path.read_text("utf-8") for path in sorted((*HERE.glob("*.h"), *HERE.glob("*.cpp")))]
     parts = [
         *sources,
         *with_what,
         _run([*with_what, "--version"]),
         *FLAGS,
-        platform.platform(),
+        platform.system(),
+        *platform.libc_ver(),  # a library that was built with a newer one does not load
         platform.machine(),
         processor_flags(),
     ]

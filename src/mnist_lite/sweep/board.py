@@ -10,13 +10,10 @@ from typing import NoReturn
 from tqdm import tqdm
 
 from mnist_lite.fit import first_that_fits, width_of, wrapped
-from mnist_lite.sweep.job import Job, score
+from mnist_lite.sweep.job import TRIED_AGAIN, Job, has_checkpoint, score, settled
 from mnist_lite.sweep.worker import Progress
 
-FORM = "{percentage:3.0f}% [{remaining}] {desc}"
-FORM_WITH_BAR = "{percentage:3.0f}%|{bar:20}| [{elapsed}<{remaining}] {desc}"
-ROOM_FOR_A_BAR = 100
-"""The width of a terminal from which the bar is shown."""
+TIMES = len(" 100% [10:00:00<10:00:00] ")
 
 
 class Board:
@@ -48,9 +45,17 @@ class Board:
         said = "FAILED" if error is not None or accuracy is None else f"{accuracy:6.2f} %"
         said += " held out" * (job.config.data.holdout > 0 and error is None)
         line = f"[{self._done + self._failed}/{self._count}] {said}  {self._label(job)}  ({seconds:.1f} s)"
+        if error is not None:
+            line += f": {error}" if settled(job.folder, retry_failed=False) else f": {error}; {TRIED_AGAIN}"
         with tqdm.external_write_mode(file=sys.stdout):
-            print(wrapped(line if error is None else f"{line}: {error}", width_of(sys.stdout)), flush=True)
+            print(wrapped(line, width_of(sys.stdout)), flush=True)
         self._show()
+
+    def interrupted(self, jobs: list[Job]) -> None:
+        """Says how many of the ``jobs`` that were running when the sweep was stopped lose nothing but their last steps."""
+        saved = sum(has_checkpoint(job.folder) for job in jobs)
+        with tqdm.external_write_mode(file=sys.stdout):
+            print(f"stopped: {saved} of {len(jobs)} running jobs can go on from a checkpoint", flush=True)
 
     def close(self) -> None:
         """Takes the bar away."""
@@ -60,17 +65,19 @@ class Board:
     def _show(self) -> None:
         if self._bar is None:
             return
-        meter = {**self._bar.format_dict, "prefix": "", "ncols": None}
-        width = self._bar.ncols
-        room = None if width is None else width - len(tqdm.format_meter(**meter))
-        failed = f", {self._failed} failed" if self._failed else ""
         running = [
             (self._label(job), f"epoch {p.epoch}" + ("" if p.accuracy is None else f" {p.accuracy:.2f} %"))
             for job, p in self._running.items()
         ]
-        self._bar.set_description_str(
-            jobs_text(f"{self._done}/{self._count} jobs{failed}", running, room), refresh=False
-        )
+        parts = [
+            "; ".join(f"{label} {how_far}" for label, how_far in running),
+            "; ".join(each for _, each in running),
+            "",
+        ]
+        failed = f", {self._failed} failed" if self._failed else ""
+        self._bar.set_description_str(f"{self._done}/{self._count} jobs{failed}", refresh=False)
+        room = None if self._width is None else self._width - len(self._bar.desc) - TIMES
+        self._bar.set_postfix_str(first_that_fits(parts, room), refresh=False)
         self._bar.n = self._done + self._failed + sum(p.done for p in self._running.values())
         self._bar.refresh()
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import closing
 from pathlib import Path
 
-from mnist_lite import fit
+from mnist_lite import cores, fit
 from mnist_lite.schema import SweepConfig
 from mnist_lite.sweep import pool, table
 from mnist_lite.sweep.board import Board
@@ -35,9 +34,9 @@ def conduct(headline: str, source: pool.Source, device: str, sweep: SweepConfig)
 
 def default_workers(device: str) -> int:
     """One for each core that this process may use; on a GPU, which small runs do not fill, up to four."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    allowed = cores.usable()
     on_gpu = device.startswith(("cuda", "mps")) or (device == "auto" and Path("/dev/nvidia0").exists())
-    return min(cores, MOST_ON_GPU) if on_gpu else cores
+    return min(allowed, MOST_ON_GPU) if on_gpu else allowed
 
 
 def whereabouts(folder: Path) -> str:
@@ -47,7 +46,7 @@ def whereabouts(folder: Path) -> str:
 
 
 def conclude(folder: Path) -> tuple[list[Row], str]:
-    """How the sweep in ``folder`` stands: its rows, and the table for this terminal. Tables and pictures are written there.
+    """The rows of the sweep in ``folder``, and its table for this terminal. Writes the table and the pictures there.
 
     Raises:
         UserError: it is not the folder of a sweep.
@@ -58,14 +57,21 @@ def conclude(folder: Path) -> tuple[list[Row], str]:
     if rows:
         write(folder, rows)
     if any(row.final is not None for row in rows):
-        from mnist_lite.sweep import plots  # imports matplotlib, which takes a second
-
-        plots.write_curves(folder, rows)
-        if not searched:
-            plots.write_comparisons(folder, rows)
+        _draw(folder, rows, searched)
     if not searched:
         return rows, table.as_text(rows, width)
     from mnist_lite.sweep import findings
 
-    findings.write_plots(folder, rows)
     return rows, findings.as_text(rows, width)
+
+
+def _draw(folder: Path, rows: list[Row], searched: bool) -> None:
+    """Draws the pictures. If that fails, a warning is all: no figure depends on a picture."""
+    from mnist_lite.picture import DrawingError
+    from mnist_lite.sweep import findings, plots  # these import matplotlib, which takes a second
+
+    try:
+        plots.write_curves(folder, rows)
+        (findings.write_plots if searched else plots.write_comparisons)(folder, rows)
+    except DrawingError as error:
+        print(f"warning: a picture of the sweep was not drawn: {error}", file=sys.stderr, flush=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mnist_lite.schema import SweepConfig
-from mnist_lite.sweep.job import DONE, FAILED, MISSING, Job, Refused, known_folders, status, without_sweep
+from mnist_lite.sweep.job import MISSING, Job, Refused, known_folders, settled, status, without_sweep
 from mnist_lite.sweep.plan import Entry, add, entry_of, read_plan
 
 Words = tuple[str, ...]
@@ -20,8 +20,12 @@ AHEAD = 64
 class Grid:
     """A source of jobs, for the pool."""
 
-    def __init__(self, wanted: Sequence[Words], make: Make, sweep: SweepConfig, conf: str) -> None:
-        """``conf`` is a digest of the config files: words that the plan knows with the same need not be composed again.
+    def __init__(
+        self, wanted: Sequence[Words], make: Make, sweep: SweepConfig, conf: str, find: Callable[[], str]
+    ) -> None:
+        """``conf`` is a digest of the config files, ``find`` gives what ``data=auto`` is now: ``mnist`` or ``digits``.
+
+        A job whose words are in the plan is not composed again, if both are what they were.
 
         Raises:
             UserError: the sweep's folder is not one.
@@ -32,19 +36,19 @@ class Grid:
         self.refused: list[Refused] = []
         self._make, self._conf, self._fail_fast = make, conf, sweep.fail_fast
         self._folder = Path(sweep.dir).expanduser()
-        self._left_out = (DONE,) if sweep.retry_failed else (DONE, FAILED)
+        self._retry_failed = sweep.retry_failed
         self._folders: dict[Words, Path] = {}
         self._counted, self._given = set[Path](), set[Path]()
         self._ready: deque[Job] = deque()
         self._queue: deque[Words] = deque()
         self._shared = set[str](wanted[0]).intersection(*wanted[1:]) if len(wanted) > 1 else set[str]()
         plan = {entry.overrides: entry for entry in read_plan(self._folder) if entry.conf == conf}
-        self._written = set(plan.values())
+        self._written = plan.copy()
         self._unwritten: list[Entry] = []
         begun = bool(known_folders(self._folder))
         for words in wanted:
             entry = plan.get(without_sweep(words))
-            if entry is not None and entry.folder is not None:
+            if entry is not None and entry.folder is not None and entry.found in (None, find()):
                 self._count(words, self._folder / entry.folder)
             elif begun:  # by other words, or other config files: only its config tells whether it is done
                 made = self._made(words)
@@ -85,7 +89,7 @@ class Grid:
 
     def _prepare(self) -> None:
         made = self._made(self._queue.popleft())
-        if made is not None and made.folder not in self._given and status(made.folder) not in self._left_out:
+        if made is not None and made.folder not in self._given and not settled(made.folder, self._retry_failed):
             self._given.add(made.folder)
             self._ready.append(made)
 
@@ -98,8 +102,8 @@ class Grid:
         else:
             self._folders[words] = made.folder
         entry = entry_of(made, self._conf)
-        if entry not in self._written:
-            self._written.add(entry)
+        if self._written.get(entry.overrides) != entry:
+            self._written[entry.overrides] = entry
             self._unwritten.append(entry)
         if isinstance(made, Refused):
             return None  # and a sweep that has nothing but refusals leaves nothing behind
@@ -114,7 +118,6 @@ class Grid:
         if folder in self._counted:
             return
         self._counted.add(folder)
-        state = status(folder)
-        self.states[state] += 1
-        if state not in self._left_out:
+        self.states[status(folder)] += 1
+        if not settled(folder, self._retry_failed):
             self._queue.append(words)

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+from mnist_lite import durable
+from mnist_lite.errors import MachineError
+from mnist_lite.identity import identity
 from mnist_lite.results import read_summary
 from mnist_lite.schema import Config
 
 LONGEST_NAME = 160
 ERROR = "error.txt"
-INDIFFERENT = ("name", "runs_dir", "resume", "device", "threads", "checkpoint", "sweep", "choices")
-"""Parts of a config that do not make another job of it: where it runs, and how it is called."""
+"""Says why a job failed. A sweep that is started again leaves the job alone."""
+FAULT = "fault.txt"
+"""Says how the machine failed the job. A sweep that is started again tries the job again."""
+TRIED_AGAIN = "the same command tries this job again"
 DONE, FAILED, CUT, MISSING = "done", "failed", "cut", "missing"
-
-
-def indifferent(key: str) -> bool:
-    """Whether an override of ``key`` leaves the job what it is."""
-    return key.partition(".")[0] in INDIFFERENT or key == "data.root"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +31,8 @@ class Job:
     """What the sweep varies: ``optimizer.lr=0.01``."""
     config: Config
     folder: Path
+    found: str | None = None
+    """What ``data=auto`` was resolved to. None: the config names a data set."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +46,6 @@ class Refused:
 def without_sweep(words: Iterable[str]) -> tuple[str, ...]:
     """``words`` but for those that say how the sweep is carried out: they do not make another job of it."""
     return tuple(word for word in words if not word.startswith("sweep."))
-
-
-def identity(config: Config) -> str:
-    """Twelve hexadecimal digits that are the same for two configs exactly if the same run comes out of them."""
-    parts = {key: value for key, value in asdict(config).items() if key not in INDIFFERENT}
-    parts["data"] = {key: value for key, value in parts["data"].items() if key != "root"}
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def known_folders(root: Path) -> dict[str, Path]:
@@ -73,9 +67,54 @@ def status(folder: Path) -> str:
     """``done``, ``failed``, ``cut`` (it can be gone on with) or ``missing``."""
     if read_summary(folder) is not None:
         return DONE
-    if (folder / ERROR).is_file():
-        return FAILED
-    return CUT if (folder / "config.yaml").is_file() else MISSING
+    with suppress(OSError):  # a folder that cannot be read
+        if (folder / ERROR).is_file() or (folder / FAULT).is_file():
+            return FAILED
+        return CUT if (folder / "config.yaml").is_file() else MISSING
+    return MISSING
+
+
+def settled(folder: Path, retry_failed: bool) -> bool:
+    """Whether a sweep that is started again leaves the job alone: it is done, or failed by a fault that is its own."""
+    state = status(folder)
+    return state == DONE or (state == FAILED and not retry_failed and (folder / ERROR).is_file())
+
+
+def mark_failed(folder: Path, error: str, of_machine: bool, details: str = "") -> bool:
+    """Writes into the job's folder that it failed: ``error``, one line, and below it ``details``. False: that failed, too.
+
+    ``of_machine``: the machine failed and not the job, which is tried again.
+    """
+    name, text = (FAULT, f"{error}; {TRIED_AGAIN}\n") if of_machine else (ERROR, f"{error}\n")
+    with suppress(OSError, MachineError):
+        folder.mkdir(parents=True, exist_ok=True)
+        durable.write(folder / name, (text + details).encode())
+        return True
+    return False
+
+
+def forget_failure(folder: Path) -> None:
+    """Takes the mark of ``mark_failed`` away.
+
+    Raises:
+        MachineError: it cannot be removed.
+    """
+    for name in (ERROR, FAULT):
+        with durable.explained(folder / name), suppress(FileNotFoundError, NotADirectoryError):
+            (folder / name).unlink()
+
+
+def failure(folder: Path) -> str | None:
+    """Why the job failed, in one line; None: it did not."""
+    for name in (ERROR, FAULT):
+        with suppress(OSError):
+            return next(iter((folder / name).read_text("utf-8", "replace").splitlines()), "")
+    return None
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether the run in ``folder`` has saved its state at least once."""
+    return (folder / "last.pt").is_file()
 
 
 def score(folder: Path) -> float | None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from filelock import FileLock
 
 from mnist_lite import durable
 from mnist_lite.errors import UserError
-from mnist_lite.sweep.job import Job, Refused, identity
+from mnist_lite.identity import identity
+from mnist_lite.schema import Budget
+from mnist_lite.sweep.job import Job, Refused
 
 PLAN = "jobs.jsonl"
 STUDY = "study.log"
@@ -34,6 +36,10 @@ class Entry:
     """A digest of the files that ``overrides`` were composed with."""
     group: str | None = None
     """The same for jobs that differ in their seed alone."""
+    budget: Budget | None = None
+    """What the command required of the job. A budget is judged again whenever the sweep is read."""
+    found: str | None = None
+    """What ``data=auto`` was resolved to. None: the config names a data set."""
 
 
 def read_plan(folder: Path) -> list[Entry]:
@@ -59,8 +65,10 @@ def read_plan(folder: Path) -> list[Entry]:
             raise UserError(f"line {number} of {folder / PLAN} is not a job. {REMEDY}") from error
         by_words[entry.overrides] = entry  # the same words with other files are another job: the later one counts
     by_job: dict[object, Entry] = {}
-    for entry in by_words.values():
-        by_job.setdefault(entry.folder or entry.overrides, entry)
+    for (
+        entry
+    ) in by_words.values():  # a job that was asked for twice keeps its place, with the words and budget of the last
+        by_job[entry.folder or entry.overrides] = entry
     return list(by_job.values())
 
 
@@ -68,7 +76,8 @@ def entry_of(job: Job | Refused, conf: str | None = None) -> Entry:
     """What the plan says of ``job``."""
     if isinstance(job, Refused):
         return Entry(job.overrides, None, job.error, conf)
-    return Entry(job.overrides, job.folder.name, None, conf, identity(replace(job.config, seed=0)))
+    group = identity(replace(job.config, seed=0))
+    return Entry(job.overrides, job.folder.name, None, conf, group, job.config.budget, job.found)
 
 
 def add(folder: Path, entries: Iterable[Entry]) -> None:
@@ -77,7 +86,7 @@ def add(folder: Path, entries: Iterable[Entry]) -> None:
     Raises:
         RunError: the folder cannot be written.
     """
-    lines = "".join(json.dumps({k: v for k, v in asdict(entry).items() if v is not None}) + "\n" for entry in entries)
+    lines = "".join(json.dumps(_without_none(asdict(entry))) + "\n" for entry in entries)
     with durable.explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".jobs.lock"), (folder / PLAN).open("ab+") as file:
@@ -101,5 +110,22 @@ def _entry(content: dict[str, object]) -> Entry:
     overrides, folder = content["overrides"], content.get("folder")
     if not isinstance(overrides, list) or not isinstance(folder, str | None) or "/" in (folder or ""):
         raise ValueError("not a job")
-    texts = {key: str(value) for key in ("error", "conf", "group") if (value := content.get(key)) is not None}
-    return Entry(tuple(map(str, overrides)), folder, **texts)
+    texts = {key: str(value) for key in ("error", "conf", "group", "found") if (value := content.get(key)) is not None}
+    return Entry(tuple(map(str, overrides)), folder, **texts, budget=_budget(content.get("budget")))
+
+
+def _budget(content: object) -> Budget | None:
+    if content is None:
+        return None
+    if not isinstance(content, dict):
+        raise TypeError("not a budget")
+    for key, value in content.items():
+        if not isinstance(value, str if key == "accuracy_on" else int | float):
+            raise TypeError("not a budget")
+    return Budget(**{**dict.fromkeys((spec.name for spec in fields(Budget)), None), "last_epochs": 1, **content})
+
+
+def _without_none(value: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_none(each) if isinstance(each, dict) else each for key, each in value.items() if each is not None
+    }

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from mnist_lite import durable
-from mnist_lite.sweep.table import Group, Row, groups, judge, varied_keys
+from mnist_lite import durable, picture
+from mnist_lite.budget import describe_test_set
+from mnist_lite.results import epoch_ends, read_evaluations
+from mnist_lite.sweep.table import Group, Row, groups, judge, measured_on, varied_keys
 
 MOST_CURVES = 20
 MANY_DECADES = 300
@@ -26,11 +25,12 @@ def write_curves(folder: Path, rows: Sequence[Row]) -> None:
     """Writes ``curves.png``, if a job is done.
 
     Raises:
+        DrawingError: it cannot be drawn.
         RunError: it cannot be written.
     """
     found = [group for group in groups(rows) if group.estimate is not None]
     if found:
-        _write(folder / "curves.png", _curves(folder, found))
+        durable.write(folder / "curves.png", picture.draw(lambda: _curves(folder, found, _test_images(rows))))
 
 
 def write_comparisons(folder: Path, rows: Sequence[Row]) -> list[str]:
@@ -40,25 +40,20 @@ def write_comparisons(folder: Path, rows: Sequence[Row]) -> list[str]:
     ``accuracy_by_parameters.png``.
 
     Raises:
-        RunError: they cannot be written.
+        DrawingError: one cannot be drawn.
+        RunError: one cannot be written.
     """
     found = [group for group in groups(rows) if group.estimate is not None]
-    pictures: dict[str, Figure] = {}
-    label = f"final {judge(rows)} accuracy, %"
+    pictures: dict[str, Callable[[], Figure]] = {}
+    label = f"final {judge(rows)} accuracy, %\non {' and '.join(measured_on(rows))}"
     for key in varied_keys(found):
         if len({value for group in found if (value := _number(group.overrides.get(key))) is not None}) > 1:
-            pictures[f"accuracy_by_{key}.png"] = _by_number(found, key, label)
+            pictures[f"accuracy_by_{key}.png"] = partial(_by_number, found, key, label)
     if len({group.rows[0].parameters for group in found}) > 1:
-        pictures["accuracy_by_parameters.png"] = _by_parameters(found, label)
-    for name, figure in pictures.items():
-        _write(folder / name, figure)
+        pictures["accuracy_by_parameters.png"] = partial(_by_parameters, found, label)
+    for name, make in pictures.items():
+        durable.write(folder / name, picture.draw(make))
     return list(pictures)
-
-
-def _write(path: Path, figure: Figure) -> None:
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=110)
-    durable.write(path, content.getvalue())
 
 
 def _by_number(found: Sequence[Group], key: str, label: str) -> Figure:
@@ -93,9 +88,15 @@ def _by_parameters(found: Sequence[Group], label: str) -> Figure:
     return figure
 
 
-def _curves(folder: Path, found: Sequence[Group]) -> Figure:
+def _test_images(rows: Sequence[Row]) -> str:
+    """The test images of all finished jobs in words."""
+    done = [row for row in rows if row.data is not None]
+    return " and ".join(dict.fromkeys(describe_test_set(str(row.data), row.test_images or 0) for row in done))
+
+
+def _curves(folder: Path, found: Sequence[Group], images: str) -> Figure:
     """Test accuracy after each epoch: the mean over seeds, and the range from the worst to the best of them."""
-    figure, axes = _canvas("epoch", "test accuracy, %")
+    figure, axes = _canvas("epoch", f"test accuracy, %\non {images}")
     keys = varied_keys(found)
     shown = sorted(found, key=lambda group: group.estimate.mean if group.estimate else 0.0, reverse=True)[:MOST_CURVES]
     floor = 100.0
@@ -143,7 +144,6 @@ def _errorbars(axes: Axes, x: list[float], points: Sequence[Group], label: str |
 
 def _canvas(x: str, y: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(7.5, 4.8), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots()
     axes.set_xlabel(x)
     axes.set_ylabel(y)
@@ -152,16 +152,11 @@ def _canvas(x: str, y: str) -> tuple[Figure, Axes]:
 
 
 def _epochs(folder: Path) -> list[float]:
-    """Test accuracy after each epoch; none if the file is gone or not ours."""
-    accuracies: dict[int, float] = {}
+    """Test accuracy after each epoch. Empty if ``metrics.jsonl`` cannot be read."""
     try:
-        for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines():
-            row: dict[str, Any] = json.loads(line)
-            if "test/accuracy" in row:
-                accuracies[int(row["epoch"])] = float(row["test/accuracy"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return [float(row["test/accuracy"]) for row in epoch_ends(read_evaluations(folder))]
+    except (OSError, ValueError):
         return []
-    return list(accuracies.values())
 
 
 def _name(group: Group, keys: Sequence[str]) -> str:

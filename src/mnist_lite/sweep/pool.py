@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import signal
 import time
 from collections import deque
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Protocol
 
+from mnist_lite.start import start_without_ctrl_c
 from mnist_lite.stop import StopRequest
-from mnist_lite.sweep.job import ERROR, Job
+from mnist_lite.sweep.job import Job, forget_failure, mark_failed
 from mnist_lite.sweep.worker import Ended, Progress, serve
 
 MOST_DEATHS = 3
 """Of workers under one job, before it counts as failed."""
+CRASHES = tuple(-number for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGFPE))
+"""Exit codes of a worker that its own code ended. Any other death is the machine's: when memory is short, Linux sends SIGKILL."""
 PATIENCE = 60.0
-"""Seconds for a worker to end its step and save, before it is killed."""
+"""Seconds that a worker has to end its step and save after a request to stop. Then it is killed."""
 
 
 class Source(Protocol):
@@ -52,6 +56,9 @@ class Watcher(Protocol):
     def ended(self, job: Job, error: str | None, seconds: float) -> None:
         """A job is done, or has failed."""
 
+    def interrupted(self, jobs: list[Job]) -> None:
+        """``jobs`` were running when the workers were asked to stop. No worker is left."""
+
 
 @dataclass
 class _Worker:
@@ -73,6 +80,7 @@ def work(source: Source, workers: int, fail_fast: bool, watcher: Watcher) -> int
     """
     with StopRequest() as stop:
         pool = _Pool(source, watcher, fail_fast)
+        stop.at_once = pool.kill
         stop.armed = True
         try:
             pool.hire(workers)  # before there is anything to do: they import torch while the first job is composed
@@ -131,7 +139,7 @@ class _Pool:
             self._take(worker, message)
 
     def close(self) -> None:
-        """Ends all workers: idle ones at once, the others after their step."""
+        """Asks all workers to stop: idle ones end at once, the others after their step, with their state saved."""
         for worker in self._workers:
             worker.pipe.close()
             worker.lifeline.close()
@@ -141,13 +149,21 @@ class _Pool:
             if worker.process.is_alive():
                 worker.process.kill()
                 worker.process.join()
+        running = [worker.job for worker in self._workers if worker.job]
         self._workers = []
+        if running:
+            self._watcher.interrupted(running)
+
+    def kill(self) -> None:
+        """Ends all workers without saving. Another thread may call it."""
+        for worker in list(self._workers):
+            worker.process.kill()
 
     def _hire(self) -> _Worker:
         ours, theirs = self._context.Pipe()
         held, watched = self._context.Pipe()
         process = self._context.Process(target=serve, args=(theirs, watched), daemon=True)
-        process.start()
+        start_without_ctrl_c(process)
         theirs.close()
         watched.close()
         worker = _Worker(process, ours, held)
@@ -163,7 +179,7 @@ class _Pool:
         others = sum(other.job is not None for other in self._workers)
         if message.crowded and others:
             self._room = others
-            (job.folder / ERROR).unlink(missing_ok=True)  # it has not failed
+            forget_failure(job.folder)  # it has not failed
             self._returned.append(job)
             self._dismiss(worker)  # torch keeps what memory it had
             return
@@ -183,8 +199,12 @@ class _Pool:
         if deaths < MOST_DEATHS:
             self._returned.append(worker.job)
         else:
-            how = worker.process.exitcode
-            self._end(worker.job, f"its worker has died {deaths} times, at last with code {how}", 0.0)
+            code = worker.process.exitcode
+            crashed = code in CRASHES
+            error = f"its worker has died {deaths} times, at last with code {code}"
+            error = f"internal error: {error}" if crashed else error
+            mark_failed(worker.job.folder, error, of_machine=not crashed)
+            self._end(worker.job, error, 0.0)
 
     def _end(self, job: Job, error: str | None, seconds: float) -> None:
         self._source.ended(job, error)

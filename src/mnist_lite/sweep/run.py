@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 
-from mnist_lite import durable, session
-from mnist_lite.errors import RunError, UserError
+from mnist_lite import session
+from mnist_lite.errors import MachineError, RunError, UnavailableError, UserError
 from mnist_lite.runfolder import TakenError
-from mnist_lite.sweep.job import CUT, DONE, ERROR, FAILED, Job, status
+from mnist_lite.sweep.job import CUT, DONE, Job, forget_failure, mark_failed, status
 from mnist_lite.sweep.worker import Progress
 from mnist_lite.terminal import Reporter
 
@@ -25,8 +24,10 @@ def run(job: Job, tell: Callable[[Progress], None] | None) -> RunError | UserErr
         Interrupted: a signal came; the state has been saved.
     """
     end = time.monotonic() + PATIENCE
-    if status(job.folder) == FAILED:
-        (job.folder / ERROR).unlink(missing_ok=True)
+    try:
+        forget_failure(job.folder)
+    except MachineError as problem:
+        return problem
     while (found := status(job.folder)) != DONE:
         config = replace(job.config, resume=str(job.folder)) if found == CUT else job.config
         reporter = Reporter(None if tell is None else lambda *figures: tell(Progress(*figures)))
@@ -41,13 +42,6 @@ def run(job: Job, tell: Callable[[Progress], None] | None) -> RunError | UserErr
         except UserError as problem:
             failure = problem
         if failure is not None:
-            mark_failed(job, str(failure))
+            mark_failed(job.folder, str(failure), isinstance(failure, (MachineError, UnavailableError)))
         return failure
     return None
-
-
-def mark_failed(job: Job, error: str) -> None:
-    """Leaves ``error`` in the job's folder, so that a sweep that is started again knows."""
-    with suppress(OSError, RunError):
-        job.folder.mkdir(parents=True, exist_ok=True)
-        durable.write(job.folder / ERROR, (error + "\n").encode())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import optuna
 from filelock import FileLock, Timeout
@@ -17,11 +19,25 @@ from mnist_lite import durable
 from mnist_lite.errors import UserError
 from mnist_lite.schema import SweepConfig
 from mnist_lite.sweep.grid import Make
-from mnist_lite.sweep.job import DONE, ERROR, FAILED, Job, Refused, score, status, without_sweep
+from mnist_lite.sweep.job import DONE, Job, Refused, failure, score, settled, status, without_sweep
 from mnist_lite.sweep.plan import STUDY, add, drop_torn_line, entry_of
 from mnist_lite.sweep.space import lowest, word
 from mnist_lite.words import path_word
 
+DATA = "data"
+"""The study has this attribute: the data set of its trials. Accuracies on different data sets must not be mixed."""
+SAMPLER: Mapping[str, Any] = {
+    "n_startup_trials": 10,
+    "n_ei_candidates": 24,
+    "multivariate": True,
+    "group": False,
+    "constant_liar": True,
+}
+"""Arguments of TPE. Optuna 4.2 and 5.0 have different defaults for ``multivariate`` and ``constant_liar``, so no default is used.
+
+``multivariate`` models all keys together. ``constant_liar`` counts running trials as poor, so that workers try different values.
+The other arguments of Optuna 4.2 are deprecated in 5.0; their defaults mean the same in both.
+"""
 COUNTS = "counts"
 """A trial has this attribute if it used up one of the trials that were asked for; one that a kill cut off is proposed again."""
 
@@ -63,6 +79,14 @@ class Search:
             except Timeout as error:  # its trials that run would look as if a kill had cut them off
                 raise UserError(f"sweep.dir: another process is searching in {self._folder}") from error
         self._study = load(self._folder, seed)
+        data = first.config.data.name
+        if self._study.user_attrs.setdefault(DATA, data) != data:
+            self.close()
+            raise UserError(
+                f"sweep.dir: the search in {self._folder} was made on {self._study.user_attrs[DATA]}, and this one is on {data}; "
+                "name another folder"
+            )
+        self._study.set_user_attr(DATA, data)
         begun = self._study.get_trials(deepcopy=False)
         self._asked = sum(COUNTS in trial.user_attrs for trial in begun)
         self._wanted = n_trials
@@ -100,8 +124,7 @@ class Search:
                 self.stopped = self._fail_fast
                 self._tell(trial, None, made.error)
                 continue
-            found = status(made.folder)
-            if found == DONE or (found == FAILED and not self._retry):
+            if settled(made.folder, self._retry):
                 self._tell(trial, score(made.folder), "failed before")
             elif any(job.folder == made.folder for job in self._running):
                 self._tell(trial, None, "the same as one that is running")
@@ -115,8 +138,10 @@ class Search:
         return False
 
     def ended(self, job: Job, error: str | None) -> None:
-        """``job`` is done, or has failed."""
-        self._tell(self._running.pop(job), score(job.folder), error)
+        """``job`` is done, or has failed. A trial that the machine failed stays open: the next start proposes it again."""
+        trial = self._running.pop(job)
+        if error is None or settled(job.folder, retry_failed=False):
+            self._tell(trial, score(job.folder), error)
 
     def batches(self, size: int) -> Iterator[list[list[str]]]:
         """For launchers that end all before they begin more: the words of ``size`` jobs at a time."""
@@ -127,9 +152,8 @@ class Search:
             where = path_word("sweep.dir", self._folder)
             yield [[*without_sweep(job.overrides), where] for job in jobs]
             for job in jobs:
-                state = status(job.folder)
-                error = (job.folder / ERROR).read_text("utf-8") if state == FAILED else "it has not reached its end"
-                self.ended(job, None if state == DONE else error)
+                done = status(job.folder) == DONE
+                self.ended(job, None if done else failure(job.folder) or "it has not reached its end")
 
     def _tell(self, trial: Trial, value: float | None, error: str | None) -> None:
         with durable.explained(self._folder / STUDY):
@@ -165,5 +189,9 @@ def load(folder: Path, seed: int = 0) -> optuna.Study:
             f"{path} is not the file of a study. Without it the same command begins a new one, and does no job twice."
         ) from error
     # Each start draws from a stream of its own: else a second start would propose what the first did.
-    study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.get_trials(deepcopy=False)))
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", optuna.exceptions.ExperimentalWarning
+        )  # Optuna 4.2 calls two of them experimental
+        study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.get_trials(deepcopy=False)), **SAMPLER)
     return study

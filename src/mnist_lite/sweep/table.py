@@ -10,98 +10,179 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mnist_lite import durable, fit
+from mnist_lite.budget import after_training, describe_test_set, reached_by
+from mnist_lite.identity import is_indifferent
 from mnist_lite.results import read_summary
-from mnist_lite.sweep.job import DONE, ERROR, FAILED, indifferent, status
+from mnist_lite.sweep.job import DONE, FAILED, failure, status
 from mnist_lite.sweep.plan import Entry, read_plan
-from mnist_lite.sweep.statistics import Estimate, best
+from mnist_lite.sweep.statistics import MIN_RUNS, Comparison, Estimate, best_group, compare_with_best
 
 CSV, JSON = "sweep.csv", "sweep.json"
 
 
+MET, MISSED, NOT_JUDGED = "met", "missed", "not judged"
+
+
 @dataclass(frozen=True)
 class Row:
-    """One job. Accuracies in percent, of the test split; those of a job that is not done are None."""
+    """One job. Accuracies are in percent. Figures of a job that is not done are None."""
 
     overrides: dict[str, str]
     status: str
-    final: float | None
-    best: float | None
-    """Of the best evaluation on test: chosen on the test images."""
-    mean_last_5: float | None
-    train_final: float | None
-    holdout_final: float | None
-    parameters: int | None
-    seconds: float | None
-    error: str | None
-    folder: str | None
-    group: str | None
-    """The same for jobs that differ in their seed alone; None: refused."""
+    data: str | None = None
+    """The data set: ``mnist`` or ``digits``."""
+    test_images: int | None = None
+    holdout_images: int | None = None
+    seed: int | None = None
+    final: float | None = None
+    """Test accuracy after the last epoch."""
+    best: float | None = None
+    """Test accuracy of the best evaluation on test. It is chosen on the test images."""
+    mean_last_5: float | None = None
+    train_final: float | None = None
+    holdout_final: float | None = None
+    parameters: int | None = None
+    seconds: float | None = None
+    budget: str | None = None
+    """``met``, ``missed`` or ``not judged``. None: there is no budget, or the job is not done."""
+    enforced: bool = False
+    """Whether a budget that is not met counts as a failure."""
+    error: str | None = None
+    folder: str | None = None
+    group: str | None = None
+    """The same for jobs that differ in their seed only. None: the config was refused."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Jobs that differ in their seed alone."""
+    """Jobs that differ in their seed only."""
 
     overrides: dict[str, str]
     rows: list[Row]
+    by_seed: dict[int, float]
+    """The final accuracy of each finished job, on the split that ``judge`` names."""
     estimate: Estimate | None
-    """Of the final accuracy, of the jobs that are done, on the split that ``judge`` names."""
+    """The mean of these. None: no job is done."""
 
 
 def read(folder: Path) -> list[Row]:
-    """The jobs of the sweep in ``folder`` as they stand.
+    """The jobs of the sweep in ``folder``.
 
     Raises:
-        UserError: it is not a sweep's folder.
+        UserError: it is not the folder of a sweep.
     """
     return [_row(folder, entry) for entry in read_plan(folder)]
 
 
 def judge(rows: Sequence[Row]) -> str:
-    """``holdout``, if all jobs that are done kept images of train out to be selected by, else ``test``."""
+    """The split that groups are compared on: ``holdout`` if every finished job has held-out images, else ``test``."""
     done = [row for row in rows if row.final is not None]
     return "holdout" if done and all(row.holdout_final is not None for row in done) else "test"
 
 
 def groups(rows: Sequence[Row]) -> list[Group]:
-    """The rows by everything but the seed, in the order of their first."""
+    """The rows grouped by everything but the seed, in the order of their first row."""
     held_out = judge(rows) == "holdout"
     together: dict[object, list[Row]] = {}
     for row in rows:
-        words = {key: value for key, value in row.overrides.items() if key != "seed" and not indifferent(key)}
+        words = {key: value for key, value in row.overrides.items() if key != "seed" and not is_indifferent(key)}
         together.setdefault(row.group or frozenset(words.items()), []).append(row)
     result = []
     for members in together.values():
-        words = {key: value for key, value in members[0].overrides.items() if key != "seed" and not indifferent(key)}
-        finals = [row.holdout_final if held_out else row.final for row in members]
-        done = [value for value in finals if value is not None]
-        result.append(Group(words, members, Estimate.of(done) if done else None))
+        words = {key: value for key, value in members[0].overrides.items() if key != "seed" and not is_indifferent(key)}
+        finals = {row.seed: row.holdout_final if held_out else row.final for row in members}
+        by_seed = {seed: value for seed, value in finals.items() if seed is not None and value is not None}
+        images = max((row.holdout_images if held_out else row.test_images) or 1 for row in members)
+        estimate = Estimate.of(list(by_seed.values()), 100 / images) if by_seed else None
+        result.append(Group(words, members, by_seed, estimate))
     return result
 
 
+def compared(rows: Sequence[Row], found: Sequence[Group]) -> dict[int, Comparison | None]:
+    """The comparison of each of the groups ``found`` in ``rows`` with the best group, by index. The best group has None.
+
+    Empty if nothing can be compared: fewer than two groups have 3 runs, or the runs were measured on different images.
+    """
+    if len(measured_on(rows)) != 1:
+        return {}
+    done = next(row for row in rows if row.data is not None)
+    images = (done.holdout_images if judge(rows) == "holdout" else done.test_images) or 1
+    by_seed = [group.by_seed for group in found]
+    top = best_group(by_seed)
+    tests = {i: test for i, test in enumerate(compare_with_best(by_seed, 100 / images)) if test is not None}
+    return {} if top is None or not tests else {top: None, **tests}
+
+
+def measured_on(rows: Sequence[Row]) -> list[str]:
+    """The images that the finished jobs of ``rows`` were measured on, in words; more than one if they differ."""
+    done = [row for row in rows if row.data is not None and row.test_images is not None]
+    if judge(rows) == "holdout":
+        return list(dict.fromkeys(f"{row.holdout_images:,} held-out training images of {row.data}" for row in done))
+    return list(dict.fromkeys(describe_test_set(str(row.data), row.test_images or 0) for row in done))
+
+
 def as_text(rows: Sequence[Row], width: int | None = None) -> str:
-    """The table, at most ``width`` wide: a line for each group, what is the same in all of them left out."""
+    """The table in lines of at most ``width``: a line for each group. Overrides that all groups have are left out."""
     found = groups(rows)
     varied = varied_keys(found)
-    measured = [group for group in found if group.estimate is not None]
-    winners = {id(measured[i]) for i in best([group.estimate for group in measured if group.estimate is not None])}
-    split = judge(rows)
-    heads = [*varied, f"final {split} accuracy", "deviation", "n", "95 % interval", ""]
+    split, where = judge(rows), measured_on(rows)
+    against = compared(rows, found)
+    several = ["measured on"] if len(where) > 1 else []
+    heads = [*varied, *several, f"final {split} accuracy", "deviation", "n", "95 % interval", ""]
     lines = []
-    for group in found:
+    for i, group in enumerate(found):
         e = group.estimate
-        failed = sum(row.status == FAILED for row in group.rows)
-        rest = len(group.rows) - failed - (e.n if e else 0)
-        notes = ["best" if len(winners) == 1 else "tied for best"] if id(group) in winners and len(measured) > 1 else []
-        notes += [f"{failed} failed"] * (failed > 0) + [f"{rest} to do"] * (rest > 0)
         figures = ["", "", "0", ""]
         if e is not None:
             figures = [f"{e.mean:.2f}", "" if e.deviation is None else f"{e.deviation:.3f}", str(e.n), _interval(e)]
-        lines.append([*(group.overrides.get(key, "") for key in varied), *figures, ", ".join(notes)])
-    text = aligned(heads, lines, len(varied), width)
-    if winners and len(measured) > 1 and split == "test":
-        text.append("judged by the test images; with data.holdout=5000 by training images that are kept out")
-    return fit.wrapped("\n".join(text), width)
+        notes = ", ".join([*_standing(i, group, against), *_counts(group.rows)])
+        place = measured_on(group.rows)[:1] or [""]
+        lines.append([*(group.overrides.get(key, "") for key in varied), *(place if several else []), *figures, notes])
+    text = aligned(heads, lines, len(varied) + len(several), width)
+    if where:
+        text.append(f"measured on {where[0]}" if len(where) == 1 else "groups on different images are not compared")
+    if against:
+        text.append("p: paired t-test by seed against the best group, Holm-adjusted; tied from p = 0.05 up")
+    if against and split == "test":
+        text.append(
+            "To choose a setting, add data.holdout=5000. Then held-out training images decide, not the test images."
+        )
+    return fit.wrapped("\n".join([*text, totals(rows)]), width)
+
+
+def totals(rows: Sequence[Row], what: str = "jobs") -> str:
+    """One line that counts jobs (or the trials of a search), failures and budgets."""
+    done = sum(row.status == DONE for row in rows)
+    return ", ".join([f"{len(rows)} {what}: {done} done", *_counts(rows)])
+
+
+def failed(rows: Sequence[Row]) -> bool:
+    """Whether a job has failed, or has an enforced budget that it does not meet."""
+    return any(row.status == FAILED or (row.enforced and row.budget in (MISSED, NOT_JUDGED)) for row in rows)
+
+
+def _standing(i: int, group: Group, against: dict[int, Comparison | None]) -> list[str]:
+    """Where the group stands beside the best one; for small groups the number of runs that is too small for that."""
+    n = len(group.by_seed)
+    if 0 < n < MIN_RUNS:
+        return [f"n = {n}"]
+    if i not in against:
+        return []
+    test = against[i]
+    if test is not None:
+        return [f"tied for best (p = {test.p:.2f})" if test.tied else f"{test.difference:+.2f}, p = {test.p:.2g}"]
+    alone = not any(other is not None and other.tied for other in against.values())
+    return ["best" if alone else "tied for best"]
+
+
+def _counts(rows: Sequence[Row]) -> list[str]:
+    numbers = {
+        "failed": sum(row.status == FAILED for row in rows),
+        "to do": sum(row.status not in (DONE, FAILED) for row in rows),
+        "missed the budget": sum(row.budget == MISSED for row in rows),
+        "budgets not judged": sum(row.budget == NOT_JUDGED for row in rows),
+    }
+    return [f"{number} {what}" for what, number in numbers.items() if number]
 
 
 def aligned(heads: Sequence[str], lines: Sequence[Sequence[str]], left: int, width: int | None = None) -> list[str]:
@@ -127,28 +208,60 @@ def write(folder: Path, rows: Sequence[Row]) -> None:
     for row in rows:
         table.writerow([*(row.overrides.get(key, "") for key in keys), *(getattr(row, name) for name in columns)])
     durable.write(folder / CSV, text.getvalue().encode())
-    means = [{"overrides": g.overrides, **({} if g.estimate is None else asdict(g.estimate))} for g in groups(rows)]
-    content = {"jobs": [asdict(row) for row in rows], "judged_by": judge(rows), "groups": means}
+    found = groups(rows)
+    against = compared(rows, found)
+    means = [
+        {
+            "overrides": group.overrides,
+            **({} if group.estimate is None else asdict(group.estimate)),
+            "measured_on": next(iter(measured_on(group.rows)), None),
+            "against_best": None if (test := against.get(i)) is None else {**asdict(test), "tied": test.tied},
+            "best": i in against and against[i] is None,
+        }
+        for i, group in enumerate(found)
+    ]
+    content = {
+        "jobs": [asdict(row) for row in rows],
+        "judged_by": judge(rows),
+        "measured_on": measured_on(rows),
+        "groups": means,
+    }
     durable.write(folder / JSON, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def _row(folder: Path, entry: Entry) -> Row:
     overrides = dict(override.partition("=")[::2] for override in entry.overrides)
     if entry.folder is None:
-        return Row(overrides, FAILED, *(None,) * 7, entry.error, None, None)
+        return Row(overrides, FAILED, error=entry.error)
     place = folder / entry.folder
     state = status(place)
     found = read_summary(place) if state == DONE else None
-    error = None
-    if state == FAILED:
-        error = (place / ERROR).read_text("utf-8", "replace").strip()
     if found is None:
-        return Row(overrides, state, *(None,) * 7, error, entry.folder, entry.group)
+        error = failure(place) if state == FAILED else None
+        return Row(overrides, state, error=error, folder=entry.folder, group=entry.group)
     test, train = found["accuracy"]["test"], found["accuracy"]["train"]
-    held = found["accuracy"].get("holdout", {}).get("final")
-    seconds = sum(found["seconds"].values())
-    figures = (test["final"], test["best"], test["mean_last_5"], train["final"], held, found["parameters"], seconds)
-    return Row(overrides, state, *figures, None, entry.folder, entry.group)
+    verdict = None if entry.budget is None else after_training(entry.budget, reached_by(found))
+    return Row(
+        overrides,
+        state,
+        data=found["data"]["name"],
+        test_images=found["data"]["test"],
+        holdout_images=found["data"].get("holdout"),
+        seed=found["seed"],
+        final=test["final"],
+        best=test["best"],
+        mean_last_5=test["mean_last_5"],
+        train_final=train["final"],
+        holdout_final=found["accuracy"].get("holdout", {}).get("final"),
+        parameters=found["parameters"],
+        seconds=sum(found["seconds"].values()),
+        budget=None
+        if verdict is None or not verdict.checks
+        else {True: MET, False: MISSED, None: NOT_JUDGED}[verdict.met],
+        enforced=entry.budget is not None and bool(entry.budget.enforce),
+        folder=entry.folder,
+        group=entry.group,
+    )
 
 
 def varied_keys(found: Sequence[Group]) -> list[str]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from typing import Any
 
 from mnist_lite.errors import NoMemoryError
+from mnist_lite.start import keep_streams_usable
 from mnist_lite.stop import Interrupted
-from mnist_lite.sweep.job import Job
+from mnist_lite.sweep.job import Job, mark_failed
 
 
 @dataclass(frozen=True)
@@ -40,19 +44,21 @@ class Ended:
 def serve(pipe: Connection, lifeline: Connection) -> None:
     """Takes jobs from ``pipe`` until it is closed; ends, with its state saved, when ``lifeline`` is.
 
-    The parent holds the other end of ``lifeline``, and so does nobody else: it breaks when the parent is gone, however it went.
+    Only the parent holds the other end of ``lifeline``, so it breaks when the parent closes it and when the parent dies. The
+    worker then sends itself SIGTERM. A SIGTERM from elsewhere, for example to the process group, is the same request.
     """
-    # What is meant for the whole group, such as Ctrl-C, the parent hears; it tells us once, by SIGTERM.
+    keep_streams_usable()
+    # Ctrl-C goes to the whole process group. The parent decides what it means and closes the lifeline, or kills us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
-    from mnist_lite.sweep import run  # imports torch
+    import mnist_lite.sweep.run  # noqa: F401  imports torch, before the first job comes
 
     while True:
         try:
             job: Job = pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):  # OSError: the parent died before it had read all that we sent
             return
         last = [0.0]
 
@@ -62,14 +68,34 @@ def serve(pipe: Connection, lifeline: Connection) -> None:
                 _send(pipe, progress)
 
         try:
-            failure = run.run(_with_threads(job), tell)
-            ended = Ended(None if failure is None else str(failure), isinstance(failure, NoMemoryError))
+            ended = do(_with_threads(job), tell)
         except Interrupted:
             return
-        except Exception:
-            ended = Ended("internal error: " + traceback.format_exc().strip().splitlines()[-1])
-            run.mark_failed(job, str(ended.error))
         _send(pipe, ended)
+
+
+def do(job: Job, tell: Callable[[Progress], None] | None) -> Ended:
+    """Does one job; without ``tell`` it is shown on the terminal.
+
+    If the job fails, its folder says why; after an internal error it has the whole traceback.
+
+    Raises:
+        Interrupted: a signal came; the state has been saved.
+    """
+    from mnist_lite import memory
+    from mnist_lite.sweep.run import run
+
+    try:
+        failure = run(job, tell)
+        return Ended(None if failure is None else str(failure), isinstance(failure, NoMemoryError))
+    except Exception as error:
+        details, crowded = traceback.format_exc(), memory.ran_out(error)
+        of_machine = crowded or isinstance(error, OSError)
+        text = details.strip().splitlines()[-1]
+        text = text if of_machine else f"internal error: {text}"
+        if not mark_failed(job.folder, text, of_machine, details):
+            print(details, file=sys.stderr, flush=True)
+        return Ended(text, crowded)
 
 
 def _with_threads(job: Job) -> Job:
@@ -80,14 +106,12 @@ def _with_threads(job: Job) -> Job:
 
 
 def _send(pipe: Connection, message: Any) -> None:
-    try:
+    """A message to the parent. If the parent is gone, the lifeline tells us, and nothing has to be done here."""
+    with contextlib.suppress(OSError):
         pipe.send(message)
-    except OSError:
-        os.kill(os.getpid(), signal.SIGTERM)  # nobody listens
 
 
 def _end_with(lifeline: Connection) -> None:
-    try:
+    with contextlib.suppress(EOFError, OSError):
         lifeline.recv()
-    except EOFError:
-        os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGTERM)

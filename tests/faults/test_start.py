@@ -1,0 +1,90 @@
+"""Ctrl-C before a run has begun: while Python imports, composes a config, or starts the workers of a sweep."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mnist_lite.stop import NOTICE
+from tests.faults.child import hear_signals
+from tests.faults.recipes import FEW
+
+TRAIN = ("train", *FEW, "model=era4", "epochs=1000")
+COMMANDS = {
+    "train": TRAIN,
+    "sweep": ("train", "-m", *TRAIN[1:], "seed=1,2", "sweep.dir=sweep"),
+    "summary": ("summary",),
+}
+# ``main`` says when it begins; what Python does before it is not ours.
+CODE = "import runpy, sys; from mnist_lite import start; begin = start.begin\n"
+CODE += "start.begin = lambda: (begin(), print('begun', flush=True))\n"
+CODE += "module = sys.argv.pop(1); sys.argv[0] = module; runpy.run_module('mnist_lite.' + module, run_name='__main__')"
+
+
+def started(folder: Path, words: tuple[str, ...]) -> subprocess.Popen[str]:
+    """The command in a group of its own, as a terminal starts it, and ``main`` has begun."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", CODE, *words],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=hear_signals,  # noqa: PLW1509  nothing but signal.signal is called there
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    return process
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.2, 0.5, 1.0])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_ctrl_c_at_any_time_after_the_start_is_one_line(name: str, delay: float, tmp_path: Path):
+    """Longer delays would meet the run itself on a fast machine, which saves its state; that is tested elsewhere."""
+    process = started(tmp_path, COMMANDS[name])
+    time.sleep(delay)
+    os.killpg(process.pid, signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    if name == "summary" and "parameters" in output:
+        return  # it was done before the signal came
+    lines = [line for line in errors.splitlines() if line and line != NOTICE]
+    assert (process.returncode, lines) == (130, ["stopped by SIGINT"])
+    saved = "To go on" in output
+    assert bool(list(tmp_path.rglob("config.yaml"))) == saved, output
+    if not saved:
+        assert not list(tmp_path.rglob("*")), output
+
+
+def test_a_signal_that_the_caller_ignores_stays_ignored_from_the_start(tmp_path: Path):
+    process = subprocess.Popen(
+        ["bash", "-c", 'trap "" INT; exec "$0" -c "$@"', sys.executable, CODE, "summary"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
+    assert "parameters" in output
+
+
+IMPORTS = """
+import sys
+from mnist_lite import bench, compare, summary, train
+
+assert not {"hydra", "omegaconf", "matplotlib", "torch", "numpy", "yaml", "filelock", "tqdm"} & set(sys.modules)
+"""
+
+
+def test_commands_import_nothing_slow_before_main():
+    done = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
