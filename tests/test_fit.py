@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from mnist_lite import fit, results, table
 from mnist_lite.model import build
+from mnist_lite.sweep.board import jobs_text
 from mnist_lite.sweep.table import aligned
 from mnist_lite.terminal import bar_format
 from tests.published import NOTATION
@@ -38,7 +39,7 @@ def test_the_layer_table_fits_and_keeps_layers_outputs_and_parameters(name, comp
         text = table.as_text(network, width)
         assert longest(text) <= width
         for layer in network.layers:
-            assert all(word in text for word in layer.text.split()) and f"{layer.parameters or '':,}".strip() in text
+            assert all(word in text for word in layer.text.split()) and f"{layer.parameters:,}" in f"0 {text}"
         assert f"{network.parameters:,} parameters" in text
         assert text == full or longest(full) > width
     assert "receptive" not in table.as_text(network, 60) and "receptive field" in full
@@ -79,7 +80,7 @@ def test_the_epoch_line_fits_and_keeps_accuracies_and_rate(epochs, held, lr):
 def test_the_epoch_line_at_sixty_columns():
     row = {"epoch": 14, "epoch_end": True, "step": 10**6, "train/epoch_accuracy": 99.41, "train/epoch_loss": 0.02}
     row |= {"test/accuracy": 98.99, "test/loss": 0.0291, "lr": 4e-08, "seconds/train": 2.6, "seconds/eval": 0.1}
-    assert results.epoch_line(row, 14, 60) == "14/14  train 99.41 %  test 98.99 %  lr 4e-08  2.7 s"
+    assert results.epoch_line(row, 14, 60) == "14/14  train  99.41 %  test  98.99 %  lr 4e-08  2.7 s"
 
 
 @pytest.mark.parametrize("epochs", [9, 1000])
@@ -110,13 +111,23 @@ def test_a_sweep_table_fits_and_keeps_keys_and_accuracies(keys):
         assert lines == full or max(map(len, full)) > width
 
 
+@pytest.mark.parametrize("count", [1, 2, 64])
+def test_the_progress_of_a_sweep_fits_and_keeps_the_accuracy_of_a_job(count):
+    name = "experiment=era4 optimizer.lr=0.003 optimizer.weight_decay=0.0004735 seed=1"
+    for width in range(38, 141):
+        text = jobs_text("118/200 jobs, 12 failed", [(name, "epoch 3 98.55 %")] * count, width)
+        assert len(text) <= width or width < 45
+        assert "98.55 %" in text
+    assert jobs_text("0/2 jobs", [(name, "epoch 1")] * 2, None).count(name) == 2
+
+
 def test_text_is_broken_at_spaces_and_commands_and_paths_are_not():
     command = "python -m mnist_lite.train resume=" + "x" * 100
     path = "run folder: /" + "y" * 100
     text = f"{'word ' * 30}\n{command}\n{path}"
     for width in WIDTHS:
         lines = fit.wrapped(text, width).splitlines()
-        assert command in lines and any(line.strip() == "/" + "y" * 100 for line in lines)
+        assert command in lines and any(line.split()[-1] == "/" + "y" * 100 for line in lines)
         assert all(len(line) <= width for line in lines if "word" in line)
         assert " ".join(lines).split() == text.split()
     assert fit.wrapped(text, None) == text

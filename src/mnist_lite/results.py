@@ -112,7 +112,7 @@ def epoch_line(row: Mapping[str, float | int | bool], epochs: int, width: int | 
         "   ".join([where, f"{train}  {losses[0]}", *held, f"{test}  {losses[1]}", lr, times]),
         "   ".join([where, train, *held, test, lr, time]),
         *(gap.join([short, train, *held, test, lr, time]).replace("  %", " %") for gap in ("  ", " ")),
-        " ".join([short, train, *held, test, lr]).replace(" %", "").replace("   ", " ").replace("  ", " "),
+        " ".join([short, train, *held, test, lr]).replace(" %", "").replace("  ", " ").replace("holdout", "held"),
     ]
     return first_that_fits(texts, width)
 

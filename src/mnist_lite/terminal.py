@@ -87,8 +87,9 @@ class Reporter:
         self._epoch_start = (epoch - 1) * steps
         if self._tell is None and sys.stderr.isatty():
             width = width_of(sys.stderr)
-            self._bar = tqdm(total=steps, unit="step", leave=False, mininterval=0.2, ncols=width, delay=1e-9)
-            self._bar.bar_format = bar_format(epoch, epochs, None, self._bar.format_dict, width)
+            meter = {"n": 0, "total": steps, "elapsed": 0.0, "unit": "step"}
+            form = bar_format(epoch, epochs, None, meter, width)
+            self._bar = tqdm(total=steps, unit="step", leave=False, mininterval=0.2, ncols=width, bar_format=form)
 
     def show(self, step: int, rows: Sequence[Mapping[str, float]]) -> None:
         """Moves the bar to ``step`` of the run; ``rows`` are the training rows that have arrived since, possibly none."""

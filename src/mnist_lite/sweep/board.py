@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from tqdm import tqdm
@@ -24,10 +25,10 @@ class Board:
         self._running: dict[Job, Progress] = {}
         self._bar: tqdm[NoReturn] | None = None
         if sys.stderr.isatty():
-            self._width = width_of(sys.stderr)
-            form = "{desc} {percentage:3.0f}% [{elapsed}<{remaining}] {postfix}"
+            width = width_of(sys.stderr)
+            form = FORM if width is not None and width < ROOM_FOR_A_BAR else FORM_WITH_BAR
             self._bar = tqdm(
-                total=count, desc=f"0/{count} jobs", bar_format=form, leave=False, mininterval=0.2, ncols=self._width
+                total=count, desc=f"0/{count} jobs", bar_format=form, leave=False, mininterval=0.2, ncols=width
             )
 
     def moved(self, job: Job, progress: Progress) -> None:
@@ -79,3 +80,18 @@ class Board:
         self._bar.set_postfix_str(first_that_fits(parts, room), refresh=False)
         self._bar.n = self._done + self._failed + sum(p.done for p in self._running.values())
         self._bar.refresh()
+
+
+def jobs_text(counts: str, running: Sequence[tuple[str, str]], width: int | None) -> str:
+    """``counts``, then name and figures of the ``running`` jobs: of all that fit into ``width``, and at least of one."""
+    if not running:
+        return counts
+    short = [(re.sub(r"[\w.]*\.(?=\w+=)", "", name), figures) for name, figures in running]  # lr=1 for optimizer.lr=1
+    texts = ["; ".join([counts, *(f"{name} {figures}" for name, figures in jobs)]) for jobs in (running, short)]
+    for number in range(len(short) - 1, 0, -1):
+        shown = (f"{name} {figures}" for name, figures in short[:number])
+        texts.append("; ".join([counts, *shown, f"{len(short) - number} more"]))
+    name, figures = short[0]
+    for length in range(len(name) - 1, 0, -1):
+        texts.append(f"{counts}; {name[:length]}... {figures}")
+    return first_that_fits(texts, width)
