@@ -47,8 +47,9 @@ def test_text_is_literal():
 
 def test_settings_of_the_user_do_not_apply(monkeypatch: pytest.MonkeyPatch):
     expected = titled("title")
-    for key, value in {"text.usetex": True, "font.size": 40.0, "axes.facecolor": "black", "savefig.dpi": 10.0}.items():
-        monkeypatch.setitem(matplotlib.rcParams, key, value)
+    settings = {"text.usetex": True, "font.size": 40.0, "axes.facecolor": "black", "savefig.dpi": 10.0}
+    for key, value in settings.items():
+        monkeypatch.setitem(matplotlib.rcParams, key, value)  # type: ignore[misc]
     assert np.array_equal(imread(io.BytesIO(titled("title"))), imread(io.BytesIO(expected)))
     assert matplotlib.rcParams["font.size"] == 40  # they are as they were
 
