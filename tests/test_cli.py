@@ -223,7 +223,7 @@ def test_examples_of_the_help_compose(command, run_command: RunCommand, tmp_path
     (tmp_path / "mine" / "model").mkdir(parents=True)
     (tmp_path / "mine" / "model" / "tiny.yaml").write_text("layers: [{conv: 10}]\n", encoding="utf-8")
     for example in COMMANDS[{"train": "config"}.get(command, command)].examples:
-        if "<run>" not in example:
+        if "<run>" not in example and not example.startswith("-m "):  # Hydra composes no sweep for --cfg
             done = run_command(command, *example.split(), "--cfg", "job")
             assert done.returncode == 0, (example, done.stderr)
 
