@@ -13,7 +13,10 @@ from mnist_lite.fit import first_that_fits, width_of, wrapped
 from mnist_lite.sweep.job import TRIED_AGAIN, Job, has_checkpoint, score, settled
 from mnist_lite.sweep.worker import Progress
 
-TIMES = len(" 100% [10:00:00<10:00:00] ")
+FORM = "{percentage:3.0f}% [{remaining}] {desc}"
+FORM_WITH_BAR = "{percentage:3.0f}%|{bar:20}| [{elapsed}<{remaining}] {desc}"
+ROOM_FOR_A_BAR = 100
+"""The width of a terminal from which the bar is shown."""
 
 
 class Board:
@@ -69,15 +72,11 @@ class Board:
             (self._label(job), f"epoch {p.epoch}" + ("" if p.accuracy is None else f" {p.accuracy:.2f} %"))
             for job, p in self._running.items()
         ]
-        parts = [
-            "; ".join(f"{label} {how_far}" for label, how_far in running),
-            "; ".join(each for _, each in running),
-            "",
-        ]
         failed = f", {self._failed} failed" if self._failed else ""
-        self._bar.set_description_str(f"{self._done}/{self._count} jobs{failed}", refresh=False)
-        room = None if self._width is None else self._width - len(self._bar.desc) - TIMES
-        self._bar.set_postfix_str(first_that_fits(parts, room), refresh=False)
+        meter = {**self._bar.format_dict, "prefix": "", "ncols": None}
+        room = None if self._bar.ncols is None else self._bar.ncols - len(tqdm.format_meter(**meter))
+        text = jobs_text(f"{self._done}/{self._count} jobs{failed}", running, room)
+        self._bar.set_description_str(text, refresh=False)
         self._bar.n = self._done + self._failed + sum(p.done for p in self._running.values())
         self._bar.refresh()
 
