@@ -105,3 +105,14 @@ def test_a_sweep_and_its_comparison_with_a_reader_of_one_line(tmp_path: Path):
     lines = done.stdout.splitlines()
     assert lines[0].startswith("sweep of 2 jobs") and [lines[1], lines[3]] == ["exit 0", "exit 0"], lines
     assert (tmp_path / "sweep" / "sweep.csv").is_file() and summaries(tmp_path) == 2
+
+
+def test_with_pythonunbuffered_each_line_is_written_at_once(tmp_path: Path):
+    """``os._exit`` flushes nothing. A carriage return ends a line too: the progress bar moves the cursor with it."""
+    code = (
+        "import os, sys; from mnist_lite.start import keep_streams_usable; keep_streams_usable(); "
+        "print('line'); sys.stderr.write('bar\\r'); os._exit(0)"
+    )
+    env = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"line\n", b"bar\r")
