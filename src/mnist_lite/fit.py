@@ -57,23 +57,22 @@ def table(
     in ``drop`` are left out, one after the other; the cells in ``left`` take several lines; each row becomes a list of its
     cells.
     """
-    shown = list(range(len(heads)))
-    widths = {i: max(len(row[i]) for row in [heads, *rows]) for i in shown}
+    widths = {i: max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))}
     if width is None:
         return _layout(heads, rows, widths, left)
     for dropped in (None, *drop):
         if _total(widths) <= width:
             return _layout(heads, rows, widths, left)
-        widths = {i: size for i, size in widths.items() if i != dropped}
-        widths = {i: max(len(word) for word in [*_words(heads[i]), *(row[i] for row in rows)]) for i in widths}
+        widths = {
+            i: max(len(word) for word in [*_words(heads[i]), *(row[i] for row in rows)]) for i in widths if i != dropped
+        }
     for i in sorted(set(left) & set(widths), key=lambda i: -widths[i]):
         least = max(NARROWEST_CELL, *(len(word) for word in _words(heads[i])))
         widths[i] = max(min(widths[i], least), widths[i] - max(0, _total(widths) - width))
     if _total(widths) <= width:
         return _layout(heads, rows, widths, left)
-    named = [
-        ", ".join(f"{head}: {cell}" if head else cell for head, cell in zip(heads, row, strict=True)) for row in rows
-    ]
+    pairs = [[(head, cell) for head, cell in zip(heads, row, strict=True) if cell] for row in rows]
+    named = [", ".join(f"{head}: {cell}" if head else cell for head, cell in row) for row in pairs]
     return ["-" * width, *(line for row in named for line in _broken(row, width))]
 
 

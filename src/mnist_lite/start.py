@@ -127,7 +127,8 @@ def _usable(stream: TextIO | None, descriptor: int) -> TextIO:
         stream.flush()
     except (OSError, ValueError):
         return stream
-    return _text(descriptor, stream.encoding, stream.errors or "strict", stream.line_buffering)
+    # PYTHONUNBUFFERED asks for write_through. The new stream has a buffer, and flushes it at the end of each line instead.
+    return _text(descriptor, stream.encoding, stream.errors or "strict", stream.line_buffering or stream.write_through)
 
 
 def _text(descriptor: int, encoding: str, errors: str, line_buffering: bool) -> TextIO:
