@@ -8,14 +8,16 @@
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 find_python() {
-    local name
-    for name in python3.12 python3.13 python3.11 python3.10 python3 python; do
-        if "$name" -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null; then
+    local name found
+    for name in python3.14 python3.13 python3.12 python3.11 python3.10 python3 python; do
+        if "$name" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
             echo "$name"
             return
         fi
     done
-    echo "error: Python 3.10, 3.11, 3.12 or 3.13 (with venv) is needed and none was found on PATH" >&2
+    found=$(python3 --version 2>/dev/null || python --version 2>/dev/null) || found="no Python"
+    echo "error: Python 3.10 or later with venv is needed, and PATH has $found; install Python 3.12 and its venv package" \
+        "(Debian, Ubuntu: apt install python3-venv)" >&2
     return 1
 }
 
