@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import torch
 
+from mnist_lite.runfolder import RunFolder
 from tests.faults.child import Done, only_run, start, train
 from tests.faults.compare import assert_same_run, first_difference, rows
 from tests.faults.injected import DiskFull, DiskFullFromTheStart, FolderLocked, SignalAtStep, SlowSteps
@@ -301,6 +302,12 @@ def test_temporary_files_of_a_killed_process_are_cleared(run: Path, reference: P
     (run / ".last.pt.0a1b2c3d.tmp").write_bytes(b"half")
     go_on(run)
     assert_same_run(run, reference)
+
+
+def test_temporary_files_of_a_process_that_was_killed_before_its_first_file_are_cleared(tmp_path: Path):
+    (tmp_path / ".config.yaml.0a1b2c3d.tmp").write_bytes(b"half")
+    RunFolder.take(tmp_path).close()
+    assert not list(tmp_path.glob("*.tmp")) and not list(tmp_path.glob(".*.tmp"))
 
 
 def test_a_finished_run_without_checkpoints_is_not_trained_again(reference: Path, tmp_path: Path):
