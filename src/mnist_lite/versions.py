@@ -5,7 +5,6 @@
 | ``version_base`` | is needed: without it Hydra warns and behaves like 1.1 | is deprecated: with it Hydra warns |
 | the parser on Python 3.14 | cannot be built | can be built |
 | a file that contains itself, ``defaults: 5`` | internal errors, of which we make one line | one line of their own |
-| a file that contains itself, ``defaults: 5`` | internal errors, of which we make one line | one line of their own |
 | the plugin for Ray | is quiet | warns, because it calls a function that OmegaConf 2.4 deprecates |
 """
 
