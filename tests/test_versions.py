@@ -75,7 +75,7 @@ COMMAND = "from tests import python314; python314.install(); from mnist_lite.tra
     [
         (("--cfg", "job"), 0, "epochs: 14", ""),
         (("epochs=3", "--cfg", "job"), 0, "epochs: 3", ""),
-        (("--help",), 0, "model: base", ""),
+        (("--help",), 0, "model=<name>", ""),
         (("--hydra-help",), 0, "shell completion", ""),
         (("epochs=0",), 2, "", "error: epochs: 0 is out of range; expected > 0\n"),
         (("--cfg", "jobs"), 2, "", "invalid choice: 'jobs'"),
