@@ -68,6 +68,16 @@ def test_a_run_ends_well_whatever_its_name_and_the_users_matplotlibrc(
     assert (folder / "curves.png").is_file() and done.stderr == ""
 
 
+@pytest.mark.parametrize("words", [(), ("-m", "seed=1,2", "sweep.dir=runs")])
+def test_a_matplotlibrc_that_cannot_be_read_costs_the_picture_only(words, run_command: RunCommand, tmp_path: Path):
+    settings = tmp_path / "matplotlibrc"
+    settings.write_bytes(b"font.family: \xff\xfe\n")
+    done = run_command("train", *words, *FEW, env={"MATPLOTLIBRC": str(settings)})
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    assert "not drawn: UnicodeDecodeError" in done.stderr
+    assert len(list((tmp_path / "runs").glob("*/summary.json"))) == (2 if words else 1)
+
+
 def test_a_picture_that_cannot_be_drawn_is_a_warning(composed: Compose, tmp_path, monkeypatch, capsys):
     def broken(*_args: object) -> Figure:
         raise ZeroDivisionError("made for the test")

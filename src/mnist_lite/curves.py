@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from mnist_lite import picture
+
+if TYPE_CHECKING:  # imported when a picture is drawn
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Rows = Sequence[Mapping[str, float | int | bool]]
 
@@ -35,6 +37,8 @@ def draw(rows: Rows, title: str, target: float | None = None) -> bytes:
 
 
 def _figure(rows: Rows, title: str, target: float | None) -> Figure:
+    from matplotlib.figure import Figure
+
     steps = [row for row in rows if "train/loss" in row]
     evaluations = [row for row in rows if "test/loss" in row]
     window = max(1, len(steps) // 60)

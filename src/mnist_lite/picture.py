@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import logging
 import warnings
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+if TYPE_CHECKING:  # a user's matplotlibrc that cannot be read makes this import fail, and a run must not
+    from matplotlib.figure import Figure
 
 DPI = 110
 
@@ -27,10 +28,17 @@ def draw(make: Callable[[], Figure]) -> bytes:
     Raises:
         DrawingError: for any error while drawing. A run must not fail because of its pictures.
     """
+    logger = logging.getLogger("matplotlib")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)  # remarks about the user's settings and fonts
     try:
-        with matplotlib.rc_context(), warnings.catch_warnings():
+        import matplotlib
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        # not ``rcdefaults``: that reads the user's style files, and a broken one stops it
+        defaults: Any = {key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"}
+        with matplotlib.rc_context(defaults), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*[Gg]lyph")  # the font has no such letter: a box is drawn
-            matplotlib.rcdefaults()
             figure = make()
             FigureCanvasAgg(figure)
             _take_literally(figure)
@@ -39,6 +47,8 @@ def draw(make: Callable[[], Figure]) -> bytes:
             return content.getvalue()
     except Exception as error:
         raise DrawingError(" ".join(f"{type(error).__name__}: {error}".split())[:300]) from error
+    finally:
+        logger.setLevel(level)
 
 
 def _take_literally(figure: Figure) -> None:

@@ -68,7 +68,7 @@ def conclude(folder: Path) -> tuple[list[Row], str]:
 def _draw(folder: Path, rows: list[Row], searched: bool) -> None:
     """Draws the pictures. If that fails, a warning is all: no figure depends on a picture."""
     from mnist_lite.picture import DrawingError
-    from mnist_lite.sweep import findings, plots  # these import matplotlib, which takes a second
+    from mnist_lite.sweep import findings, plots
 
     try:
         plots.write_curves(folder, rows)

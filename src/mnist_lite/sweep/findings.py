@@ -8,9 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-
 from mnist_lite import durable, picture
 from mnist_lite.budget import describe_test_set
 from mnist_lite.fit import wrapped
@@ -18,7 +15,8 @@ from mnist_lite.sweep.plots import logarithmic
 from mnist_lite.sweep.table import Row, aligned, measured_on, totals
 from mnist_lite.words import train_command
 
-if TYPE_CHECKING:  # Optuna is an extra
+if TYPE_CHECKING:  # Optuna is an extra; matplotlib is imported when a picture is drawn
+    from matplotlib.figure import Figure
     from optuna import Study
     from optuna.trial import FrozenTrial
 
@@ -91,6 +89,8 @@ def write_plots(folder: Path, rows: Sequence[Row]) -> None:
 
 
 def _figure(study: Study, done: Sequence[FrozenTrial], rows: Sequence[Row]) -> Figure:
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
     from optuna.distributions import FloatDistribution, IntDistribution
 
     values = [trial.value or 0.0 for trial in done]

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from typing import TYPE_CHECKING
 
 from mnist_lite import durable, picture
 from mnist_lite.budget import describe_test_set
 from mnist_lite.results import epoch_ends, read_evaluations
 from mnist_lite.sweep.table import Group, Row, groups, judge, measured_on, varied_keys
+
+if TYPE_CHECKING:  # imported when a picture is drawn
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MOST_CURVES = 20
 MANY_DECADES = 300
@@ -127,6 +128,8 @@ def _curves(folder: Path, found: Sequence[Group], images: str) -> Figure:
 
 def logarithmic(axes: Axes) -> None:
     """Gives ``axes`` a logarithmic x axis with the ticks that people write: 0.001, 0.003, 0.01."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     axes.set_xscale("log")
     low, high = axes.get_xlim()
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if high > MANY_DECADES * low else (1.0, 3.0)))
@@ -143,6 +146,8 @@ def _errorbars(axes: Axes, x: list[float], points: Sequence[Group], label: str |
 
 
 def _canvas(x: str, y: str) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(7.5, 4.8), layout="constrained")
     axes = figure.subplots()
     axes.set_xlabel(x)
