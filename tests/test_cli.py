@@ -324,7 +324,7 @@ def test_the_smoke_test_learns_real_mnist_in_time(run_command: RunCommand, mnist
     done = run_command("train", "experiment=smoke", env={"MNIST_LITE_DATA": str(mnist_root)})
     assert done.returncode == 0, done.stdout + done.stderr
     assert "budget [ok] >= 90 % test accuracy" in done.stdout
-    assert time.perf_counter() - started < 120  # 30 s on a quiet machine
+    assert time.perf_counter() - started < 280  # 30 s on a quiet machine, 156 s were seen on a very busy one
 
 
 SHUFFLED = """

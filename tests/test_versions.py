@@ -16,10 +16,11 @@ from pathlib import Path
 import hydra
 import pytest
 from hydra._internal.utils import get_args_parser
+from hydra.errors import ConfigCompositionException
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from mnist_lite.versions import VERSION_BASE, starting_hydra
+from mnist_lite.versions import VERSION_BASE, run_hydra, starting_hydra
 from tests import python314
 from tests.conftest import REPOSITORY, RunCommand
 
@@ -89,6 +90,34 @@ def test_the_command_works_with_the_check_of_python_3_14(words, code, said, erro
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
     assert said in done.stdout and errors in done.stderr
+
+
+def test_where_hydra_1_4_wants_a_flag_for_a_prepared_sweep_it_gets_it(monkeypatch: pytest.MonkeyPatch):
+    seen: list[list[str]] = []
+
+    def main() -> int:
+        seen.append(list(sys.argv))
+        if "-m" not in sys.argv:
+            raise ConfigCompositionException("hydra.mode changed during config composition; set it directly")
+        return 0
+
+    monkeypatch.setattr(sys, "argv", ["train", "sweep=lr"])
+    assert run_hydra(main) == 0
+    assert seen == [["train", "sweep=lr"], ["train", "-m", "sweep=lr"]]
+
+
+@pytest.mark.parametrize(("words", "said"), [(("-m",), "hydra.mode changed during"), ((), "something else")])
+def test_other_errors_of_hydra_are_passed_on_at_once(words, said, monkeypatch: pytest.MonkeyPatch):
+    calls: list[int] = []
+
+    def main() -> None:
+        calls.append(1)
+        raise ConfigCompositionException(f"{said} config composition")
+
+    monkeypatch.setattr(sys, "argv", ["train", *words])
+    with pytest.raises(ConfigCompositionException):
+        run_hydra(main)
+    assert calls == [1]
 
 
 def test_hydra_starts_without_a_warning(run_command: RunCommand):

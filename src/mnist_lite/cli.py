@@ -20,7 +20,7 @@ from mnist_lite.complaints import BAD_INPUT, guarded, one_line
 from mnist_lite.errors import UserError
 from mnist_lite.schema import Config
 from mnist_lite.task import Task
-from mnist_lite.versions import VERSION_BASE, starting_hydra
+from mnist_lite.versions import VERSION_BASE, run_hydra, starting_hydra
 from mnist_lite.words import quoted
 
 C = TypeVar("C", bound=Config)
@@ -45,8 +45,7 @@ def run_command(config_name: str, schema: type[C], job: Callable[[C], int]) -> N
         sys.exit(max(codes))
     main = hydra.main(config_path=str(config_dir()), config_name=config_name, **VERSION_BASE)(task)
     try:
-        with starting_hydra():
-            codes.append(guarded(lambda: main() or 0))
+        codes.append(guarded(lambda: run_hydra(main) or 0))
     except Exception as error:
         if task.composed:
             raise

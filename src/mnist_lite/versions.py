@@ -5,18 +5,25 @@
 | ``version_base`` | is needed: without it Hydra warns and behaves like 1.1 | is deprecated: with it Hydra warns |
 | the parser on Python 3.14 | cannot be built | can be built |
 | a file that contains itself, ``defaults: 5`` | internal errors, of which we make one line | one line of their own |
+<<<<<<< HEAD
+=======
+| a file that contains itself, ``defaults: 5`` | internal errors, of which we make one line | one line of their own |
+| ``hydra.mode: MULTIRUN`` in a file of ``conf/sweep/`` | starts a sweep | is refused: the command line must say ``-m`` |
+>>>>>>> wt-c
 | the plugin for Ray | is quiet | warns, because it calls a function that OmegaConf 2.4 deprecates |
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import hydra
+from hydra.errors import ConfigCompositionException
 
 VERSION_BASE: dict[str, str] = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
 """Keyword arguments for ``hydra.main`` and ``hydra.initialize_config_dir``."""
@@ -48,3 +55,19 @@ def starting_hydra() -> Iterator[None]:
                 parsers._check_help = check
             elif check is not None:
                 del parsers._check_help
+
+
+def run_hydra(main: Callable[[], Any]) -> Any:
+    """Calls ``main``, the function that ``hydra.main`` has made, and gives back what it gives.
+
+    Hydra 1.4 refuses a ``sweep=lr`` without ``-m`` when it has composed the config, before any job. Then ``-m`` is put into
+    ``sys.argv``, and ``main`` is called again.
+    """
+    with starting_hydra():
+        try:
+            return main()
+        except ConfigCompositionException as error:
+            if "hydra.mode changed during config composition" not in str(error) or {"-m", "--multirun"} & {*sys.argv}:
+                raise
+        sys.argv.insert(1, "-m")
+        return main()
