@@ -5,11 +5,7 @@
 | ``version_base`` | is needed: without it Hydra warns and behaves like 1.1 | is deprecated: with it Hydra warns |
 | the parser on Python 3.14 | cannot be built | can be built |
 | a file that contains itself, ``defaults: 5`` | internal errors, of which we make one line | one line of their own |
-<<<<<<< HEAD
-=======
-| a file that contains itself, ``defaults: 5`` | internal errors, of which we make one line | one line of their own |
 | ``hydra.mode: MULTIRUN`` in a file of ``conf/sweep/`` | starts a sweep | is refused: the command line must say ``-m`` |
->>>>>>> wt-c
 | the plugin for Ray | is quiet | warns, because it calls a function that OmegaConf 2.4 deprecates |
 """
 
