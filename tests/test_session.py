@@ -21,8 +21,9 @@ from mnist_lite.terminal import Reporter
 from tests.conftest import Compose
 
 CHANCE = math.log(10)
-QUICK = ("data=digits", "data.train_limit=200", "data.test_limit=100", "epochs=3", "batch_size=50", "model=era4")
-QUICK += ("checkpoint.seconds=1000",)  # on a busy machine a run can take longer than the 10 s between checkpoints
+# On a busy machine a run can take longer than the 10 s between checkpoints.
+FEW = ("data=digits", "data.train_limit=200", "data.test_limit=100", "epochs=3", "batch_size=50", "model=era4")
+QUICK = (*FEW, "checkpoint.seconds=1000")
 
 
 @pytest.fixture

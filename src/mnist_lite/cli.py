@@ -36,7 +36,7 @@ def config_dir() -> Path:
 def run_command(config_name: str, schema: type[C], job: Callable[[C], int]) -> NoReturn:
     """Composes ``config_name`` with the command line's overrides, runs ``job`` on it, and exits.
 
-    In a sweep (``-m``) of trainings the exit code is the number of jobs that have failed.
+    The exit code of a sweep (``-m``) is 1 if a job failed or does not meet its enforced budget, and 2 if every job was refused.
     """
     task = Task(schema, job)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # lets Hydra's errors through to us instead of printing and exiting 1
