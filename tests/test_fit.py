@@ -187,7 +187,8 @@ def test_a_run_fits_its_terminal(width: int, tmp_path: Path):
     assert max(map(len, lines)) <= width, max(lines, key=len)
     epochs = [line for line in lines if re.search(r"\b\d+/14\b.* test +[\d.]+", line)]
     assert len(epochs) == 14 and all(" lr " in line for line in epochs), lines
-    bars = [line for line in lines if re.search(r"\d%.*loss ", line)]  # none if the epochs are too short for a bar
+    assert any(re.search(r"\b0%", line) for line in lines), lines  # each epoch's bar starts without figures
+    bars = [line for line in lines if re.search(r"\d%.*loss ", line)]  # none if the epochs are too short
     assert all(re.search(r"acc.*lr", line) for line in bars), bars
     (folder,) = (tmp_path / "r").iterdir()
     assert "receptive field" in (folder / "model.txt").read_text(encoding="utf-8")

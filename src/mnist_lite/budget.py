@@ -142,7 +142,7 @@ def describe_test_set(data: str, images: int) -> str:
 
 
 def reached_by(summary: Mapping[str, Any]) -> Reached:
-    """What the run of a ``summary.json`` reached.
+    """The ``Reached`` of a finished run, from its ``summary.json``.
 
     Raises:
         KeyError, TypeError, ValueError: the summary is not complete.

@@ -208,8 +208,8 @@ class RunFolder:
     def rewind(self, state: dict[str, Any] | None) -> list[dict[str, Any]]:
         """Cuts ``metrics.jsonl`` to the rows that belong to ``state`` (None: to no rows) and returns them.
 
-        Checkpoints that are not good are renamed to ``<name>.damaged``. If the rows were ``altered``, the old file is renamed
-        in the same way, and the rows up to the step of ``state`` that can still be read are kept.
+        Checkpoints that are not good are renamed to ``<name>.damaged``. If the rows were ``altered``, the old file is kept
+        under such a name, and the rows up to the step of ``state`` that can still be read are kept.
 
         Raises:
             UserError: ``metrics.jsonl`` is not a file of this program.
@@ -235,9 +235,9 @@ class RunFolder:
         """Writes ``metrics.jsonl`` anew from the rows in it that can be read, are in order, and are not after ``last_step``."""
         path, rows, content = self.path / METRICS, list[dict[str, Any]](), b""
         with durable.explained(path):
-            lines = path.read_bytes().splitlines()
-            path.replace(path.with_name(f"{METRICS}.damaged"))
-        for line in lines:
+            original = path.read_bytes()
+        durable.write(path.with_name(f"{METRICS}.damaged"), original)  # a copy: a kill here must not lose the rows
+        for line in original.splitlines():
             with contextlib.suppress(ValueError):
                 row = _row(json.loads(line))
                 before = int(rows[-1]["step"]) if rows else 0
