@@ -16,9 +16,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import open_dict
 
-from mnist_lite.cli import config_dir
-from mnist_lite.schema import Config, validate
-from mnist_lite.versions import VERSION_BASE
+from mnist_lite.cli.app import config_dir
+from mnist_lite.config.hydra_versions import VERSION_BASE
+from mnist_lite.config.schema import Config, validate
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MNIST_FILE = Path("MNIST/raw/train-images-idx3-ubyte.gz")

@@ -16,7 +16,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from mnist_lite.complaints import OF_THE_USER, one_line
+from mnist_lite.config.error_messages import OF_THE_USER, one_line
 from mnist_lite.errors import LauncherError, RunError, UserError
 
 
@@ -24,7 +24,7 @@ class LocalLauncher(Launcher):
     """Runs the jobs of a sweep on workers of this machine."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keeps what Hydra gives; the task is a ``mnist_lite.task.Task``."""
+        """Keeps what Hydra gives; the task is a ``mnist_lite.cli.hydra_task.Task``."""
         self._loader, self._config = hydra_context.config_loader, config
         self._task: Any = task_function
 
@@ -45,7 +45,7 @@ class GridSweeper(Sweeper):
         self._params = params or {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keeps what Hydra gives; the task is a ``mnist_lite.task.Task``."""
+        """Keeps what Hydra gives; the task is a ``mnist_lite.cli.hydra_task.Task``."""
         self._loader = hydra_context.config_loader
         self._task: Any = task_function
         self.hydra_context, self.config = hydra_context, config

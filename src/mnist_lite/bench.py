@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mnist_lite.start import begin
+from mnist_lite.process.startup import begin
 
 if TYPE_CHECKING:
-    from mnist_lite.duel import Side
-    from mnist_lite.schema import BenchConfig
+    from mnist_lite.benchmark.ab import Side
+    from mnist_lite.config.schema import BenchConfig
 
 TRAIN_IMAGES, TEST_IMAGES = 60_000, 10_000
 
@@ -21,7 +21,7 @@ def job(config: BenchConfig) -> int:
     """
     import sys
 
-    from mnist_lite.duel import WARM_UP_IMAGES, duel, our_loop, plain_loop
+    from mnist_lite.benchmark.ab import WARM_UP_IMAGES, duel, our_loop, plain_loop
     from mnist_lite.errors import RunError, UserError
 
     if config.data.name != "mnist" or config.data.train_limit or config.data.test_limit or config.data.holdout:
@@ -65,8 +65,8 @@ def as_text(plain: Side, ours: Side) -> str:
 def main() -> None:
     """The command."""
     begin()
-    from mnist_lite.cli import run_command
-    from mnist_lite.schema import BenchConfig
+    from mnist_lite.cli.app import run_command
+    from mnist_lite.config.schema import BenchConfig
 
     run_command("bench", BenchConfig, job)
 

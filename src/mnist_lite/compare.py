@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mnist_lite.start import begin
+from mnist_lite.process.startup import begin
 
 
 def main() -> None:
@@ -13,9 +13,9 @@ def main() -> None:
     from argparse import ArgumentParser, RawDescriptionHelpFormatter
     from pathlib import Path
 
-    from mnist_lite import help_text
-    from mnist_lite.complaints import guarded
-    from mnist_lite.sweep.compare import compare
+    from mnist_lite.cli import help_text
+    from mnist_lite.config.error_messages import guarded
+    from mnist_lite.sweeps.compare import compare
 
     text = help_text.COMMANDS["compare"]
     parser = ArgumentParser(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mnist_lite.start import begin
+from mnist_lite.process.startup import begin
 
 if TYPE_CHECKING:
-    from mnist_lite.schema import SummaryConfig
+    from mnist_lite.config.schema import SummaryConfig
 
 
 def job(config: SummaryConfig) -> int:
@@ -18,25 +18,29 @@ def job(config: SummaryConfig) -> int:
     """
     import sys
 
-    from mnist_lite import budget, fit, table  # imports torch, which takes seconds
-    from mnist_lite.model import build
+    from mnist_lite.model import budget  # imports torch, which takes seconds
+    from mnist_lite.model.build import build
+    from mnist_lite.reporting import (
+        layer_table,  # imports torch, which takes seconds
+        text_layout,  # imports torch, which takes seconds
+    )
 
-    network, width = build(config.model), fit.width_of(sys.stdout)
+    network, width = build(config.model), text_layout.width_of(sys.stdout)
     verdict = budget.before_training(config.budget, network.parameters, network.fully_connected, config.epochs)
     if config.format == "json":
-        print(table.as_json(network, verdict))
+        print(layer_table.as_json(network, verdict))
     else:
-        print(table.as_text(network, width) if config.format == "table" else table.as_torchsummary(network))
+        print(layer_table.as_text(network, width) if config.format == "table" else layer_table.as_torchsummary(network))
         for check in verdict.checks:
-            print(fit.wrapped(f"budget {check}", width))
+            print(text_layout.wrapped(f"budget {check}", width))
     return 1 if config.budget.enforce and not verdict.passes else 0
 
 
 def main() -> None:
     """The command."""
     begin()
-    from mnist_lite.cli import run_command
-    from mnist_lite.schema import SummaryConfig
+    from mnist_lite.cli.app import run_command
+    from mnist_lite.config.schema import SummaryConfig
 
     run_command("summary", SummaryConfig, job)
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mnist_lite.start import begin
+from mnist_lite.process.startup import begin
 
 if TYPE_CHECKING:
-    from mnist_lite.schema import Config
+    from mnist_lite.config.schema import Config
 
 
 def job(config: Config) -> int:
     """Trains as ``config`` says; the result is the exit code."""
-    from mnist_lite.session import run  # imports torch, which takes seconds
+    from mnist_lite.runner.run import run  # imports torch, which takes seconds
 
     return run(config)
 
@@ -20,8 +20,8 @@ def job(config: Config) -> int:
 def main() -> None:
     """The command."""
     begin()
-    from mnist_lite.cli import run_command
-    from mnist_lite.schema import Config
+    from mnist_lite.cli.app import run_command
+    from mnist_lite.config.schema import Config
 
     run_command("config", Config, job)
 

@@ -19,13 +19,13 @@ from hydra import compose, initialize_config_dir
 from hydra._internal.hydra import Hydra
 from hydra.types import RunMode
 
-import mnist_lite.session
+import mnist_lite.runner.run
 import mnist_lite.train
-from mnist_lite import curves
-from mnist_lite.cli import config_dir
+from mnist_lite.cli.app import config_dir
+from mnist_lite.config.hydra_versions import VERSION_BASE
 from mnist_lite.data.digits import load_digits
-from mnist_lite.model import build
-from mnist_lite.versions import VERSION_BASE
+from mnist_lite.model.build import build
+from mnist_lite.reporting import curves
 
 Fault = Callable[[], None]
 CONTEXT = multiprocessing.get_context("forkserver")

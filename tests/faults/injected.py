@@ -11,9 +11,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from mnist_lite import checkpoint
-from mnist_lite.engine import Trainer
-from mnist_lite.session import Run
+from mnist_lite.runner import checkpoint
+from mnist_lite.runner.run import Run
+from mnist_lite.training.trainer import Trainer
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mnist_lite.kernels.build import compiler
+from mnist_lite.backends.kernels.build import compiler
 
 FEW = (
     "data=digits",

@@ -30,14 +30,14 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from mnist_lite.cli import config_dir, run_command
+from mnist_lite.cli.app import config_dir, run_command
+from mnist_lite.config.hydra_versions import VERSION_BASE
+from mnist_lite.config.schema import Config
 from mnist_lite.data.digits import load_digits
-from mnist_lite.engine import DivergedError
-from mnist_lite.prepare import prepare
-from mnist_lite.runfolder import RunFolder
-from mnist_lite.schema import Config
-from mnist_lite.terminal import Reporter
-from mnist_lite.versions import VERSION_BASE
+from mnist_lite.reporting.console import Reporter
+from mnist_lite.runner.folder import RunFolder
+from mnist_lite.runner.setup import prepare
+from mnist_lite.training.trainer import DivergedError
 
 BASE = (
     "data=digits",

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import torch
 
-from mnist_lite.runfolder import RunFolder
+from mnist_lite.runner.folder import RunFolder
 from tests.faults.child import Done, only_run, start, train
 from tests.faults.compare import assert_same_run, first_difference, rows
 from tests.faults.injected import DiskFull, DiskFullFromTheStart, FolderLocked, SignalAtStep, SlowSteps

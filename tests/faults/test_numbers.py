@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 import torch
 
-from mnist_lite import guard
-from mnist_lite.compute import Eager, Figures
-from mnist_lite.engine import DivergedError
-from mnist_lite.kernels.compute import Kernels
+from mnist_lite.backends import nonfinite
+from mnist_lite.backends.eager import Eager, Figures
+from mnist_lite.backends.kernels.backend import Kernels
+from mnist_lite.training.trainer import DivergedError
 from tests.conftest import Compose
 from tests.faults.child import train
 from tests.faults.compare import assert_same_run, rows, same
 from tests.faults.recipes import FEW, RECIPES
-from tests.test_engine import trainer
+from tests.training.test_trainer import trainer
 
 
 @dataclass
@@ -62,8 +62,8 @@ class Bad:
 
 def make_device_like() -> None:
     """The path of a GPU on the CPU: updates are taken back, and figures are read many steps later."""
-    engine: Any = __import__("mnist_lite.engine", fromlist=["engine"])
-    engine.step_if = guard.take_back
+    engine: Any = __import__("mnist_lite.training.trainer", fromlist=["engine"])
+    engine.step_if = nonfinite.take_back
     recorder = engine.StepRecorder
 
     def late(device: torch.device) -> Any:
@@ -104,11 +104,11 @@ def test_the_weights_are_those_from_before(what: str, composed: Compose, monkeyp
     before = trainer(config, config.model)
     for _ in zip(range(7), before.fit(), strict=False):
         pass
-    original, step_if = Eager._forward, guard.step_if
-    for update, size in ((step_if, 1), (guard.take_back, 32)):
+    original, step_if = Eager._forward, nonfinite.step_if
+    for update, size in ((step_if, 1), (nonfinite.take_back, 32)):
         monkeypatch.setattr(Eager, "_forward", original)
         Bad(8, what)()
-        monkeypatch.setattr("mnist_lite.engine.step_if", update)
+        monkeypatch.setattr("mnist_lite.training.trainer.step_if", update)
         struck = trainer(config, config.model)
         struck._recorder._size = size
         with pytest.raises(DivergedError, match="step 8"):

@@ -26,10 +26,10 @@ def soak(runs: int, folder: str) -> list[dict[str, int]]:
 
     from hydra import compose, initialize_config_dir
 
-    from mnist_lite import session
-    from mnist_lite.cli import config_dir
-    from mnist_lite.schema import validate
-    from mnist_lite.versions import VERSION_BASE
+    from mnist_lite.cli.app import config_dir
+    from mnist_lite.config.hydra_versions import VERSION_BASE
+    from mnist_lite.config.schema import validate
+    from mnist_lite.runner import run
 
     few = ("data=digits", "data.train_limit=60", "data.test_limit=20", "batch_size=20", "epochs=1", "model=step4")
     states = []
@@ -39,11 +39,11 @@ def soak(runs: int, folder: str) -> list[dict[str, int]]:
         config = validate(base)
         config.seed = number
         with contextlib.redirect_stdout(sys.stderr):
-            assert session.run(config) == 0
+            assert run.run(config) == 0
             if number % 10 < 9:
                 continue
             config.resume, config.epochs = str(max(Path(folder).iterdir(), key=os.path.getmtime)), 2
-            assert session.run(config) == 0
+            assert run.run(config) == 0
         gc.collect()
         pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
         states.append(

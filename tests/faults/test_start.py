@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_lite.stop import NOTICE
+from mnist_lite.process.stop_request import NOTICE
 from tests.faults.child import hear_signals
 from tests.faults.recipes import FEW
 

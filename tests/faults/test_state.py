@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 import torch
 
-from mnist_lite import checkpoint
-from mnist_lite.engine import Trainer
+from mnist_lite.config.schema import Config
 from mnist_lite.errors import UserError
-from mnist_lite.optim import optimizer_classes
-from mnist_lite.recorder import Row
-from mnist_lite.schedule import scheduler_classes
-from mnist_lite.schema import Config
+from mnist_lite.runner import checkpoint
+from mnist_lite.training.optimizer import optimizer_classes
+from mnist_lite.training.schedule import scheduler_classes
+from mnist_lite.training.step_metrics import Row
+from mnist_lite.training.trainer import Trainer
 from tests.conftest import Compose
 from tests.faults.compare import first_difference
 from tests.faults.recipes import KERNELS
-from tests.test_engine import BASE, figures, rows_of, trainer
+from tests.training.test_trainer import BASE, figures, rows_of, trainer
 
 LAYERS: dict[str, Any] = {"layers": [{"conv": 10, "kernel": 5, "stride": 4}, "global_avg_pool"]}
 SCHEDULERS: dict[str, dict[str, Any]] = {

@@ -18,7 +18,7 @@ import pytest
 import torch
 import yaml
 
-from mnist_lite import checkpoint
+from mnist_lite.runner import checkpoint
 from tests.faults.child import Done, only_run, train
 from tests.faults.injected import SignalAtStep
 from tests.faults.recipes import FEW, RECIPES

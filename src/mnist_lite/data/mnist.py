@@ -16,9 +16,10 @@ from pathlib import Path
 
 import torch
 
-from mnist_lite import durable, start
+from mnist_lite import files
 from mnist_lite.data.split import Split
 from mnist_lite.errors import RunError, UnavailableError, UserError
+from mnist_lite.process import startup
 
 MIRROR_TIMEOUT_SECONDS = 15.0
 
@@ -105,7 +106,7 @@ def _content(raw: Path, file: File) -> bytes:
         raise UserError(f"{packed.name} {_what_is_wrong(compressed, file, packed=True)}")
     content = gzip.decompress(compressed)
     with contextlib.suppress(RunError):  # a folder that is full or for reading only; it only costs time
-        durable.write(plain, content)
+        files.write(plain, content)
     return content
 
 
@@ -141,7 +142,7 @@ def _fetch(packed: Path, file: File) -> bytes:
     from torchvision.datasets import MNIST  # takes a second, and most runs have the files
     from torchvision.datasets.utils import download_url
 
-    with start.Cleanup(), _no_empty_folders(packed.parent):
+    with startup.Cleanup(), _no_empty_folders(packed.parent):
         return _from_a_mirror(packed, file, MNIST.mirrors, download_url)
 
 

@@ -1,0 +1,1 @@
+"""How losses and gradients are computed: by torch, or by kernels in C++."""

@@ -1,0 +1,84 @@
+"""How losses and gradients are computed: torch's modules and autograd, or the kernels where they are faster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mnist_lite.backends import matmul_conv
+from mnist_lite.backends.nonfinite import all_finite
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of one training step: 0-dimensional tensors on the device."""
+
+    loss: torch.Tensor
+    """Mean over the batch."""
+    correct: torch.Tensor
+    """Images whose largest logit is that of their label."""
+    finite: torch.Tensor
+    """Whether the loss and every gradient are."""
+
+
+class Compute(Protocol):
+    """What the training loop asks for."""
+
+    @property
+    def name(self) -> str:
+        """One word, for the run's record."""
+
+    @property
+    def version(self) -> str:
+        """What may change the bits under the same name: compiler and processor of the kernels. Empty for torch's own."""
+
+    def gradients(self, inputs: torch.Tensor, labels: torch.Tensor, seed: int) -> Figures:
+        """Sets the gradient of every parameter; dropout draws from ``seed`` alone."""
+
+    def judge(self, network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """``(2,)`` float64 (float32 on MPS): sum of cross-entropies and right answers of ``network`` in evaluation mode."""
+
+
+class Eager:
+    """torch's modules and autograd, in float32 (or TF32, see ``environment``) or with autocast to bfloat16."""
+
+    name = "eager"
+    version = ""
+
+    def __init__(self, module: nn.Module, label_smoothing: float, precision: str, memory_format: str) -> None:
+        """``precision`` is ``fp32``, ``tf32`` or ``bf16``, ``memory_format`` ``contiguous`` or ``channels_last``."""
+        self._module, self._smoothing, self._half = module, label_smoothing, precision == "bf16"
+        self._format = torch.channels_last if memory_format == "channels_last" else torch.contiguous_format
+        module.to(memory_format=self._format)
+
+    def gradients(self, inputs: torch.Tensor, labels: torch.Tensor, seed: int) -> Figures:
+        """``inputs`` ``(N, 1, 28, 28)`` float32, ``labels`` ``(N,)`` int64."""
+        torch.manual_seed(seed)
+        self._module.train()
+        logits = self._forward(self._module, inputs)
+        loss = F.cross_entropy(logits, labels, label_smoothing=self._smoothing)
+        self._module.zero_grad(set_to_none=True)
+        loss.backward()
+        correct = (logits.detach().argmax(1) == labels).sum()
+        return Figures(loss.detach(), correct, all_finite(loss, self._module))
+
+    def judge(self, network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Sum of cross-entropies and number of right answers."""
+        network.eval()
+        with torch.inference_mode():
+            logits = self._forward(network, inputs)
+            loss = F.cross_entropy(logits, labels, reduction="sum")
+            both = torch.stack([loss, (logits.argmax(1) == labels).sum().to(loss.dtype)])
+            return both if inputs.device.type == "mps" else both.double()
+
+    def _forward(self, network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+        inputs = inputs.contiguous(memory_format=self._format)
+        with torch.autocast(inputs.device.type, dtype=torch.bfloat16, enabled=self._half):
+            if self._half and inputs.device.type == "cpu":
+                return matmul_conv.forward(network, inputs).float()
+            logits: torch.Tensor = network(inputs)
+        return logits.float()

@@ -1,0 +1,1 @@
+"""Measures our training loop against a plain PyTorch loop."""

@@ -1,0 +1,117 @@
+"""The data set as tensors: which files, which images of them, on which device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from mnist_lite.config.schema import DataConfig, check_values
+from mnist_lite.data.split import Split, balanced, without
+from mnist_lite.errors import UserError
+
+__all__ = ["Dataset", "Split", "load", "possible_counts"]
+
+TRAIN_IMAGES = {"mnist": 60_000, "digits": 1_437}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a run trains on and is measured on."""
+
+    name: str
+    """``mnist`` or ``digits``: what was in fact loaded."""
+    train: Split
+    test: Split
+    holdout: Split | None
+    mean: float
+    """Of the training images, pixels scaled to 0..1."""
+    std: float
+    warning: str | None = None
+    """What a user must know before believing the figures."""
+
+    @property
+    def judge(self) -> str:
+        """The split that may decide (best checkpoint, early stop): the held-out part of train if there is one."""
+        return "test" if self.holdout is None else "holdout"
+
+    def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Float pixels in 0..1 to mean 0, standard deviation 1 over the training images."""
+        return (pixels - self.mean) / self.std
+
+    def to(self, device: torch.device) -> Dataset:
+        """The same data on ``device``, or where it is when the device has no room for it beside a network."""
+        if not _fits(self, device):
+            return self
+        holdout = None if self.holdout is None else self.holdout.to(device)
+        return replace(self, train=self.train.to(device), test=self.test.to(device), holdout=holdout)
+
+
+def possible_counts(config: DataConfig) -> list[int]:
+    """How many training images ``load`` can give, without reading any. ``auto`` can be either data set; MNIST comes first."""
+    if config.train_limit is not None:
+        return [config.train_limit]
+    sizes = [TRAIN_IMAGES[config.name]] if config.name in TRAIN_IMAGES else list(TRAIN_IMAGES.values())
+    return [max(1, size - config.holdout) for size in sizes]
+
+
+def load(config: DataConfig) -> Dataset:
+    """The data set that ``config`` asks for, on the CPU.
+
+    Raises:
+        UserError: a value of ``config`` is missing or not allowed, MNIST is not available, or there are fewer images than
+            ``config`` asks for.
+    """
+    check_values(config, "data.")
+    name, (train, test), warning = _source(str(config.name), str(Path(config.root).expanduser()))
+    holdout = None
+    if config.holdout:
+        if config.holdout >= len(train):
+            raise UserError(f"data.holdout: {config.holdout} of {len(train)} training images leave none to train on")
+        held = balanced(train, config.holdout, "data.holdout")
+        holdout, train = train.take(held), train.take(without(len(train), held))
+    if config.train_limit is not None:
+        train = train.take(balanced(train, config.train_limit, "data.train_limit"))
+    if config.test_limit is not None:
+        test = test.take(balanced(test, config.test_limit, "data.test_limit"))
+    mean, std = train.mean_and_std()
+    return Dataset(name, train, test, holdout, mean, std, warning)
+
+
+def available(root: str) -> tuple[str, str | None]:
+    """What ``data=auto`` finds in ``root``: ``mnist`` or ``digits``, and in the second case a warning for the user."""
+    name, _, warning = _source("auto", str(Path(root).expanduser()))
+    return name, warning
+
+
+@lru_cache(maxsize=1)
+def _source(name: str, root: str) -> tuple[str, tuple[Split, Split], str | None]:
+    """The data set that was found, its splits, and a warning. A process reads and verifies it once, for all of its runs."""
+    # torchvision and scikit-learn each take a second to import; a run needs one of them.
+    warning = None
+    if name != "digits":
+        from mnist_lite.data.mnist import load_mnist
+
+        try:
+            return "mnist", load_mnist(Path(root)), None
+        except UserError as error:
+            if name == "mnist":
+                raise
+            warning = (
+                "THIS IS NOT MNIST. MNIST was not found, so data=auto uses scikit-learn's 1,797 small digits instead. "
+                "Their figures say nothing about MNIST. With so few images use small batches: batch_size=32. "
+                f"Reason: {error}"
+            )
+    from mnist_lite.data.digits import load_digits
+
+    return "digits", load_digits(), warning
+
+
+def _fits(data: Dataset, device: torch.device) -> bool:
+    if device.type != "cuda":
+        return True
+    size = sum(split.images.nbytes + split.labels.nbytes for split in (data.train, data.test, data.holdout) if split)
+    free, _ = torch.cuda.mem_get_info(device)
+    return size < free / 2

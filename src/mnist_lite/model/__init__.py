@@ -1,0 +1,1 @@
+"""Networks from lists of layers, and what a network must keep to."""

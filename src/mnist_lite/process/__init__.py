@@ -1,0 +1,1 @@
+"""Starting, stopping and measuring the process: signals, closed streams, cores."""

@@ -1,0 +1,1 @@
+"""The training loop, the optimizer, and the learning-rate schedule."""

@@ -1,0 +1,305 @@
+"""The kernels against torch's own modules and autograd in float64."""
+
+from __future__ import annotations
+
+import copy
+import math
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mnist_lite.backends.eager import Eager
+from mnist_lite.backends.kernels.backend import Kernels
+from mnist_lite.backends.kernels.build import compiler
+from mnist_lite.model.build import build
+from tests.conftest import REPOSITORY
+
+pytestmark = pytest.mark.skipif(not compiler(), reason="no C++ compiler here")
+
+SHAPE = (1, 28, 28)
+HEAD: list[Any] = [{"conv": 10, "kernel": 3, "stride": 2}, "global_avg_pool"]
+NETWORKS: dict[str, list[Any]] = {
+    "conv": [{"conv": 7, "kernel": 3}],
+    "conv with bias, relu": [{"conv": 5, "kernel": 5, "bias": True}, "relu"],
+    "padding": [{"conv": 6, "kernel": 3, "padding": 1}, "relu", {"conv": 4, "kernel": 5, "padding": 2, "bias": True}],
+    "stride": [{"conv": 6, "kernel": 3, "stride": 2}, "relu", {"conv": 5, "kernel": 4, "stride": 3, "padding": 1}],
+    "stride of a 1x1": [{"conv": 6, "kernel": 3}, {"conv": 5, "kernel": 1, "stride": 2}],
+    "dilation": [{"conv": 6, "kernel": 3}, {"conv": 5, "kernel": 3, "dilation": 2, "padding": 1}],
+    "groups": [{"conv": 6, "kernel": 3}, {"conv": 9, "kernel": 3, "groups": 3, "padding": 1}, "relu"],
+    "depthwise": [{"conv": 13, "kernel": 3}, {"conv": 13, "kernel": 3, "groups": "in"}, {"conv": 8, "kernel": 1}],
+    "one by one": [{"conv": 12, "kernel": 3}, "relu", {"conv": 11, "kernel": 1}, "relu", {"conv": 3, "kernel": 1}],
+    "norm, relu": [{"conv": 6, "kernel": 3}, "batch_norm", "relu", {"conv": 6, "kernel": 3}],
+    "relu, norm": [{"conv": 6, "kernel": 3, "bias": True}, "relu", "batch_norm", {"conv": 6, "kernel": 3}],
+    "norm first": ["batch_norm", {"conv": 6, "kernel": 3}],
+    "two norms": [{"conv": 6, "kernel": 3}, "batch_norm", {"batch_norm": 0.3}, {"conv": 6, "kernel": 3}, "batch_norm"],
+    "leaky": [{"conv": 6, "kernel": 3}, {"leaky_relu": 0.2}, "batch_norm", {"leaky_relu": 0.1}],
+    "relu alone": [{"conv": 6, "kernel": 3}, {"max_pool": 2}, "relu", "relu"],
+    "max pool": [{"conv": 6, "kernel": 3}, {"max_pool": 2}, "batch_norm"],
+    "max pool that overlaps": [{"conv": 6, "kernel": 3}, "relu", {"max_pool": 3, "stride": 2, "padding": 1}],
+    "max pool that leaves a rim": [{"conv": 6, "kernel": 4}, {"max_pool": 2}],
+    "average pool": [{"conv": 6, "kernel": 3}, {"avg_pool": 3, "stride": 2, "padding": 1}, "relu"],
+    "identity": ["identity", {"conv": 6, "kernel": 3}, "identity"],
+}
+LINEAR: list[Any] = [
+    {"conv": 4, "kernel": 5, "stride": 2},
+    "relu",
+    "flatten",
+    {"linear": 30},
+    "batch_norm",
+    "relu",
+    {"linear": 10, "bias": False},
+]
+
+
+def network(layers: list[Any], seed: int = 0) -> nn.Sequential:
+    torch.manual_seed(seed)
+    module = build({"layers": layers}).module
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d | nn.BatchNorm1d):
+            nn.init.uniform_(layer.weight, 0.5, 1.5)
+            nn.init.normal_(layer.bias)
+            nn.init.normal_(layer.running_mean)  # type: ignore[arg-type]
+            nn.init.uniform_(layer.running_var, 0.5, 1.5)  # type: ignore[arg-type]
+    return module
+
+
+def batch(count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    draws = torch.Generator().manual_seed(seed)
+    return torch.randn(count, *SHAPE, generator=draws), torch.randint(0, 10, (count,), generator=draws)
+
+
+def is_clear(exact: nn.Module, images: torch.Tensor) -> bool:
+    """Whether no ReLU and no maximum stands so near its edge that rounding decides on which side the gradient goes."""
+    near = []
+
+    def look(layer: nn.Module, inputs: tuple[torch.Tensor], _output: torch.Tensor) -> None:
+        (x,) = inputs
+        if isinstance(layer, nn.MaxPool2d):
+            windows = F.unfold(x.flatten(0, 1)[:, None], layer.kernel_size, 1, layer.padding, layer.stride)
+            first, second = windows.topk(2, dim=1).values.unbind(1)
+            near.append((((first - second) < 1e-6) & (first != second)).any())
+        elif isinstance(layer, nn.ReLU | nn.LeakyReLU):
+            near.append(((x.abs() < 1e-6) & (x != 0)).any())
+
+    hooks = [layer.register_forward_hook(look) for layer in exact.modules()]
+    copy.deepcopy(exact).train()(images.double())
+    for hook in hooks:
+        hook.remove()
+    return not any(near)
+
+
+def assert_same_as_torch(layers: list[Any], count: int, threads: int = 2, smoothing: float = 0.0) -> None:
+    module = network(layers)
+    exact = copy.deepcopy(module).double().train()
+    images, labels = next(drawn for seed in range(100) if is_clear(exact, (drawn := batch(count, seed))[0]))
+    ours = Kernels(module, SHAPE, smoothing, threads)
+    figures = ours.gradients(images, labels, 1)
+
+    logits = exact(images.double())
+    loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
+    loss.backward()
+    loss, logits = loss.detach(), logits.detach()
+    assert float(figures.loss) == pytest.approx(float(loss), rel=1e-5)
+    assert int(figures.correct) == int((logits.argmax(1) == labels).sum())
+    assert bool(figures.finite)
+    for (name, parameter), truth in zip(module.named_parameters(), exact.parameters(), strict=True):
+        assert parameter.grad is not None and truth.grad is not None
+        # what batch norm takes away again (a bias before it) has a gradient of rounding only, hence the second term
+        error = (parameter.grad.double() - truth.grad).norm()
+        assert error <= 2e-5 * truth.grad.norm() + 1e-6 * truth.grad.numel() ** 0.5, name
+    for (name, buffer), expected in zip(module.named_buffers(), exact.buffers(), strict=True):
+        assert torch.allclose(buffer.double(), expected.double(), rtol=1e-5, atol=1e-6), name
+
+    exact.eval()
+    found, logits = ours.judge(module, images, labels), exact(images.double()).detach()
+    assert float(found[0]) == pytest.approx(float(F.cross_entropy(logits, labels, reduction="sum")), rel=1e-4)
+    assert int(found[1]) == int((logits.argmax(1) == labels).sum())
+
+
+@pytest.mark.parametrize("count", [2, 21, 48])  # one group with empty lanes, several, none
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_layer_is_that_of_torch(name: str, count: int):
+    assert_same_as_torch([*NETWORKS[name], *HEAD], count)
+
+
+@pytest.mark.parametrize("count", [2, 21])
+def test_linear_layers(count: int):
+    assert_same_as_torch(LINEAR, count, smoothing=0.2)
+
+
+@pytest.mark.parametrize("outputs", range(1, 18))
+def test_every_tile(outputs: int):
+    """Channels and sides that leave every remainder."""
+    layers = [{"conv": outputs, "kernel": 3}, "relu", {"conv": 18 - outputs, "kernel": 1 + outputs}, *HEAD]
+    assert_same_as_torch(layers, 17)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
+def test_label_smoothing(smoothing: float):
+    assert_same_as_torch([{"conv": 6, "kernel": 3}, "relu", *HEAD], 20, smoothing=smoothing)
+
+
+def test_the_result_does_not_depend_on_the_threads():
+    layers = [{"conv": 7, "kernel": 3}, "batch_norm", "relu", {"dropout": 0.3}, {"max_pool": 2}, *HEAD]
+    images, labels = batch(100)
+    seen = []
+    for threads in (1, 2, 3, 7):
+        module = network(layers)
+        loss = float(Kernels(module, SHAPE, 0.1, threads).gradients(images, labels, 5).loss)
+        gradients = [p.grad.clone() for p in module.parameters() if p.grad is not None]
+        seen.append((loss, [*gradients, *module.buffers()]))
+    for loss, tensors in seen[1:]:
+        assert loss == seen[0][0]
+        assert all(torch.equal(a, b) for a, b in zip(tensors, seen[0][1], strict=True))
+
+
+def test_the_size_of_a_batch_leaves_nothing_behind():
+    module = network([*NETWORKS["norm, relu"], *HEAD])
+    ours, large, small = Kernels(module, SHAPE, 0.0, 2), batch(64), batch(5, seed=1)
+    fresh = Kernels(copy.deepcopy(module), SHAPE, 0.0, 2).gradients(*small, 1)
+    ours.gradients(*large, 1)
+    assert float(ours.gradients(*small, 1).loss) == float(fresh.loss)
+
+
+def test_an_average_of_the_weights_is_judged_by_its_own_figures():
+    module = network([*NETWORKS["norm, relu"], *HEAD])
+    other, (images, labels) = network([*NETWORKS["norm, relu"], *HEAD], seed=1), batch(50)
+    ours, eager = Kernels(module, SHAPE, 0.0, 2), Eager(module, 0.0, "fp32", "contiguous")
+    assert torch.allclose(ours.judge(other, images, labels), eager.judge(other, images, labels), rtol=1e-5)
+    assert not torch.allclose(ours.judge(module, images, labels), eager.judge(other, images, labels), rtol=1e-5)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("where", ["image", "weight"])
+def test_a_bad_number_is_seen(where: str, value: float):
+    module, (images, labels) = network([*NETWORKS["relu, norm"], *HEAD]), batch(20)
+    ours = Kernels(module, SHAPE, 0.0, 1)
+    assert ours.gradients(images, labels, 1).finite
+    if where == "image":
+        images[7, 0, 13, 13] = value
+    else:
+        next(module.parameters()).data.view(-1)[3] = value
+    assert not ours.gradients(images, labels, 1).finite
+
+
+def masks(kind: str, p: float, seeds: Iterator[int] | range, channels: int = 3, count: int = 40) -> torch.Tensor:
+    """``(seeds, N, channels, 28, 28)``: what dropout leaves of ones, times 1 - p, read off the gradient of its input.
+
+    A norm stands between image and dropout in the list so that the shift is the mask's doing alone: the loss is linear in it.
+    """
+    layers: list[Any] = [{"conv": channels, "kernel": 1}, {kind: p}, {"conv": 10, "kernel": 28}]
+    module = network(layers)
+    first, last = module[0], module[2]
+    assert isinstance(first, nn.Conv2d) and isinstance(last, nn.Conv2d)
+    ours = Kernels(module, SHAPE, 0.0, 2)
+    first.weight.data.fill_(1)
+    found = []
+    images, labels = torch.ones(count, *SHAPE), torch.zeros(count, dtype=torch.int64)
+    for seed in seeds:
+        rows = []
+        for image in range(count):
+            # the gradient of the last weights is that of the logits times its input, which is the mask
+            only = images.clone()
+            only[torch.arange(count) != image] = 0
+            ours.gradients(only, labels, seed)
+            assert last.weight.grad is not None
+            row = last.weight.grad[0] / last.weight.grad[0].abs().max()
+            rows.append(row.abs())
+        found.append(torch.stack(rows))
+    return torch.stack(found)
+
+
+def test_dropout_is_drawn_anew_for_every_seed_image_channel_and_place():
+    p = 0.3
+    kept = masks("dropout", p, range(2), count=20)
+    assert set(kept.unique().tolist()) == {0.0, 1.0}
+    total = kept.numel()
+    assert abs(float(kept.mean()) - (1 - p)) < 4 * math.sqrt(p * (1 - p) / total)
+    for axis in range(5):  # neighbours along every axis agree as often as independent draws do
+        a, b = kept.narrow(axis, 0, kept.shape[axis] - 1), kept.narrow(axis, 1, kept.shape[axis] - 1)
+        agreement, expected = float((a == b).float().mean()), p * p + (1 - p) ** 2
+        assert abs(agreement - expected) < 5 * math.sqrt(expected * (1 - expected) / a.numel())
+
+
+def test_dropout2d_takes_whole_maps():
+    kept = masks("dropout2d", 0.5, range(3), channels=8, count=20)
+    assert torch.equal(kept.amax((-1, -2)), kept.amin((-1, -2)))
+    whole = kept[..., 0, 0]
+    assert abs(float(whole.mean()) - 0.5) < 4 * math.sqrt(0.25 / whole.numel())
+
+
+@pytest.mark.parametrize("p", [0.05, 0.1, 0.25, 0.5])
+def test_dropout_has_exactly_its_rate_and_scale(p: float):
+    """Means over millions of values: a mask of eight bits would be off by up to 0.002."""
+    module = network([{"conv": 8, "kernel": 1, "bias": True}, {"dropout": p}, {"conv": 10, "kernel": 28}])
+    first, last = module[0], module[2]
+    assert isinstance(first, nn.Conv2d) and isinstance(last, nn.Conv2d) and first.bias is not None
+    first.weight.data.zero_()
+    first.bias.data.fill_(1)
+    last.weight.data.zero_()  # all logits are equal, so every image's gradient is the same
+    ours = Kernels(module, SHAPE, 0.0, 2)
+    count, runs, means = 512, 8, []
+    for seed in range(runs):
+        ours.gradients(torch.zeros(count, *SHAPE), torch.zeros(count, dtype=torch.int64), seed)
+        assert last.weight.grad is not None
+        # every value of label 0's gradient is -0.9 times the mean over images of mask / (1 - p)
+        means.append(float(last.weight.grad[0].double().mean()) / -0.9)
+    values = count * runs * 8 * 28 * 28
+    deviation = math.sqrt(p / (1 - p) / values)
+    assert abs(sum(means) / runs - 1) < 4 * deviation + 1e-6
+
+
+def test_the_mask_of_the_backward_pass_is_that_of_the_forward_pass():
+    """With the mask held fixed the loss is smooth: its gradient is that of differences."""
+    module, (images, labels) = (
+        network([{"conv": 4, "kernel": 5}, {"dropout": 0.4}, {"conv": 10, "kernel": 24}]),
+        batch(6),
+    )
+    ours, weight = Kernels(module, SHAPE, 0.0, 2), next(module.parameters())
+    ours.gradients(images, labels, 3)
+    assert weight.grad is not None
+    found = weight.grad.clone()
+    for place in (0, 7, 55, 99):
+        losses = []
+        for change in (1e-2, -2e-2):
+            weight.data.view(-1)[place] += change
+            losses.append(float(ours.gradients(images, labels, 3).loss))
+        weight.data.view(-1)[place] += 1e-2
+        assert float(found.view(-1)[place]) == pytest.approx((losses[0] - losses[1]) / 2e-2, rel=0.02, abs=2e-4)
+
+
+def test_infinity_below_zero_is_zero_after_relu():
+    module = network([{"conv": 4, "kernel": 3}, "batch_norm", "relu", *HEAD])
+    images, labels = batch(4)
+    norm = module[1]
+    assert isinstance(norm, nn.BatchNorm2d)
+    norm.bias.data.fill_(-math.inf)
+    found, expected = Kernels(module, SHAPE, 0.0, 1), Eager(module, 0.0, "fp32", "contiguous")
+    assert torch.allclose(found.judge(module, images, labels), expected.judge(module, images, labels))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits memory as Linux does")
+def test_threads_that_cannot_be_had_are_an_error_and_no_hang():
+    program = """
+import resource
+from mnist_lite.backends.kernels.backend import Kernels
+from tests.backends.kernels.test_backend import HEAD, SHAPE, network
+module = network(HEAD)
+Kernels(module, SHAPE, 0.0, 1)
+size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + 100_000_000,) * 2)
+try:
+    Kernels(module, SHAPE, 0.0, 200)
+except MemoryError:
+    print("refused")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=100, cwd=REPOSITORY, check=False
+    )
+    assert done.stdout == "refused\n", done.stderr

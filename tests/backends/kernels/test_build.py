@@ -1,0 +1,243 @@
+"""Building and keeping the library, and everything that can go wrong with it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from filelock import FileLock, Timeout
+
+from mnist_lite.backends.kernels import build
+from mnist_lite.backends.kernels.build import BuildError, compiler
+
+pytestmark = pytest.mark.skipif(not compiler(), reason="no C++ compiler here")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """An empty cache folder, and nothing loaded yet. It builds quickly: what is tested is not the code."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(build, "FLAGS", tuple("-O0" if flag == "-O3" else flag for flag in build.FLAGS))
+    build.load.cache_clear()
+    yield tmp_path / "mnist-lite"
+    build.load.cache_clear()
+
+
+def libraries(home: Path) -> list[Path]:
+    return sorted(home.glob("*.so"))
+
+
+def left(home: Path) -> set[str]:
+    return {path.name for path in home.glob("*")}
+
+
+def test_it_is_built_once_and_kept(home: Path, monkeypatch: pytest.MonkeyPatch):
+    build.load()
+    (library,) = libraries(home)
+    file = library.stat().st_ino
+    build.load.cache_clear()
+    build.load()
+    assert [library] == libraries(home)
+    assert library.stat().st_ino == file
+    build.load.cache_clear()
+    monkeypatch.setattr(build, "processor_flags", lambda: "another processor")
+    build.load()
+    assert len(libraries(home)) == 2
+
+
+def test_no_compiler(home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("PATH", str(home))
+    with pytest.raises(BuildError, match=r"no C\+\+ compiler"):
+        build.load()
+
+
+def test_a_compiler_that_fails_is_quoted(home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(build, "FLAGS", ("-no-such-flag",))
+    with pytest.raises(BuildError, match="no-such-flag"):
+        build.load()
+    assert left(home) <= {build.LOCK}
+
+
+def test_a_compiler_with_arguments(home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CXX", f"{compiler()[0]} -DUNUSED_WORD=1")
+    build.load()
+    assert len(libraries(home)) == 1
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("exit 0", "has written nothing"),
+        (r"printf 'caf\351' >&2; exit 1", "caf"),
+        (r"printf 'v\377'; exit 0", "has written nothing"),
+    ],
+)
+def test_a_strange_compiler_is_one_line(
+    script: str, said: str, home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    strange = tmp_path / "strange"
+    strange.write_text(f"#!/bin/sh\n{script}\n")
+    strange.chmod(0o700)
+    monkeypatch.setenv("CXX", str(strange))
+    with pytest.raises(BuildError, match=f"strange: .*{said}"):
+        build.load()
+    assert left(home) <= {build.LOCK}
+
+
+def test_a_build_that_is_stopped_leaves_nothing_running(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Not even what the compiler has started."""
+    slow, mark = tmp_path / "slow", f"sleep 98.{os.getpid()}"
+    slow.write_text(f'#!/bin/sh\n[ "$1" = --version ] || {{ {mark} & wait; }}\n')
+    slow.chmod(0o700)
+    monkeypatch.setenv("CXX", str(slow))
+    monkeypatch.setattr(build, "LONGEST", 0.5)
+    with pytest.raises(BuildError, match="timed out"):
+        build.load()
+    assert left(home) <= {build.LOCK}
+    time.sleep(0.2)
+    running = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not any(mark.encode().replace(b" ", b"\0") in line for line in running)
+
+
+def test_a_compiler_that_is_not_there(home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CXX", "/no/such/compiler")
+    with pytest.raises(BuildError, match="/no/such/compiler"):
+        build.load()
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "altered"])
+def test_a_library_that_is_damaged_is_built_again(damage: str, home: Path):
+    """A program that loads a library which has been cut is ended by the kernel."""
+    build.load()
+    (library,) = libraries(home)
+    content = library.read_bytes()
+    library.unlink()  # and not written over: this process has it mapped
+    middle = len(content) // 2
+    damaged = {"cut": content[:middle], "empty": b"", "altered": content[:middle] + b"!" + content[middle + 1 :]}
+    library.write_bytes(damaged[damage])
+    build.load.cache_clear()
+    build.load()
+    assert library.read_bytes() == content
+
+
+def test_a_cache_that_cannot_be_made(home: Path):
+    home.write_text("a file where the folder should be")
+    with pytest.raises(BuildError, match="mnist-lite"):
+        build.load()
+
+
+LOAD = """
+from mnist_lite.backends.kernels import build
+build.FLAGS = (*build.FLAGS, '-O0')
+print("imported", flush=True)
+build.load()
+"""
+COUNTING = """#!/bin/sh
+[ "$1" = --version ] && exec {compiler} "$@"
+echo $$ >> {log}
+{before}
+exec {compiler} "$@"
+"""
+
+
+@pytest.fixture
+def builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[int]]:
+    """``builds("sleep 1")`` sets up a compiler that does this first; afterwards it is the list of its processes so far."""
+    log, script = tmp_path / "builds", tmp_path / "counting"
+
+    def start(before: str = "") -> list[int]:
+        if not log.exists():
+            log.touch()
+            script.write_text(COUNTING.format(compiler=compiler()[0], log=log, before=before))
+            script.chmod(0o700)
+            monkeypatch.setenv("CXX", str(script))
+        return [int(line) for line in log.read_text().split()]
+
+    return start
+
+
+def start_loading() -> subprocess.Popen[bytes]:
+    process = subprocess.Popen([sys.executable, "-c", LOAD], env=dict(os.environ), stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"imported\n"
+    return process
+
+
+def test_of_several_that_start_at_once_one_builds(home: Path, builds: Callable[[str], list[int]]):
+    builds("sleep 3")
+    with ThreadPoolExecutor() as pool:
+        processes = list(pool.map(lambda _: start_loading(), range(3)))
+    assert [process.wait(120) for process in processes] == [0, 0, 0]
+    assert len(builds("")) == 1 and len(libraries(home)) == 1
+
+
+def test_a_builder_that_is_killed_does_not_block_the_others(home: Path, builds: Callable[[str], list[int]]):
+    builds(f"[ $(wc -l < {home.parent}/builds) = 1 ] && exec sleep 60")
+    first = start_loading()
+    wait_until(lambda: len(builds("")) == 1)
+    second = start_loading()
+    time.sleep(1)
+    assert second.poll() is None and len(builds("")) == 1  # it waits
+    first.kill()
+    assert second.wait(120) == 0
+    os.kill(builds("")[0], signal.SIGKILL)  # the compiler that nobody waits for
+    assert first.wait(10) == -9 and len(builds("")) == 2 and len(libraries(home)) == 1
+
+
+def test_a_lock_that_is_never_given_back_only_costs_time(home: Path, monkeypatch: pytest.MonkeyPatch):
+    """As on a network file system whose locks outlive their process."""
+    home.mkdir()
+    monkeypatch.setattr(FileLock, "acquire", lambda _lock, timeout: (_ for _ in ()).throw(Timeout("build.lock")))
+    build.load()
+    assert len(libraries(home)) == 1
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_an_update_of_the_system_needs_no_new_library(home: Path, monkeypatch: pytest.MonkeyPatch):
+    build.load()
+    for name in ("platform", "release", "version"):
+        monkeypatch.setattr(platform, name, lambda *_arguments, **_more: "another")
+    build.load.cache_clear()
+    build.load()
+    assert len(libraries(home)) == 1
+
+
+def test_another_c_library_needs_another(home: Path, monkeypatch: pytest.MonkeyPatch):
+    build.load()
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("glibc", "9.9"))
+    build.load.cache_clear()
+    build.load()
+    assert len(libraries(home)) == 2
+
+
+def test_libraries_that_nobody_loads_are_removed(home: Path, monkeypatch: pytest.MonkeyPatch):
+    build.load()
+    (ours,) = libraries(home)
+    days = {"kernels-old-1.so": 31, "kernels-recent-1.so": 29, "note.txt": 400}
+    for name, age in days.items():
+        (home / name).write_bytes(b"")
+        os.utime(home / name, (time.time() - age * 86_400,) * 2)
+    os.utime(ours, (0, 0))
+    build.load.cache_clear()
+    build.load()  # which counts as a use
+    assert len(libraries(home)) == 3 and time.time() - ours.stat().st_mtime < 60
+    build.load.cache_clear()
+    monkeypatch.setattr(build, "processor_flags", lambda: "another processor")
+    build.load()
+    names = {path.name for path in home.iterdir()}
+    assert {ours.name, "kernels-recent-1.so", "note.txt"} <= names and "kernels-old-1.so" not in names

@@ -1,0 +1,79 @@
+"""Training by the kernels is the training of torch's modules, and costs what it should."""
+
+from __future__ import annotations
+
+import resource
+import sys
+
+import pytest
+import torch
+
+from mnist_lite.backends.kernels.backend import Kernels
+from mnist_lite.backends.kernels.build import compiler
+from tests.backends.kernels.test_backend import HEAD, SHAPE, batch, network
+from tests.conftest import Compose
+from tests.training.test_trainer import BASE, figures, rows_of, trainer
+
+pytestmark = pytest.mark.skipif(not compiler(), reason="no C++ compiler here")
+
+LAYERS = {
+    "layers": [
+        {"conv": 6, "kernel": 3},
+        "batch_norm",
+        "relu",
+        {"dropout": 0.0},
+        {"max_pool": 2},
+        {"conv": 10},
+        "global_avg_pool",
+    ]
+}
+MORE = ("label_smoothing=0.1", "l1=1e-4", "clip_grad_norm=1", "ema_decay=0.9", "augment=rotation", "eval_every=3")
+
+
+def test_a_run_is_that_of_torch_but_for_rounding(composed: Compose):
+    kernels, eager = (trainer(composed(*BASE, *MORE, f"compile={word}"), LAYERS) for word in ("always", "never"))
+    assert (kernels.compute.name, eager.compute.name) == ("kernels", "eager")
+    ours, theirs = rows_of(kernels.fit()), rows_of(eager.fit())
+    assert len(ours) == len(theirs)
+    for row, expected in zip(figures(ours), figures(theirs), strict=True):
+        assert row == pytest.approx(expected, rel=1e-3, abs=1e-3)
+    for a, b in zip(kernels.module.state_dict().values(), eager.module.state_dict().values(), strict=True):
+        assert torch.allclose(a.double(), b.double(), rtol=1e-3, atol=1e-4)
+    assert kernels.ema is not None and eager.ema is not None
+    for a, b in zip(kernels.ema.state_dict().values(), eager.ema.state_dict().values(), strict=True):
+        assert torch.allclose(a.double(), b.double(), rtol=1e-3, atol=1e-4)
+
+
+def test_two_runs_are_the_same_bit_for_bit(composed: Compose):
+    runs = [trainer(composed(*BASE, *MORE, "compile=always")) for _ in range(2)]
+    first, second = (figures(rows_of(run.fit())) for run in runs)
+    assert first == second
+    for a, b in zip(runs[0].module.state_dict().values(), runs[1].module.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_memory_does_not_grow_with_the_steps():
+    module, (images, labels) = network([{"conv": 8, "kernel": 3}, "batch_norm", "relu", *HEAD]), batch(64)
+    ours = Kernels(module, SHAPE, 0.0, 2)
+
+    def peak_after(steps: int) -> int:
+        for step in range(steps):
+            ours.gradients(images, labels, step)
+            ours.judge(module, images, labels)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+    before = peak_after(50)
+    assert peak_after(500) - before < 2_000_000  # one batch's maps are 12 MB
+
+
+def test_memory_comes_back_with_the_network():
+    (images, labels) = batch(64)
+
+    def peak_after(times: int) -> int:
+        for _ in range(times):
+            module = network([{"conv": 8, "kernel": 3}, *HEAD])
+            Kernels(module, SHAPE, 0.0, 2).gradients(images, labels, 1)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+    before = peak_after(5)
+    assert peak_after(50) - before < 20_000_000
