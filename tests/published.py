@@ -77,7 +77,7 @@ NOTATION = {
 }
 ALIASES = {"gap": "step2", "bn_dropout_8k": "era4", "bn_dropout_10k": "salvation", "bn_dropout_20k": "eva5"}
 
-KINDS = {
+DEVICE_TYPES = {
     "conv": "Conv2d",
     "relu": "ReLU",
     "bn": "BatchNorm2d",
@@ -105,5 +105,5 @@ def expected_layers(name: str) -> list[tuple[str, tuple[int, int, int], int]]:
             side //= int(numbers[0])
         elif word == "gap":
             side = 1
-        rows.append((KINDS[word], (channels, side, side), parameters))
+        rows.append((DEVICE_TYPES[word], (channels, side, side), parameters))
     return rows

@@ -16,7 +16,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from mnist_lite.config.error_messages import OF_THE_USER, one_line
+from mnist_lite.config.error_messages import USER_ERRORS, one_line
 from mnist_lite.errors import LauncherError, RunError, UserError
 
 
@@ -84,7 +84,7 @@ class GridSweeper(Sweeper):
         try:
             for done in self.launcher.launch(jobs, initial_job_idx=first):
                 _ = done.return_value  # raises what the job raised
-        except (*OF_THE_USER, RunError):
+        except (*USER_ERRORS, RunError):
             raise
         except Exception as error:
             raise LauncherError(one_line(error)) from error

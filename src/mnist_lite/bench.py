@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mnist_lite.process.startup import begin
 
 if TYPE_CHECKING:
-    from mnist_lite.benchmark.ab import Side
+    from mnist_lite.benchmark.ab import Timing
     from mnist_lite.config.schema import BenchConfig
 
 TRAIN_IMAGES, TEST_IMAGES = 60_000, 10_000
@@ -21,7 +21,7 @@ def job(config: BenchConfig) -> int:
     """
     import sys
 
-    from mnist_lite.benchmark.ab import WARM_UP_IMAGES, duel, our_loop, plain_loop
+    from mnist_lite.benchmark.ab import WARM_UP_IMAGES, baseline_loop, our_loop, run_ab
     from mnist_lite.errors import RunError, UserError
 
     if config.data.name != "mnist" or config.data.train_limit or config.data.test_limit or config.data.holdout:
@@ -34,8 +34,8 @@ def job(config: BenchConfig) -> int:
         )
     print(f"{config.name}, batch_size {config.batch_size}, augment {config.augment['transforms']}", flush=True)
     try:
-        plain, ours = duel(
-            config, (plain_loop, our_loop), config.rounds, config.images, lambda line: print(line, flush=True)
+        plain, ours = run_ab(
+            config, (baseline_loop, our_loop), config.rounds, config.images, lambda line: print(line, flush=True)
         )
     except RunError as failure:
         print(f"error: {failure}", file=sys.stderr)
@@ -44,7 +44,7 @@ def job(config: BenchConfig) -> int:
     return 0
 
 
-def as_text(plain: Side, ours: Side) -> str:
+def as_text(plain: Timing, ours: Timing) -> str:
     """The table: rates as medians over rounds, ratios round by round as min, median and max."""
     from statistics import median
 

@@ -14,7 +14,7 @@ def main() -> None:
     from pathlib import Path
 
     from mnist_lite.cli import help_text
-    from mnist_lite.config.error_messages import guarded
+    from mnist_lite.config.error_messages import exit_code_of
     from mnist_lite.sweeps.compare import compare
 
     text = help_text.COMMANDS["compare"]
@@ -33,7 +33,7 @@ def main() -> None:
         help="verify=true: check the summary of every run against its metrics, not only of those that matter for the table",
     )
     arguments = parser.parse_args()
-    sys.exit(guarded(lambda: compare(arguments.folder, arguments.verify == "verify=true")))
+    sys.exit(exit_code_of(lambda: compare(arguments.folder, arguments.verify == "verify=true")))
 
 
 if __name__ == "__main__":

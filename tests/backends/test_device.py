@@ -14,13 +14,13 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mnist_lite.backends import device
-from mnist_lite.backends.eager import Eager
+from mnist_lite.backends.torch_backend import TorchBackend
 from mnist_lite.cli.app import config_dir
 from mnist_lite.data.augment import pipeline
 from mnist_lite.errors import UserError
 from mnist_lite.model.build import build
 from mnist_lite.model.layers import VOCABULARY
-from mnist_lite.reporting.console import Reporter
+from mnist_lite.reporting.console import Console
 from mnist_lite.runner import setup
 from tests.conftest import Compose
 
@@ -94,14 +94,14 @@ def test_a_run_sets_all_of_it_before_cuda_starts(composed: Compose, monkeypatch:
         raise TouchedError
 
     with monkeypatch.context() as faked:
-        faked.setattr(device, "pick_device", lambda name: CUDA)
+        faked.setattr(setup, "pick_device", lambda name: CUDA)
         faked.setattr(torch.cuda, "set_device", start)
         with pytest.raises(TouchedError):
-            setup.prepare(composed(*DIGITS, "precision=tf32"), Reporter())
+            setup.set_up_run(composed(*DIGITS, "precision=tf32"), Console())
     assert tf32() == (True, True) and torch.are_deterministic_algorithms_enabled()
     assert os.environ[WORKSPACE] == ":4096:8"
     with torch.random.fork_rng(devices=[]):
-        setup.prepare(composed(*DIGITS, "device=cpu"), Reporter())
+        setup.set_up_run(composed(*DIGITS, "device=cpu"), Console())
     assert tf32() == (False, False) and not torch.are_deterministic_algorithms_enabled()
 
 
@@ -109,7 +109,7 @@ def test_tf32_is_refused_where_it_is_not(composed: Compose, monkeypatch: pytest.
     with pytest.raises(
         UserError, match="precision: tf32 is for CUDA devices, and the device is cpu; use precision=fp32"
     ):
-        setup.prepare(composed(*DIGITS, "device=cpu", "precision=tf32"), Reporter())
+        setup.set_up_run(composed(*DIGITS, "device=cpu", "precision=tf32"), Console())
     with pytest.raises(UserError, match="the device is mps"):
         device.set_arithmetic(torch.device("mps"), "tf32")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
@@ -162,9 +162,9 @@ def done_by(layers: list[Any], transforms: list[Any], smoothing: float = 0.1) ->
     images, labels = torch.rand(4, 1, 28, 28), torch.arange(4)
     done = Operations()
     with done, torch.random.fork_rng(devices=[]):
-        eager = Eager(network.module, smoothing, "fp32", "contiguous")
+        eager = TorchBackend(network.module, smoothing, "fp32", "contiguous")
         eager.gradients(pipeline.build({"transforms": transforms})(images, torch.Generator()), labels, 0)
-        eager.judge(network.module, images, labels)
+        eager.evaluate(network.module, images, labels)
     return done.names
 
 

@@ -10,14 +10,14 @@ import torch
 from mnist_lite.backends import select as rules
 from mnist_lite.backends.kernels import backend
 from mnist_lite.backends.kernels.build import BuildError, compiler
-from mnist_lite.backends.select import Choice, choose
+from mnist_lite.backends.select import ExecutionPlan, select_backend
 from mnist_lite.errors import UserError
 from mnist_lite.model.build import build
 from tests.conftest import Compose
 
 SMALL: list[Any] = [{"conv": 10, "kernel": 3}, "batch_norm", "relu", "global_avg_pool"]
 LARGE: list[Any] = [{"conv": 64, "kernel": 28}, "flatten", {"linear": 8000}, "relu", {"linear": 10}]
-MANY = rules.LEAST_IMAGES
+MANY = rules.MIN_IMAGES
 
 
 @pytest.fixture
@@ -26,9 +26,9 @@ def asked(composed: Compose, monkeypatch: pytest.MonkeyPatch):
 
     def ask(
         *overrides: str, layers: list[Any] = SMALL, images: int = MANY, device: str = "cpu", before: str | None = None
-    ) -> Choice:
+    ) -> ExecutionPlan:
         network = build({"layers": layers})
-        return choose(composed(*overrides), network, torch.device(device), threads, images, before)
+        return select_backend(composed(*overrides), network, torch.device(device), threads, images, before)
 
     yield ask
     torch.set_num_threads(threads)
@@ -46,36 +46,36 @@ with_compiler = pytest.mark.skipif(not compiler(), reason="no C++ compiler here"
 
 
 def processor(monkeypatch: pytest.MonkeyPatch, multiplies: bool) -> None:
-    monkeypatch.setattr(rules, "multiplies_bfloat16", lambda: multiplies)
+    monkeypatch.setattr(rules, "supports_bfloat16", lambda: multiplies)
 
 
 @with_compiler
 def test_small_networks_and_many_images_take_the_kernels(asked):
     chosen = asked()
-    assert (chosen.compute.name, chosen.precision, chosen.memory_format, chosen.why) == (
+    assert (chosen.backend.name, chosen.precision, chosen.memory_format, chosen.reason) == (
         "kernels",
         "fp32",
         "contiguous",
         "",
     )
     assert torch.get_num_threads() == 1
-    assert asked("compile=always", images=1).compute.name == "kernels"
+    assert asked("backend=kernels", images=1).backend.name == "kernels"
 
 
 def test_few_images_do_not_build(asked, no_compiler: None):
     chosen = asked(images=MANY - 1)
-    assert chosen.compute.name == "eager"
-    assert "less than 20,000 images" in chosen.why
+    assert chosen.backend.name == "torch"
+    assert "less than 20,000 images" in chosen.reason
 
 
 def test_never_is_never(asked, no_compiler: None):
-    chosen = asked("compile=never")
-    assert (chosen.compute.name, chosen.why) == ("eager", "")
+    chosen = asked("backend=torch")
+    assert (chosen.backend.name, chosen.reason) == ("torch", "")
 
 
 def test_without_a_compiler_the_run_says_so_and_is_eager(asked, no_compiler: None):
     chosen = asked()
-    assert chosen.compute.name == "eager"
+    assert chosen.backend.name == "torch"
     assert "no C++ compiler" in str(chosen)
 
 
@@ -89,40 +89,40 @@ def test_without_a_compiler_the_run_says_so_and_is_eager(asked, no_compiler: Non
     ],
 )
 def test_always_is_refused_where_it_cannot_be(asked, no_compiler: None, overrides, layers, why):
-    with pytest.raises(UserError, match=f"compile: always is asked for, and .*{why}"):
-        asked("compile=always", *overrides, layers=layers)
+    with pytest.raises(UserError, match=f"backend: kernels is asked for, and .*{why}"):
+        asked("backend=kernels", *overrides, layers=layers)
 
 
 def test_a_layer_that_the_kernels_do_not_have_is_named(asked):
-    assert "layer 4 (GELU)" in asked(layers=[*SMALL[:-1], "gelu", "global_avg_pool"]).why
+    assert "layer 4 (GELU)" in asked(layers=[*SMALL[:-1], "gelu", "global_avg_pool"]).reason
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])
 def test_other_devices_are_eager_in_float32(asked, no_compiler: None, device: str):
     for layers in (SMALL, LARGE):
         chosen = asked(layers=layers, device=device)
-        assert (chosen.compute.name, chosen.precision, chosen.memory_format) == ("eager", "fp32", "contiguous")
+        assert (chosen.backend.name, chosen.precision, chosen.memory_format) == ("torch", "fp32", "contiguous")
 
 
 def test_tf32_is_kept_as_it_is_asked_for(asked, no_compiler: None):
     chosen = asked("precision=tf32", device="cuda")
-    assert (chosen.compute.name, chosen.precision, chosen.record["precision"]) == ("eager", "tf32", "tf32")
+    assert (chosen.backend.name, chosen.precision, chosen.record["precision"]) == ("torch", "tf32", "tf32")
 
 
 def test_large_networks_take_bfloat16_where_the_processor_does(asked, monkeypatch: pytest.MonkeyPatch):
     processor(monkeypatch, True)
     chosen = asked(layers=LARGE)
-    assert (chosen.compute.name, chosen.precision, chosen.memory_format) == ("eager", "bf16", "channels_last")
+    assert (chosen.backend.name, chosen.precision, chosen.memory_format) == ("torch", "bf16", "channels_last")
     with_norm = [LARGE[0], "batch_norm", *LARGE[1:]]
     assert asked(layers=with_norm).memory_format == "contiguous"
     assert asked("precision=fp32", layers=LARGE).precision == "fp32"
     processor(monkeypatch, False)
     chosen = asked(layers=LARGE)
-    assert (chosen.compute.name, chosen.precision, chosen.memory_format) == ("eager", "fp32", "contiguous")
+    assert (chosen.backend.name, chosen.precision, chosen.memory_format) == ("torch", "fp32", "contiguous")
 
 
 @with_compiler
 def test_a_resumed_run_computes_as_it_did(asked):
-    assert asked(images=1, before="kernels").compute.name == "kernels"
-    assert asked(images=MANY, before="eager").compute.name == "eager"
-    assert asked("compile=always", before="eager").compute.name == "kernels"
+    assert asked(images=1, before="kernels").backend.name == "kernels"
+    assert asked(images=MANY, before="torch").backend.name == "torch"
+    assert asked("backend=kernels", before="torch").backend.name == "kernels"

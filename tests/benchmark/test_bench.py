@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from mnist_lite.bench import as_text
 from mnist_lite.benchmark import baseline
-from mnist_lite.benchmark.ab import Side
+from mnist_lite.benchmark.ab import Timing
 from mnist_lite.data.dataset import load
 from mnist_lite.errors import UserError
 from mnist_lite.model.build import build
@@ -22,8 +22,8 @@ LAYERS = [{"conv": 4, "kernel": 5, "stride": 3}, "relu", {"conv": 10}, "global_a
 
 
 def test_the_table():
-    a = Side("cpu", 3.0, [100.0, 200.0, 100.0], [10.0, 10.0, 10.0], 1_000_000)
-    b = Side("cpu too", 2.0, [500.0, 800.0, 300.0], [20.0, 50.0, 30.0], 2_000_000)
+    a = Timing("cpu", 3.0, [100.0, 200.0, 100.0], [10.0, 10.0, 10.0], 1_000_000)
+    b = Timing("cpu too", 2.0, [500.0, 800.0, 300.0], [20.0, 50.0, 30.0], 2_000_000)
     lines = as_text(a, b).splitlines()
     assert lines[4].split() == ["training,", "images/s", "100", "500", "3.00", "4.00", "5.00"]
     assert lines[5].split() == ["evaluation,", "images/s", "10", "30", "2.00", "3.00", "5.00"]

@@ -142,10 +142,12 @@ def test_every_file_says_what_it_is():
             assert "#" in path.read_text(encoding="utf-8").split("\n\n")[0], path
 
 
-SHOWN = [(group, path.stem) for group in (*GROUPS, "sweep") for path in sorted((config_dir() / group).glob("*.yaml"))]
+MAX_ROWS = [
+    (group, path.stem) for group in (*GROUPS, "sweep") for path in sorted((config_dir() / group).glob("*.yaml"))
+]
 
 
-@pytest.mark.parametrize(("group", "name"), SHOWN)
+@pytest.mark.parametrize(("group", "name"), MAX_ROWS)
 def test_the_first_comment_line_of_a_file_fits_the_help_and_is_true(group, name, composed):
     """Help shows this line. Its counts of parameters and epochs are those of the file."""
     text = (config_dir() / group / f"{name}.yaml").read_text(encoding="utf-8").removeprefix("# @package _global_\n")

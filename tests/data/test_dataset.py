@@ -25,7 +25,7 @@ def test_real_mnist_is_normalised_with_the_known_figures(mnist_root):
     normalised = loaded.normalise(loaded.train.images.double() / 255)
     assert abs(float(normalised.mean())) < 1e-6
     assert abs(float(normalised.std(unbiased=False)) - 1) < 1e-6
-    assert (loaded.name, loaded.judge, loaded.warning) == ("mnist", "test", None)
+    assert (loaded.name, loaded.selection_split, loaded.warning) == ("mnist", "test", None)
 
 
 def test_auto_falls_back_loudly_and_says_what_it_is(tmp_path, offline):
@@ -85,7 +85,7 @@ def test_holdout_is_taken_out_of_train_and_never_trained_on():
     loaded = dataset.load(config("digits", holdout=200))
     assert loaded.holdout is not None
     assert (len(loaded.train), len(loaded.holdout), len(loaded.test)) == (1237, 200, 360)
-    assert loaded.judge == "holdout"
+    assert loaded.selection_split == "holdout"
     whole = dataset.load(config("digits")).train
     ours = torch.cat([loaded.train.images, loaded.holdout.images]).flatten(1)
     assert sorted(map(bytes, ours.numpy())) == sorted(map(bytes, whole.images.flatten(1).numpy()))

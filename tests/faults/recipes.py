@@ -14,7 +14,7 @@ FEW = (
     "threads=1",
 )
 STEPS = 20
-KERNELS = ("compile=always",) if compiler() else ()
+KERNELS = ("backend=kernels",) if compiler() else ()
 PER_EPOCH = 5
 
 RECIPES: dict[str, tuple[str, ...]] = {

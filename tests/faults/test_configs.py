@@ -34,9 +34,9 @@ from mnist_lite.cli.app import config_dir, run_command
 from mnist_lite.config.hydra_versions import VERSION_BASE
 from mnist_lite.config.schema import Config
 from mnist_lite.data.digits import load_digits
-from mnist_lite.reporting.console import Reporter
+from mnist_lite.reporting.console import Console
 from mnist_lite.runner.folder import RunFolder
-from mnist_lite.runner.setup import prepare
+from mnist_lite.runner.setup import set_up_run
 from mnist_lite.training.trainer import DivergedError
 
 BASE = (
@@ -199,9 +199,9 @@ def mutate(draw: random.Random, text: str) -> bytes:
 
 def first_step(config: Config) -> int:
     """A run up to its first training step; 1 if it diverges there."""
-    with contextlib.closing(Reporter()) as reporter:
-        parts = prepare(config, reporter)
-    RunFolder.claim(Path(config.runs_dir).expanduser(), config.name).abandon()
+    with contextlib.closing(Console()) as reporter:
+        parts = set_up_run(config, reporter)
+    RunFolder.create(Path(config.runs_dir).expanduser(), config.name).delete()
     images = min(config.batch_size, len(parts.data.train))
     width = max(math.prod(layer.output) for layer in parts.network.layers)
     if images * (sum(layer.multiply_adds for layer in parts.network.layers) + width) < COST:
@@ -272,7 +272,7 @@ def chdir(folder: str) -> Iterator[None]:
 
 
 @pytest.fixture
-def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+def exit_code_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """No network, no MNIST, an alarm against hanging, and torch as it was."""
     monkeypatch.setenv("MNIST_LITE_DATA", "no-such-folder")
     monkeypatch.setattr("torchvision.datasets.MNIST.mirrors", [])
@@ -302,11 +302,11 @@ SHARD = [
 
 
 @pytest.mark.parametrize(("shard", "long"), SHARD)
-def test_random_overrides(shard: int, long: bool, guarded: pytest.MonkeyPatch):
+def test_random_overrides(shard: int, long: bool, exit_code_of: pytest.MonkeyPatch):
     codes: list[int] = []
 
     def body(overrides: list[str]) -> None:
-        codes.append(attempt([*BASE, *overrides], guarded))
+        codes.append(attempt([*BASE, *overrides], exit_code_of))
 
     explore(body, st.lists(OVERRIDE, min_size=1, max_size=3), shard, long)
     assert len(codes) >= EXAMPLES
@@ -314,7 +314,7 @@ def test_random_overrides(shard: int, long: bool, guarded: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize(("shard", "long"), SHARD)
-def test_mutated_files(shard: int, long: bool, guarded: pytest.MonkeyPatch):
+def test_mutated_files(shard: int, long: bool, exit_code_of: pytest.MonkeyPatch):
     codes: list[int] = []
 
     def body(number: int) -> None:
@@ -324,7 +324,7 @@ def test_mutated_files(shard: int, long: bool, guarded: pytest.MonkeyPatch):
         content = mutate(draw, TEXTS[path])
         after = [f"{group}=mutant"] + (list(BASE[:5]) if group == "experiment" else [])
         files = {f"mine/{group}/mutant.yaml": content}
-        codes.append(attempt(["--config-dir", "mine", *BASE, *after], guarded, files))
+        codes.append(attempt(["--config-dir", "mine", *BASE, *after], exit_code_of, files))
 
     explore(body, st.integers(0, 2**63), shard, long)
     assert len(codes) >= EXAMPLES

@@ -24,7 +24,7 @@ from tests.faults.injected import DiskFull, DiskFullFromTheStart, FolderLocked, 
 from tests.faults.recipes import FEW, RECIPES, STEPS
 
 RECIPE = (*FEW, *RECIPES["ema"], "checkpoint.steps=2")
-CUT = 13  # the step at which the run is killed: last.pt is of step 12, previous.pt of 10
+INTERRUPTED = 13  # the step at which the run is killed: last.pt is of step 12, previous.pt of 10
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def reference(references: dict[str, Path]) -> Path:
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("killed")
-    assert train(folder, *RECIPE, fault=SignalAtStep(CUT, signal.SIGKILL)).code == -9
+    assert train(folder, *RECIPE, fault=SignalAtStep(INTERRUPTED, signal.SIGKILL)).code == -9
     return only_run(folder)
 
 
@@ -306,7 +306,7 @@ def test_temporary_files_of_a_killed_process_are_cleared(run: Path, reference: P
 
 def test_temporary_files_of_a_process_that_was_killed_before_its_first_file_are_cleared(tmp_path: Path):
     (tmp_path / ".config.yaml.0a1b2c3d.tmp").write_bytes(b"half")
-    RunFolder.take(tmp_path).close()
+    RunFolder.create_at(tmp_path).close()
     assert not list(tmp_path.glob("*.tmp")) and not list(tmp_path.glob(".*.tmp"))
 
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from mnist_lite.backends import nonfinite
-from mnist_lite.backends.eager import Eager, Figures
-from mnist_lite.backends.kernels.backend import Kernels
+from mnist_lite.backends.kernels.backend import KernelBackend
+from mnist_lite.backends.torch_backend import StepResult, TorchBackend
 from mnist_lite.training.trainer import DivergedError
 from tests.conftest import Compose
 from tests.faults.child import train
@@ -34,9 +34,9 @@ class Bad:
 
     def __call__(self) -> None:
         """Arms it."""
-        original, steps = Eager._forward, itertools.count(1)
+        original, steps = TorchBackend._forward, itertools.count(1)
 
-        def stricken(run: Eager, network: torch.nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+        def stricken(run: TorchBackend, network: torch.nn.Module, inputs: torch.Tensor) -> torch.Tensor:
             logits = original(run, network, inputs)
             if network.training and next(steps) == self.step:
                 if self.what == "loss":
@@ -44,10 +44,10 @@ class Bad:
                 logits.register_hook(lambda gradient: gradient * self.value)
             return logits
 
-        setattr(Eager, "_forward", stricken)  # noqa: B010
-        compute = Kernels.gradients
+        setattr(TorchBackend, "_forward", stricken)  # noqa: B010
+        compute = KernelBackend.gradients
 
-        def stricken_kernels(run: Kernels, inputs: torch.Tensor, labels: torch.Tensor, seed: int) -> Figures:
+        def stricken_kernels(run: KernelBackend, inputs: torch.Tensor, labels: torch.Tensor, seed: int) -> StepResult:
             strikes = next(steps) == self.step
             if not strikes or self.what == "loss":
                 return compute(run, inputs * self.value if strikes else inputs, labels, seed)
@@ -55,7 +55,7 @@ class Bad:
             run._gradients[3] *= self.value
             return replace(figures, finite=torch.tensor(False))
 
-        setattr(Kernels, "gradients", stricken_kernels)  # noqa: B010
+        setattr(KernelBackend, "gradients", stricken_kernels)  # noqa: B010
         if self.device_like:
             make_device_like()
 
@@ -104,9 +104,9 @@ def test_the_weights_are_those_from_before(what: str, composed: Compose, monkeyp
     before = trainer(config, config.model)
     for _ in zip(range(7), before.fit(), strict=False):
         pass
-    original, step_if = Eager._forward, nonfinite.step_if
+    original, step_if = TorchBackend._forward, nonfinite.step_if
     for update, size in ((step_if, 1), (nonfinite.take_back, 32)):
-        monkeypatch.setattr(Eager, "_forward", original)
+        monkeypatch.setattr(TorchBackend, "_forward", original)
         Bad(8, what)()
         monkeypatch.setattr("mnist_lite.training.trainer.step_if", update)
         struck = trainer(config, config.model)
@@ -116,7 +116,7 @@ def test_the_weights_are_those_from_before(what: str, composed: Compose, monkeyp
                 pass
         ours, theirs = dict(struck.module.named_parameters()), dict(before.module.named_parameters())
         assert same({k: v.detach() for k, v in ours.items()}, {k: v.detach() for k, v in theirs.items()})
-    monkeypatch.setattr(Eager, "_forward", original)
+    monkeypatch.setattr(TorchBackend, "_forward", original)
 
 
 def test_a_rate_that_is_too_high_is_named(tmp_path: Path):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mnist_lite.runner import checkpoint
-from mnist_lite.runner.checkpoint import Cadence, DamagedError
+from mnist_lite.runner.checkpoint import CheckpointTimer, DamagedError
 
 STATE = {"step": 3, "model": {"weight": torch.arange(6.0).view(2, 3)}, "names": ["a", "b"], "rate": 1e-05, "none": None}
 
@@ -67,7 +67,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_checkpoints_by_the_clock(monkeypatch: pytest.MonkeyPatch):
     now = clock(monkeypatch)
-    cadence = Cadence(None, 10)
+    cadence = CheckpointTimer(None, 10)
     due = []
     for step in range(100):
         now[0] = float(step)
@@ -81,7 +81,7 @@ def test_checkpoints_by_the_clock(monkeypatch: pytest.MonkeyPatch):
 def test_checkpoints_never_cost_more_than_two_percent(cost: float, monkeypatch: pytest.MonkeyPatch):
     """After the first, whose cost nobody knows."""
     now = clock(monkeypatch)
-    cadence = Cadence(None, 1)
+    cadence = CheckpointTimer(None, 1)
     writing, step = [], 0
     while now[0] < 100_000:
         now[0] += 0.7
@@ -95,5 +95,5 @@ def test_checkpoints_never_cost_more_than_two_percent(cost: float, monkeypatch: 
 
 
 def test_checkpoints_by_steps():
-    cadence = Cadence(3, 0)
+    cadence = CheckpointTimer(3, 0)
     assert [step for step in range(1, 11) if cadence.due(step)] == [3, 6, 9]

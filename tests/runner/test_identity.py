@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mnist_lite.runner.identity import identity, is_indifferent
+from mnist_lite.runner.identity import identity, is_irrelevant
 from tests.conftest import Compose
 
 SAME = [
@@ -75,7 +75,7 @@ def test_a_config_that_no_run_accepts_has_an_identity_of_its_own(composed: Compo
     [("threads", True), ("budget.accuracy", True), ("data.root", True), ("data.name", False), ("optimizer.lr", False)],
 )
 def test_overrides_that_leave_a_run_the_same(key: str, expected: bool):
-    assert is_indifferent(key) is expected
+    assert is_irrelevant(key) is expected
 
 
 def words(text: str) -> list[str]:

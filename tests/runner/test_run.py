@@ -16,7 +16,7 @@ from mnist_lite.config.schema import Config
 from mnist_lite.errors import UserError
 from mnist_lite.model.build import build
 from mnist_lite.reporting import curves
-from mnist_lite.reporting.console import Reporter
+from mnist_lite.reporting.console import Console
 from mnist_lite.runner import metrics, run, setup, summary
 from mnist_lite.runner.folder import RunFolder
 from tests.conftest import Compose
@@ -215,7 +215,7 @@ def test_a_dead_network_is_reported_with_its_cause(composed, tmp_path, capsys, m
 
 
 def test_folders_are_claimed_exclusively(tmp_path):
-    claimed = [RunFolder.claim(tmp_path, "same/../name é") for _ in range(20)]
+    claimed = [RunFolder.create(tmp_path, "same/../name é") for _ in range(20)]
     assert len({folder.path for folder in claimed}) == 20
     for folder in claimed:
         assert folder.path.parent == tmp_path
@@ -225,7 +225,7 @@ def test_folders_are_claimed_exclusively(tmp_path):
 def test_an_unusable_runs_dir_is_one_line(tmp_path):
     (tmp_path / "file").write_text("x", encoding="utf-8")
     with pytest.raises(UserError, match="runs_dir"):
-        RunFolder.claim(tmp_path / "file" / "runs", "x")
+        RunFolder.create(tmp_path / "file" / "runs", "x")
 
 
 def test_what_can_be_known_before_training_is_said_before(composed, tmp_path, capsys):
@@ -317,7 +317,7 @@ def test_curves_of_one_step_and_of_a_stopped_epoch():
 
 
 def test_lines_before_the_log_are_in_the_log(tmp_path, capsys):
-    reporter = Reporter()
+    reporter = Console()
     reporter.line("early")
     reporter.log_to(tmp_path / "run.log")
     reporter.line("late")

@@ -11,16 +11,16 @@ from mnist_lite.config.schema import Config
 from mnist_lite.data import dataset
 from mnist_lite.data.dataset import Split, possible_counts
 from mnist_lite.errors import UserError
-from mnist_lite.reporting.console import Reporter
+from mnist_lite.reporting.console import Console
 from mnist_lite.runner import setup
 from tests.conftest import Compose
 
-BASE = ("model=era4", "batch_size=64", "epochs=2", "compile=never", "scheduler=onecycle", "data.root=nowhere")
+BASE = ("model=era4", "batch_size=64", "epochs=2", "backend=torch", "scheduler=onecycle", "data.root=nowhere")
 
 
-def prepared(config: Config) -> setup.Prepared:
+def prepared(config: Config) -> setup.RunParts:
     with torch.random.fork_rng(devices=[]):
-        return setup.prepare(config, Reporter())
+        return setup.set_up_run(config, Console())
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from mnist_lite import files
 from mnist_lite.errors import MachineError
 from mnist_lite.runner.folder import RunFolder
 from mnist_lite.sweeps import worker
-from mnist_lite.sweeps.job import DONE, FAILED, MISSING, Job, settled, status
+from mnist_lite.sweeps.job import DONE, FAILED, MISSING, Job, is_settled, status
 from mnist_lite.training.trainer import Trainer
 from tests.conftest import Compose
 from tests.faults.child import hear_signals
@@ -70,7 +70,7 @@ def test_a_fault_of_the_machine_is_tried_again(
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, failing(error))
         assert do(job).error is not None
-    assert status(job.folder) == FAILED and not settled(job.folder, retry_failed=False)
+    assert status(job.folder) == FAILED and not is_settled(job.folder, retry_failed=False)
     assert "the same command tries this job again" in (job.folder / "fault.txt").read_text()
     assert do(job).error is None
     assert status(job.folder) == DONE and not (job.folder / "fault.txt").exists()
@@ -81,17 +81,17 @@ def test_a_disk_that_takes_nothing_leaves_no_verdict(make: Make, monkeypatch: py
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", failing(OSError(errno.ENOSPC, "No space left on device")))
         assert "cannot write" in str(do(job).error)
-    assert status(job.folder) == MISSING and not settled(job.folder, retry_failed=False)
+    assert status(job.folder) == MISSING and not is_settled(job.folder, retry_failed=False)
     assert do(job).error is None
 
 
 def test_data_or_a_device_that_is_not_there_is_no_fault_of_the_job(make: Make, tmp_path: Path, offline: None):
     lost = make("data=mnist", f"data.root={tmp_path / 'nowhere'}", "data.train_limit=120", "data.test_limit=50")
     assert "no usable MNIST" in str(do(lost).error)
-    assert status(lost.folder) == FAILED and not settled(lost.folder, retry_failed=False)
+    assert status(lost.folder) == FAILED and not is_settled(lost.folder, retry_failed=False)
     if not torch.cuda.is_available():
         assert "CUDA devices" in str(do(make("device=cuda")).error)
-        assert not settled(lost.folder, retry_failed=False)
+        assert not is_settled(lost.folder, retry_failed=False)
     assert do(make()).error is None
 
 
@@ -111,8 +111,8 @@ def test_a_fault_of_the_job_stays(
         monkeypatch.setattr(Trainer, "_train_step", failing(error))
     ended = do(job)
     assert reason in str(ended.error)
-    assert status(job.folder) == FAILED and settled(job.folder, retry_failed=False)
-    assert not settled(job.folder, retry_failed=True)
+    assert status(job.folder) == FAILED and is_settled(job.folder, retry_failed=False)
+    assert not is_settled(job.folder, retry_failed=True)
     written = (job.folder / "error.txt").read_text()
     assert written.splitlines()[0] == ended.error
     assert ("Traceback (most recent call last)" in written) == (error is not None)
@@ -122,7 +122,7 @@ def test_a_folder_that_cannot_be_read_is_no_verdict(make: Make, monkeypatch: pyt
     job = make()
     job.folder.mkdir()
     monkeypatch.setattr(Path, "is_file", failing(PermissionError(errno.EACCES, "Permission denied")))
-    assert not settled(job.folder, retry_failed=False)
+    assert not is_settled(job.folder, retry_failed=False)
 
 
 @linux

@@ -9,7 +9,7 @@ import pytest
 
 from mnist_lite.config.schema import Config
 from mnist_lite.sweeps import pool
-from mnist_lite.sweeps.job import Job, failure, settled
+from mnist_lite.sweeps.job import Job, failure, is_settled
 from mnist_lite.sweeps.worker import Ended
 
 
@@ -25,10 +25,10 @@ class Source:
     def label(self, job: Job) -> str:
         return job.folder.name
 
-    def take(self) -> Job | None:
+    def next_job(self) -> Job | None:
         return self.waiting.popleft() if self.waiting else None
 
-    def ahead(self) -> bool:
+    def prepare_next(self) -> bool:
         return False
 
     def moved(self, job: Job, progress: object) -> None:
@@ -65,19 +65,19 @@ class Straw:
 
 @pytest.fixture
 def straw(monkeypatch: pytest.MonkeyPatch) -> None:
-    def hire(self: pool._Pool) -> pool._Worker:
+    def start_workers(self: pool._Pool) -> pool._Worker:
         worker = pool._Worker(Straw(), Straw(), Straw())  # type: ignore[arg-type]
         self._workers.append(worker)
         return worker
 
-    monkeypatch.setattr(pool._Pool, "_hire", hire)
+    monkeypatch.setattr(pool._Pool, "_start_worker", start_workers)
 
 
 def begin(folder: Path, count: int, most: int) -> tuple[pool._Pool, Source]:
     source = Source([Job((f"seed={i}",), Config(), folder / str(i)) for i in range(count)])
     made = pool._Pool(source, source, fail_fast=False)
-    made.hire(most)
-    assert made.hand_out(most)
+    made.start_workers(most)
+    assert made.assign_jobs(most)
     return made, source
 
 
@@ -99,14 +99,14 @@ def test_a_job_without_room_waits_for_another_to_end(tmp_path: Path):
     full = next(worker.pipe for worker in made._workers if worker.job and worker.job.folder.name == "2")
     end(made, "2", Ended("out of memory", crowded=True))
     assert full.closed and not (tmp_path / "2" / "fault.txt").exists()
-    assert made.hand_out(3) and running(made) == ["0", "1"]
+    assert made.assign_jobs(3) and running(made) == ["0", "1"]
     end(made, "0", Ended(None))
-    assert made.hand_out(3) and running(made) == ["1", "2"]  # never again three at a time
+    assert made.assign_jobs(3) and running(made) == ["1", "2"]  # never again three at a time
     for name, left in (("1", ["2", "3"]), ("2", ["3", "4"]), ("3", ["4"])):
         end(made, name, Ended(None))
-        assert made.hand_out(3) and running(made) == left
+        assert made.assign_jobs(3) and running(made) == left
     end(made, "4", Ended(None))
-    assert not made.hand_out(3)
+    assert not made.assign_jobs(3)
     assert [source.done[job] for job in source.done] == [None] * 5 and len(source.done) == 5
 
 
@@ -115,7 +115,7 @@ def test_a_job_that_does_not_fit_alone_has_failed(tmp_path: Path):
     made, source = begin(tmp_path, count=1, most=1)
     end(made, "0", Ended("out of memory", crowded=True))
     assert list(source.done.values()) == ["out of memory"]
-    assert not made.hand_out(1)
+    assert not made.assign_jobs(1)
 
 
 @pytest.mark.usefixtures("straw")
@@ -126,11 +126,11 @@ def test_a_job_under_which_worker_after_worker_dies_has_failed(
     """For good if the worker crashed; if it was killed, as when memory is short, the next start tries the job again."""
     monkeypatch.setattr(Straw, "exitcode", code)
     made, source = begin(tmp_path, count=2, most=1)
-    for _ in range(pool.MOST_DEATHS):
+    for _ in range(pool.MAX_DEATHS):
         assert running(made) == ["0"] and not source.done
-        made._bury(made._workers[0])
-        assert made.hand_out(1)
+        made._reap(made._workers[0])
+        assert made.assign_jobs(1)
     assert [(job.folder.name, "died 3 times" in str(error)) for job, error in source.done.items()] == [("0", True)]
     assert running(made) == ["1"]
-    assert settled(tmp_path / "0", retry_failed=False) == lasting
+    assert is_settled(tmp_path / "0", retry_failed=False) == lasting
     assert f"with code {code}" in str(failure(tmp_path / "0"))

@@ -25,8 +25,8 @@ from optuna.trial import TrialState
 from mnist_lite.cli.hydra_task import Task
 from mnist_lite.config.schema import Config, DataConfig
 from mnist_lite.errors import UserError
-from mnist_lite.sweeps.job import Job, Refused, mark_failed
-from mnist_lite.sweeps.run_local import conclude
+from mnist_lite.sweeps.job import InvalidJob, Job, mark_failed
+from mnist_lite.sweeps.run_local import finalize
 from mnist_lite.sweeps.search import SAMPLER, Search, load
 from mnist_lite.sweeps.search_space import space_of
 from mnist_lite.sweeps.search_table import as_text, importances
@@ -75,9 +75,9 @@ def test_what_cannot_be_searched_is_told(words: list[str], reason: str):
 
 
 def make_in(folder: Path, holdout: int = 10):
-    def make(words: Sequence[str]) -> Job | Refused:
+    def make(words: Sequence[str]) -> Job | InvalidJob:
         if any(word.startswith("lr=") and float(word[3:]) > 0.5 for word in words):
-            return Refused(tuple(words), "lr: too much")
+            return InvalidJob(tuple(words), "lr: too much")
         data = DataConfig(name="digits", root="", train_limit=None, test_limit=None, holdout=holdout)
         return Job(tuple(words), replace(CONFIG, data=data), folder / ",".join(words))
 
@@ -99,7 +99,7 @@ def begin(folder: Path, n_trials: int) -> Search:
 
 def test_the_held_out_images_decide_and_the_best_is_found(tmp_path: Path):
     search = begin(tmp_path, 40)
-    while (job := search.take()) is not None:
+    while (job := search.next_job()) is not None:
         found = 100 - 10 * abs(math.log10(rate(job)) + 2)  # best at 0.01
         finish(job, found, 100 - found)
         search.ended(job, None)
@@ -123,32 +123,32 @@ def search_refusals(folder: Path) -> list[str]:
 
 def test_a_search_that_was_cut_proposes_the_same_again(tmp_path: Path):
     search = begin(tmp_path, 6)
-    jobs = [search.take() for _ in range(3)]
+    jobs = [search.next_job() for _ in range(3)]
     done, *cut = [job for job in jobs if job is not None]
     finish(done, 50, 50)
     search.ended(done, None)
     search.close()  # as the end of its process does
     again = begin(tmp_path, 6)
     assert (dict(again.states), again.count) == ({"complete": 1}, 5)
-    assert [job.overrides for _ in range(len(cut)) if (job := again.take())] == [job.overrides for job in cut]
-    assert (new := again.take()) is not None and new.overrides not in [job.overrides for job in (done, *cut)]
+    assert [job.overrides for _ in range(len(cut)) if (job := again.next_job())] == [job.overrides for job in cut]
+    assert (new := again.next_job()) is not None and new.overrides not in [job.overrides for job in (done, *cut)]
 
 
 def test_a_trial_that_fails_is_one_of_those_asked_for(tmp_path: Path):
     search = begin(tmp_path, 2)
     for _ in range(2):
-        job = search.take()
+        job = search.next_job()
         assert job is not None
         mark_failed(job.folder, "it has diverged", of_machine=False)
         search.ended(job, "it has diverged")
-    assert search.take() is None
+    assert search.next_job() is None
     assert [trial.user_attrs["error"] for trial in load(tmp_path).trials] == ["it has diverged"] * 2
 
 
 def test_a_trial_that_the_machine_failed_is_proposed_again(tmp_path: Path):
     """Whether the fault could be written down or not: a full disk may keep nothing."""
     search = begin(tmp_path, 3)
-    jobs = [job for _ in range(3) if (job := search.take()) is not None]
+    jobs = [job for _ in range(3) if (job := search.next_job()) is not None]
     mark_failed(jobs[0].folder, "cannot write last.pt", of_machine=True)
     for job in jobs[:2]:
         search.ended(job, "cannot write last.pt")
@@ -157,29 +157,29 @@ def test_a_trial_that_the_machine_failed_is_proposed_again(tmp_path: Path):
     search.close()
     again = begin(tmp_path, 3)
     assert (dict(again.states), again.count) == ({"complete": 1}, 2)
-    proposed = [again.take(), again.take()]
+    proposed = [again.next_job(), again.next_job()]
     assert [job and job.overrides for job in proposed] == [job.overrides for job in jobs[:2]]
-    assert again.take() is None
+    assert again.next_job() is None
 
 
 def test_a_choice_that_is_made_already_costs_no_second_run(tmp_path: Path):
     space: dict[str, BaseDistribution] = {"x": CategoricalDistribution(["a"])}
     search = Search(space, [], make_in(tmp_path), sweep_config(tmp_path), 3, seed=0)
-    job = search.take()
+    job = search.next_job()
     assert job is not None
-    assert search.take() is None  # the same is running
+    assert search.next_job() is None  # the same is running
     finish(job, 60, 50)
     search.ended(job, None)
     search.close()
     more = Search(space, [], make_in(tmp_path), sweep_config(tmp_path), 5, seed=0)
-    assert more.count == 2 and more.take() is None
+    assert more.count == 2 and more.next_job() is None
     assert [trial.value for trial in load(tmp_path).trials] == [60, None, None, 60, 60]
 
 
 def test_two_do_not_search_in_one_folder_at_once(tmp_path: Path):
     """The second would take the running trials of the first for cut ones."""
     first = begin(tmp_path, 4)
-    job = first.take()
+    job = first.next_job()
     assert job is not None
     with pytest.raises(UserError, match=r"sweep\.dir: another process is searching"):
         begin(tmp_path, 4)
@@ -201,7 +201,7 @@ def proposals(folder: Path) -> list[tuple[str, ...]]:
     running: list[Job] = []
     found: list[tuple[str, ...]] = []
     while True:
-        job = search.take() if len(running) < 3 else None
+        job = search.next_job() if len(running) < 3 else None
         if job is not None:
             running.append(job)
         elif running:
@@ -376,7 +376,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(tmp_path: Path):
 
 def test_a_study_with_half_a_line_is_gone_on_with_and_one_that_is_none_is_told(tmp_path: Path):
     search = begin(tmp_path, 4)
-    jobs = [search.take() for _ in range(2)]
+    jobs = [search.next_job() for _ in range(2)]
     for job in jobs:
         assert job is not None
         finish(job, 50, 50)
@@ -385,7 +385,7 @@ def test_a_study_with_half_a_line_is_gone_on_with_and_one_that_is_none_is_told(t
     content = (tmp_path / "study.log").read_bytes()
     (tmp_path / "study.log").write_bytes(content[:-20])
     again = begin(tmp_path, 4)
-    assert again.count in (2, 3) and again.take() is not None
+    assert again.count in (2, 3) and again.next_job() is not None
     again.close()
     assert len(load(tmp_path).trials) >= 3
     (tmp_path / "study.log").write_bytes(b"\xff\x00garbage\nmore\n")
@@ -397,9 +397,9 @@ def test_a_study_gone_on_with_over_other_keys_has_its_picture(tmp_path: Path):
     for key in ("lr", "momentum"):
         space: dict[str, BaseDistribution] = {key: FloatDistribution(0.1, 0.4)}
         search = Search(space, [], make_in(tmp_path), sweep_config(tmp_path), 5 if key == "lr" else 10, seed=0)
-        while (job := search.take()) is not None:
+        while (job := search.next_job()) is not None:
             finish(job, 50 + rate(job), 50)
             search.ended(job, None)
         search.close()
-    conclude(tmp_path)
+    finalize(tmp_path)
     assert (tmp_path / "search.png").is_file()

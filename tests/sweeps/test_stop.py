@@ -20,7 +20,7 @@ SLOW = (
         "model=era4",
         "device=cpu",
         "threads=1",
-        "compile=never",
+        "backend=torch",
         "scheduler=constant",
     ),
     *("epochs=1000", "checkpoint.seconds=1000", "seed=1,2", "sweep.workers=2"),

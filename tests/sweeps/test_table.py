@@ -15,7 +15,7 @@ from matplotlib.image import imread
 
 from mnist_lite.errors import UserError
 from mnist_lite.sweeps.plots import write_comparisons, write_curves
-from mnist_lite.sweeps.run_local import conclude
+from mnist_lite.sweeps.run_local import finalize
 from mnist_lite.sweeps.table import as_text, failed, groups, read, write
 from tests.sweeps.folders import finished
 
@@ -274,7 +274,7 @@ def test_a_summary_that_is_not_whole_is_a_run_that_is_not_done(damage: str, swee
 def test_pictures_do_without_figures_that_cannot_be_read(damage: bytes, sweep: Path):
     for path in sweep.glob("*/metrics.jsonl"):
         path.write_bytes(damage)
-        conclude(sweep)
+        finalize(sweep)
         assert (sweep / "curves.png").is_file()
 
 

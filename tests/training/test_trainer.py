@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from mnist_lite import rng
-from mnist_lite.backends.eager import Eager
-from mnist_lite.backends.select import choose
+from mnist_lite.backends.select import select_backend
+from mnist_lite.backends.torch_backend import TorchBackend
 from mnist_lite.config.schema import Config
 from mnist_lite.data import dataset
 from mnist_lite.data.augment import pipeline
@@ -44,8 +44,8 @@ def trainer(config: Config, model: dict[str, Any] | None = None) -> Trainer:
     loaded = dataset.load(config.data)
     steps = math.ceil(len(loaded.train) / config.batch_size)
     plan = schedule.build_schedule(config.scheduler, optimizer, config.epochs, steps, loaded.holdout is not None)
-    choice = choose(config, network, CPU, threads=1, images=0)
-    return Trainer(config, module, choice.compute, optimizer, plan, pipeline.build(config.augment), loaded, CPU)
+    choice = select_backend(config, network, CPU, threads=1, images=0)
+    return Trainer(config, module, choice.backend, optimizer, plan, pipeline.build(config.augment), loaded, CPU)
 
 
 def rows_of(fit: Iterator[list[Row]]) -> list[Row]:
@@ -195,7 +195,7 @@ def test_stopping_looks_at_the_holdout_when_there_is_one(composed: Compose):
     held = trainer(composed(*BASE, "data.holdout=100", "stop_at_accuracy=0"))
     rows = rows_of(held.fit())
     assert held.epoch == 1
-    assert "holdout/accuracy" in rows[-1] and held.data.judge == "holdout"
+    assert "holdout/accuracy" in rows[-1] and held.data.selection_split == "holdout"
 
 
 def one_step(config: Config, model: dict[str, Any]) -> tuple[nn.Module, nn.Module, torch.Tensor, torch.Tensor]:
@@ -320,8 +320,8 @@ def test_cuda_learns_like_the_cpu(composed: Compose):
     ready.module.to(device)
     optimizer = build_optimizer(config.optimizer, ready.module)
     plan = schedule.build_schedule(config.scheduler, optimizer, config.epochs, 4, False)
-    compute = Eager(ready.module, config.label_smoothing, "fp32", "contiguous")
-    cuda = Trainer(config, ready.module, compute, optimizer, plan, ready.augment, ready.data.to(device), device)
+    backend = TorchBackend(ready.module, config.label_smoothing, "fp32", "contiguous")
+    cuda = Trainer(config, ready.module, backend, optimizer, plan, ready.augment, ready.data.to(device), device)
     rows = rows_of(cuda.fit())
     assert rows[0]["train/loss"] == pytest.approx(rows_of(trainer(config).fit())[0]["train/loss"], rel=1e-2)
     assert [row["step"] for row in rows if "train/loss" in row] == list(range(1, 9))

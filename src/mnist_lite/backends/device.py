@@ -11,10 +11,10 @@ import torch
 
 from mnist_lite.errors import UnavailableError, UserError
 
-KINDS = ("auto", "cpu", "cuda", "mps")
+DEVICE_TYPES = ("auto", "cpu", "cuda", "mps")
 DETERMINISTIC_WORKSPACES = (":4096:8", ":16:8")
 """Values of CUBLAS_WORKSPACE_CONFIG with which cuBLAS is deterministic, by NVIDIA's manual; the first is the faster one."""
-FIRST_WITH_TF32 = (8, 0)
+MIN_TF32_CAPABILITY = (8, 0)
 """Compute capability of the first GPUs that have TF32 (Ampere)."""
 
 
@@ -28,7 +28,7 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     kind, _, index = name.partition(":")
-    if kind not in KINDS or (index and (kind != "cuda" or not index.isdigit())):
+    if kind not in DEVICE_TYPES or (index and (kind != "cuda" or not index.isdigit())):
         raise UserError(f"device: {name!r} is not allowed; allowed: auto, cpu, cuda, cuda:<number>, mps")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
         raise UnavailableError(
@@ -67,7 +67,7 @@ def set_arithmetic(device: torch.device, precision: str) -> None:
 def _check_tf32(device: torch.device) -> None:
     if device.type != "cuda":
         raise UserError(f"precision: tf32 is for CUDA devices, and the device is {device.type}; use precision=fp32")
-    if torch.cuda.get_device_capability(device) < FIRST_WITH_TF32:
+    if torch.cuda.get_device_capability(device) < MIN_TF32_CAPABILITY:
         name = torch.cuda.get_device_name(device)
         raise UserError(f"precision: tf32 needs compute capability 8.0, and {name} has less; use precision=fp32")
 
@@ -92,7 +92,7 @@ def processor_flags() -> str:
     return next((line for line in lines if line.startswith(("flags", "Features"))), "")
 
 
-def multiplies_bfloat16() -> bool:
+def supports_bfloat16() -> bool:
     """Whether the processor has instructions for bfloat16 products; without them it is slower than float32."""
     return bool({"avx512_bf16", "amx_bf16"} & set(processor_flags().split()))
 

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-MOST_PLACES = 25
-LEAST_WEIGHTS = 1_000_000
+MAX_POSITIONS = 25
+MIN_WEIGHTS = 1_000_000
 
 
 def forward(network: nn.Module, x: torch.Tensor) -> torch.Tensor:
@@ -27,7 +27,7 @@ def suits(layer: nn.Conv2d, x: torch.Tensor) -> bool:
     """Whether the product is faster than the convolution."""
     plain = layer.stride == layer.dilation == (1, 1) and layer.padding == (0, 0) and layer.groups == 1
     high, wide = (side - kernel + 1 for side, kernel in zip(x.shape[2:], layer.kernel_size, strict=True))
-    return plain and high * wide <= MOST_PLACES and layer.weight.numel() >= LEAST_WEIGHTS
+    return plain and high * wide <= MAX_POSITIONS and layer.weight.numel() >= MIN_WEIGHTS
 
 
 def product(layer: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:

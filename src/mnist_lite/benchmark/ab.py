@@ -24,7 +24,7 @@ WARM_UP_IMAGES = 2_000
 
 
 @dataclass
-class Side:
+class Timing:
     """What was measured of one loop."""
 
     how: str = ""
@@ -58,13 +58,13 @@ class Loop:
         self.wait()
 
 
-def duel(
+def run_ab(
     config: Config,
     makers: tuple[Callable[[Config, int], Loop], ...],
     rounds: int,
     images: int,
     report: Callable[[str], None],
-) -> list[Side]:
+) -> list[Timing]:
     """The figures of every loop, measured in turn: A B A B.
 
     ``makers`` build a loop from ``config`` that evaluates so many images.
@@ -105,7 +105,7 @@ class _Worker:
         # no daemon: the plain loop has loaders of its own, which are processes too
         self._process = context.Process(target=_serve, args=(maker, config, images, theirs))
         self._theirs = theirs
-        self.side = Side()
+        self.side = Timing()
 
     def start(self) -> None:
         started = time.perf_counter()
@@ -171,7 +171,7 @@ def _serve(maker: Callable[[Config, int], Loop], config: Config, images: int, pi
         pass  # the parent process has ended
 
 
-def plain_loop(config: Config, images: int) -> Loop:
+def baseline_loop(config: Config, images: int) -> Loop:
     """The loop of ``plain.py`` on the network, optimiser and augmentation of ``config``; its rate stays what it is."""
 
     from mnist_lite.backends.device import describe_device, pick_device, use_threads
@@ -190,7 +190,7 @@ def plain_loop(config: Config, images: int) -> Loop:
         baseline.test(root, network, images, device)
 
     precision = "fp32 with TF32 in convolutions" if device.type == "cuda" else "fp32"  # torch's defaults
-    return Loop(f"{describe_device(device, threads)}, {precision}, eager", steps, evaluate, *_gauges(device))
+    return Loop(f"{describe_device(device, threads)}, {precision}, torch", steps, evaluate, *_gauges(device))
 
 
 def our_loop(config: Config, images: int) -> Loop:
@@ -198,12 +198,12 @@ def our_loop(config: Config, images: int) -> Loop:
     import torch
 
     from mnist_lite.backends.device import describe_device
-    from mnist_lite.reporting.console import Reporter
-    from mnist_lite.runner.setup import prepare
+    from mnist_lite.reporting.console import Console
+    from mnist_lite.runner.setup import set_up_run
     from mnist_lite.training.trainer import DivergedError
 
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.closing(Reporter()) as nobody:
-        parts = prepare(config, nobody)
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.closing(Console()) as nobody:
+        parts = set_up_run(config, nobody)
     trainer = parts.trainer
     test = parts.data.test.take(torch.arange(images))
 
@@ -218,7 +218,7 @@ def our_loop(config: Config, images: int) -> Loop:
         trainer.evaluate(test)
 
     return Loop(
-        f"{describe_device(trainer.device, parts.choice.threads)}, {parts.choice}",
+        f"{describe_device(trainer.device, parts.plan.threads)}, {parts.plan}",
         steps(),
         evaluate,
         *_gauges(trainer.device),

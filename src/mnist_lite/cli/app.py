@@ -17,9 +17,9 @@ from hydra._internal.utils import get_args_parser
 
 from mnist_lite.cli import help_text
 from mnist_lite.cli.hydra_task import Task
-from mnist_lite.config.error_messages import BAD_INPUT, guarded, one_line
+from mnist_lite.config.error_messages import BAD_INPUT, exit_code_of, one_line
 from mnist_lite.config.hydra_versions import VERSION_BASE, run_hydra, starting_hydra
-from mnist_lite.config.overrides import quoted
+from mnist_lite.config.overrides import quote_path
 from mnist_lite.config.schema import Config
 from mnist_lite.errors import UserError
 
@@ -40,12 +40,12 @@ def run_command(config_name: str, schema: type[C], job: Callable[[C], int]) -> N
     """
     task = Task(schema, job)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # lets Hydra's errors through to us instead of printing and exiting 1
-    codes = [guarded(lambda: _put_flags_first(sys.argv, config_name))]
+    codes = [exit_code_of(lambda: _put_flags_first(sys.argv, config_name))]
     if max(codes):
         sys.exit(max(codes))
     main = hydra.main(config_path=str(config_dir()), config_name=config_name, **VERSION_BASE)(task)
     try:
-        codes.append(guarded(lambda: run_hydra(main) or 0))
+        codes.append(exit_code_of(lambda: run_hydra(main) or 0))
     except Exception as error:
         if task.composed:
             raise
@@ -80,5 +80,5 @@ def _put_flags_first(argv: list[str], config_name: str) -> int:
         group, _, value = override.partition("=")
         if group in GROUPS and value == "null":
             raise UserError(f"{group}: null is not a choice; name a file of the group, or leave {group}=... out")
-    argv[1:] = [*flags, *(quoted(override) for override in overrides)]
+    argv[1:] = [*flags, *(quote_path(override) for override in overrides)]
     return 0

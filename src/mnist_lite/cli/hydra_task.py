@@ -19,21 +19,21 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from mnist_lite.config.error_messages import BAD_INPUT, OF_THE_USER, guarded, one_line
-from mnist_lite.config.overrides import path_word, train_command
+from mnist_lite.config.error_messages import BAD_INPUT, USER_ERRORS, exit_code_of, one_line
+from mnist_lite.config.overrides import path_override, train_command
 from mnist_lite.config.schema import Config, SweepConfig, validate, validate_sweep
 from mnist_lite.errors import LauncherError, RunError, UserError
 from mnist_lite.process.startup import keep_streams_usable
 from mnist_lite.runner import resume
-from mnist_lite.sweeps.job import Job, Refused, folder_of, has_checkpoint, known_folders, score, without_sweep
-from mnist_lite.sweeps.manifest import add, entry_of
+from mnist_lite.sweeps.job import InvalidJob, Job, has_checkpoint, job_folder, known_folders, score, without_sweep_keys
+from mnist_lite.sweeps.manifest import add, manifest_entry
 
 if TYPE_CHECKING:  # Optuna is an extra
     from mnist_lite.sweeps.search import Search
 
 C = TypeVar("C", bound=Config)
 T = TypeVar("T")
-MOST_SEED = 2**31
+MAX_SEED = 2**31
 
 
 class Task(Generic[C]):
@@ -56,7 +56,7 @@ class Task(Generic[C]):
         self.composed = True
         if HydraConfig.get().mode == RunMode.MULTIRUN and self.trains:
             return self._one_of_many(composed)
-        self.codes.append(guarded(lambda: self._job(_checked(composed, self._schema))))
+        self.codes.append(exit_code_of(lambda: self._job(_checked(composed, self._schema))))
         return None
 
     def compose(self, loader: ConfigLoader, master: DictConfig, words: Sequence[str]) -> DictConfig:
@@ -67,7 +67,7 @@ class Task(Generic[C]):
         """
         try:
             return loader.load_sweep_config(master, list(words))
-        except OF_THE_USER as error:
+        except USER_ERRORS as error:
             raise UserError(one_line(error)) from error
         except Exception as error:  # for a list that holds itself or a file that is not text Hydra raises anything
             raise UserError(f"the config cannot be composed: {one_line(error)}") from error
@@ -90,17 +90,17 @@ class Task(Generic[C]):
 
     def maker(
         self, loader: ConfigLoader, master: DictConfig, sweep: SweepConfig
-    ) -> Callable[[Sequence[str]], Job | Refused]:
+    ) -> Callable[[Sequence[str]], Job | InvalidJob]:
         """What makes a job of the words of its overrides."""
         known = known_folders(Path(sweep.dir))
         made = 0
 
-        def make(words: Sequence[str]) -> Job | Refused:
+        def make(words: Sequence[str]) -> Job | InvalidJob:
             nonlocal made
             try:
                 composed = self.compose(loader, master, words)
             except UserError as error:
-                return Refused(without_sweep(words), str(error))
+                return InvalidJob(without_sweep_keys(words), str(error))
             composed.hydra.job.id, composed.hydra.job.num = str(made), made
             made += 1
             return _with_hydra(composed, lambda ours: self._wanted(ours, known.get))
@@ -113,20 +113,20 @@ class Task(Generic[C]):
             composed = [self.compose(loader, master, words) for words in wanted]
             return [_with_hydra(one, self) for one in composed]
         from mnist_lite.sweeps.grid import Grid
-        from mnist_lite.sweeps.run_local import conduct
+        from mnist_lite.sweeps.run_local import run_local
 
         sweep = self.sweep_config(master)
         grid = Grid(
             [tuple(words) for words in wanted],
             self.maker(loader, master, sweep),
             sweep,
-            conf_digest(loader),
+            config_digest(loader),
             lambda: self.find_data(str(master.data.root)),
         )
         states = ", ".join(f"{number} {state}" for state, number in grid.states.items())
-        failures = conduct(f"sweep of {len(wanted)} jobs in {sweep.dir}: {states}", grid, str(master.device), sweep)
+        failures = run_local(f"sweep of {len(wanted)} jobs in {sweep.dir}: {states}", grid, str(master.device), sweep)
         self.codes.append(BAD_INPUT if len(grid.refused) == len(wanted) else int(failures + len(grid.refused) > 0))
-        folders = [grid.folder_of(tuple(words)) for words in wanted]
+        folders = [grid.job_folder(tuple(words)) for words in wanted]
         return [None if folder is None else score(folder) for folder in folders]
 
     def search(
@@ -141,9 +141,9 @@ class Task(Generic[C]):
             raise UserError("hydra/sweeper=optuna: only the train command can search")
         if not (type(n_trials) is int and n_trials >= 1):
             raise UserError(f"hydra.sweeper.n_trials: {n_trials} is out of range; expected a whole number >= 1")
-        if not (type(seed) is int and 0 <= seed < MOST_SEED):
+        if not (type(seed) is int and 0 <= seed < MAX_SEED):
             raise UserError(
-                f"hydra.sweeper.seed: {seed} is out of range; expected a whole number from 0 to {MOST_SEED - 1}"
+                f"hydra.sweeper.seed: {seed} is out of range; expected a whole number from 0 to {MAX_SEED - 1}"
             )
         try:
             from mnist_lite.sweeps.search import Search
@@ -157,11 +157,13 @@ class Task(Generic[C]):
 
     def search_here(self, search: Search, master: DictConfig) -> None:
         """Makes the trials of ``search`` on this machine."""
-        from mnist_lite.sweeps.run_local import conduct
+        from mnist_lite.sweeps.run_local import run_local
 
         sweep = self.sweep_config(master)
         states = "".join(f"{number} {state}, " for state, number in search.states.items())
-        failures = conduct(f"search in {sweep.dir}: {states}{search.count} to make", search, str(master.device), sweep)
+        failures = run_local(
+            f"search in {sweep.dir}: {states}{search.count} to make", search, str(master.device), sweep
+        )
         self.codes.append(int(failures > 0))
 
     @contextmanager
@@ -170,7 +172,7 @@ class Task(Generic[C]):
         if not self.trains:
             yield
             return
-        from mnist_lite.sweeps.run_local import conclude, whereabouts
+        from mnist_lite.sweeps.run_local import finalize, list_outputs
         from mnist_lite.sweeps.table import failed
 
         folder = Path(self.sweep_config(master).dir)
@@ -188,15 +190,15 @@ class Task(Generic[C]):
                 what = "To go on" if saved else "No job has a checkpoint yet. To start again"
                 print(f"{what}:\n{_again(folder)}", flush=True)
                 with suppress(UserError, RunError):
-                    conclude(folder)
+                    finalize(folder)
             raise
         except LauncherError as error:
             traceback.print_exception(error.__cause__)
             print(f"error: the launcher has given up: {error}", file=sys.stderr, flush=True)
             self.codes.append(1)
-        rows, text = conclude(folder)
+        rows, text = finalize(folder)
         if rows:
-            print(f"\n{text}\n\n{whereabouts(folder)}", flush=True)
+            print(f"\n{text}\n\n{list_outputs(folder)}", flush=True)
         self.codes.append(int(failed(rows)))
 
     def _one_of_many(self, composed: DictConfig) -> float | None:
@@ -205,8 +207,8 @@ class Task(Generic[C]):
         keep_streams_usable()  # another launcher runs this in a process that has not begun as a command of ours
         folder = _here(HydraConfig.get().sweep.dir)
         wanted = self._wanted(composed, known_folders(folder).get)
-        add(folder, [entry_of(wanted)])
-        error = wanted.error if isinstance(wanted, Refused) else do(wanted, None).error
+        add(folder, [manifest_entry(wanted)])
+        error = wanted.error if isinstance(wanted, InvalidJob) else do(wanted, None).error
         if error is not None:
             print(f"FAILED  {','.join(wanted.overrides)}: {error}", file=sys.stderr, flush=True)
             self.codes.append(1)
@@ -216,34 +218,34 @@ class Task(Generic[C]):
         """What ``data=auto`` is in the folder ``root``: ``mnist`` or ``digits``. Looks once, and warns once."""
         if root not in self._found:
             from mnist_lite.data.dataset import available  # imports torch
-            from mnist_lite.reporting.console import Reporter
+            from mnist_lite.reporting.console import Console
 
             self._found[root], warning = available(root)
             if warning is not None:
-                with closing(Reporter()) as reporter:
+                with closing(Console()) as reporter:
                     reporter.warn(warning)
         return self._found[root]
 
-    def _wanted(self, composed: DictConfig, known: Callable[[str], Path | None]) -> Job | Refused:
+    def _wanted(self, composed: DictConfig, known: Callable[[str], Path | None]) -> Job | InvalidJob:
         """The job of a composed config. The data set is part of what the job is, so ``auto`` is resolved here."""
-        ours = without_sweep(HydraConfig.get().overrides.task)
+        ours = without_sweep_keys(HydraConfig.get().overrides.task)
         try:
             config = _checked(composed, Config)
-        except OF_THE_USER as error:
-            return Refused(ours, one_line(error))
+        except USER_ERRORS as error:
+            return InvalidJob(ours, one_line(error))
         found = self.find_data(config.data.root) if config.data.name == "auto" else None
         if found is not None:
             config = replace(config, data=replace(config.data, name=found))
-        return Job(ours, config, folder_of(config, known), found)
+        return Job(ours, config, job_folder(config, known), found)
 
 
 def _again(folder: Path) -> str:
     """The command line of this process, for the sweep in ``folder``."""
     words = [word for word in sys.argv[1:] if not word.startswith("sweep.dir=")]
-    return train_command([*words, path_word("sweep.dir", folder)])
+    return train_command([*words, path_override("sweep.dir", folder)])
 
 
-def conf_digest(loader: ConfigLoader) -> str:
+def config_digest(loader: ConfigLoader) -> str:
     """The same for two starts if all config files that they can choose from are the same."""
     digest = hashlib.sha256()
     for source in loader.get_sources():

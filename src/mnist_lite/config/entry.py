@@ -31,7 +31,7 @@ class Entry:
         return " ".join([self.word, *head, *named])
 
 
-def read_entry(
+def parse_entry(
     item: Any,
     vocabulary: Mapping[str, Callable[..., Any]],
     where: str,

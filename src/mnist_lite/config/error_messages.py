@@ -15,18 +15,18 @@ from mnist_lite.config.schema import explain
 from mnist_lite.errors import RunError, UserError, did_you_mean
 
 BAD_INPUT = 2
-LONGEST_LINE = 400
-EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}
+MAX_LINE_LENGTH = 400
+EXTRA_OF_LAUNCHER = {"submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}
 """Launchers that come with an extra of ours."""
-OF_THE_USER = (UserError, HydraException, OmegaConfBaseException, yaml.YAMLError)
+USER_ERRORS = (UserError, HydraException, OmegaConfBaseException, yaml.YAMLError)
 """Errors of the user's making."""
 
 
-def guarded(work: Callable[[], int]) -> int:
+def exit_code_of(work: Callable[[], int]) -> int:
     """The exit code of ``work``; errors that are nobody's fault but the user's or the machine's are printed as one line."""
     try:
         return work()
-    except OF_THE_USER as error:
+    except USER_ERRORS as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return BAD_INPUT
     except RunError as error:
@@ -48,7 +48,7 @@ def one_line(error: Exception) -> str:
     for cause in (error, error.__cause__):
         if isinstance(cause, OmegaConfBaseException):
             return explain(cause)
-    text = str(error) if len(str(error)) < LONGEST_LINE else str(error)[:LONGEST_LINE] + "..."
+    text = str(error) if len(str(error)) < MAX_LINE_LENGTH else str(error)[:MAX_LINE_LENGTH] + "..."
     return str(UserError(text or type(error).__name__))
 
 
@@ -56,8 +56,8 @@ def _missing(file: str, options: Sequence[str] | None) -> str:
     levels = 2 if file.startswith("hydra/") else 1
     words = file.split("/")
     group, name = "/".join(words[:levels]), "/".join(words[levels:])
-    if group == "hydra/launcher" and name in EXTRAS:
-        return f'{group}: {name!r} is not installed; in the checkout: pip install -e ".[{EXTRAS[name]}]"'
+    if group == "hydra/launcher" and name in EXTRA_OF_LAUNCHER:
+        return f'{group}: {name!r} is not installed; in the checkout: pip install -e ".[{EXTRA_OF_LAUNCHER[name]}]"'
     if not options:
         return f"no config file {file!r} (named by --config-name or by a defaults list)"
     if "/" in name:

@@ -19,6 +19,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mnist_lite.errors import UserError, did_you_mean
 
+RENAMED = {"compile": "use backend=auto, backend=torch (was compile=never) or backend=kernels (was compile=always)"}
+"""Old names of keys, and what to write instead."""
+
 
 def number(
     ge: float = -math.inf, gt: float = -math.inf, le: float = math.inf, lt: float = math.inf, default: Any = MISSING
@@ -112,8 +115,8 @@ class Config:
     """auto, cpu, cuda, cuda:N or mps."""
     precision: str = choice("auto", "fp32", "tf32", "bf16")
     """Arithmetic: float32; TF32 in convolutions and matrix products (CUDA only); or a forward pass with autocast to bfloat16."""
-    compile: str = choice("auto", "always", "never")
-    """Whether to compute with the kernels in C++, which the machine's compiler builds once."""
+    backend: str = choice("auto", "torch", "kernels")
+    """What computes losses and gradients: torch, or kernels in C++, which this machine's compiler builds once."""
     memory_format: str = choice("auto", "contiguous", "channels_last")
     """How torch's modules lay out maps; the kernels have a layout of their own."""
     threads: int | None = number(gt=0, le=1024)  # a process that cannot start as many is ended by its OpenMP library
@@ -257,6 +260,8 @@ def explain(error: OmegaConfBaseException) -> str:
             if isinstance(error.parent_node, DictConfig)
             else []
         )
+        if key in RENAMED:
+            return f"{key}: this key has a new name; {RENAMED[key]}"
         return f"{key}: unknown key; {did_you_mean(str(error.key), names)}"
     if kind == "MissingMandatoryValue":
         return f"{key}: missing; give it a value"

@@ -48,7 +48,7 @@ def bind(
     return result
 
 
-def typed(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def convert_types(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """``given`` with every value in the type that the signature asks for. A value that does not fit stays as it is."""
     parameters, hints = inspect.signature(function).parameters, _hints(function)
     result = dict(given)

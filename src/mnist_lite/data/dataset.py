@@ -33,7 +33,7 @@ class Dataset:
     """What a user must know before believing the figures."""
 
     @property
-    def judge(self) -> str:
+    def selection_split(self) -> str:
         """The split that may decide (best checkpoint, early stop): the held-out part of train if there is one."""
         return "test" if self.holdout is None else "holdout"
 

@@ -14,14 +14,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from mnist_lite.config.entry import Entry, read_entry
+from mnist_lite.config.entry import Entry, parse_entry
 from mnist_lite.errors import UserError
 from mnist_lite.model.layers import VOCABULARY, Shape, make
 
 INPUT_SHAPE: Shape = (1, 28, 28)
 CLASSES = 10
-MOST_LAYERS = 1_000
-MOST_NUMBERS = 10**9
+MAX_LAYERS = 1_000
+MAX_VALUES = 10**9
 """In the parameters of a layer, or in its output for one image: 4 GB in float32. More is a slip of the finger."""
 
 
@@ -77,8 +77,8 @@ def build(model: dict[str, Any], init: str = "torch") -> Network:
     field, jump = 1, 1
     for entry, block in unroll(model["layers"], "model.layers"):
         number = len(rows) + 1
-        if number > MOST_LAYERS:
-            raise UserError(f"model.layers: more than {MOST_LAYERS} layers")
+        if number > MAX_LAYERS:
+            raise UserError(f"model.layers: more than {MAX_LAYERS} layers")
         where = f"model.layers: layer {number} ({entry})"
         module, output = _fit(entry, shape, where)
         if getattr(module, "kernel_size", None) is not None:
@@ -140,15 +140,15 @@ def unroll(items: Any, where: str, block: str = "") -> Iterator[tuple[Entry, str
         if isinstance(item, dict) and "repeat" in item:
             times, name = item["repeat"], item.get("name", "repeat")
             unknown = set(item) - {"repeat", "name", "layers"}
-            if unknown or type(times) is not int or not 1 <= times <= MOST_LAYERS or not isinstance(name, str):
+            if unknown or type(times) is not int or not 1 <= times <= MAX_LAYERS or not isinstance(name, str):
                 raise UserError(
-                    f"{here}: a repeat is {{repeat: <1 to {MOST_LAYERS}>, name: <word>, layers: [...]}}, got {_short(item)}"
+                    f"{here}: a repeat is {{repeat: <1 to {MAX_LAYERS}>, name: <word>, layers: [...]}}, got {_short(item)}"
                 )
             for turn in range(1, times + 1):
                 label = f"{block}/{name}.{turn}" if block else f"{name}.{turn}"
                 yield from unroll(item.get("layers"), f"{here}.layers", label)
         else:
-            yield read_entry(item, VOCABULARY, here, supplied=("shape",), others=("repeat",)), block
+            yield parse_entry(item, VOCABULARY, here, supplied=("shape",), others=("repeat",)), block
 
 
 def _fit(entry: Entry, shape: Shape, where: str) -> tuple[nn.Module, Shape]:
@@ -163,7 +163,7 @@ def _fit(entry: Entry, shape: Shape, where: str) -> tuple[nn.Module, Shape]:
     if math.prod(output) == 0:
         raise UserError(f"{where} leaves nothing of its input {_text(shape)}: the output would be {_text(output)}")
     size = max(math.prod(output), sum(p.numel() for p in trial.parameters()))
-    if size > MOST_NUMBERS:
+    if size > MAX_VALUES:
         raise UserError(f"{where} is too large: {size:,} numbers in its parameters or its output {_text(output)}")
     return make(entry.word, shape, entry.arguments), output
 

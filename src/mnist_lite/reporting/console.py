@@ -13,13 +13,13 @@ from typing import Any, NoReturn, TextIO
 from tqdm import tqdm
 
 from mnist_lite.errors import MachineError, RunError
-from mnist_lite.reporting.text_layout import first_that_fits, width_of, wrapped
+from mnist_lite.reporting.text_layout import first_fitting, width_of, wrapped
 
 FRAME = 100
 """The width of the frame of a warning, where the terminal is as wide."""
 
 
-class Reporter:
+class Console:
     """Prints lines to standard output and to ``run.log``, and keeps a bar below them when there is a terminal.
 
     With ``tell``, which gets the part that is done, the epoch and the last test accuracy, it prints nothing: one run of many.
@@ -154,7 +154,7 @@ def bar_format(
         f"{number}: {percent}{short}",
     ]
     measured = [tqdm.format_meter(**{**meter, "ncols": None, "bar_format": form}) for form in formats]
-    return formats[measured.index(first_that_fits(measured, width))]
+    return formats[measured.index(first_fitting(measured, width))]
 
 
 def _framed(text: str, width: int | None) -> str:

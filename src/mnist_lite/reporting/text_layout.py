@@ -1,7 +1,7 @@
 """Fits lines and tables into the width of a terminal.
 
 A stream that is not a terminal has no width: files and pipes get every line and table in full. The environment variable
-``COLUMNS`` replaces the width of a terminal, and gives a width to a pipe. Widths below ``NARROWEST`` count as ``NARROWEST``.
+``COLUMNS`` replaces the width of a terminal, and gives a width to a pipe. Widths below ``MIN_WIDTH`` count as ``MIN_WIDTH``.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import textwrap
 from collections.abc import Collection, Sequence
 from typing import TextIO
 
-NARROWEST = 60
-NARROWEST_CELL = 8
+MIN_WIDTH = 60
+MIN_CELL_WIDTH = 8
 """A column of text is not made narrower than this."""
 GAP = "  "
 COMMAND = " -m mnist_lite."
@@ -21,18 +21,18 @@ COMMAND = " -m mnist_lite."
 
 
 def width_of(stream: TextIO | None) -> int | None:
-    """The number of columns of ``stream``, at least ``NARROWEST``; None: no limit."""
+    """The number of columns of ``stream``, at least ``MIN_WIDTH``; None: no limit."""
     found = os.environ.get("COLUMNS", "")
     if found.isdecimal() and int(found) > 0:
-        return max(int(found), NARROWEST)
+        return max(int(found), MIN_WIDTH)
     try:
         columns = os.get_terminal_size(stream.fileno()).columns if stream is not None else 0
     except (OSError, ValueError):  # not a terminal, or closed
         return None
-    return max(columns, NARROWEST) if columns > 0 else None
+    return max(columns, MIN_WIDTH) if columns > 0 else None
 
 
-def first_that_fits(texts: Sequence[str], width: int | None) -> str:
+def first_fitting(texts: Sequence[str], width: int | None) -> str:
     """The first of ``texts`` that is at most ``width`` long, else the last."""
     return next((text for text in texts if width is None or len(text) <= width), texts[-1])
 
@@ -67,7 +67,7 @@ def table(
             i: max(len(word) for word in [*_words(heads[i]), *(row[i] for row in rows)]) for i in widths if i != dropped
         }
     for i in sorted(set(left) & set(widths), key=lambda i: -widths[i]):
-        least = max(NARROWEST_CELL, *(len(word) for word in _words(heads[i])))
+        least = max(MIN_CELL_WIDTH, *(len(word) for word in _words(heads[i])))
         widths[i] = max(min(widths[i], least), widths[i] - max(0, _total(widths) - width))
     if _total(widths) <= width:
         return _layout(heads, rows, widths, left)

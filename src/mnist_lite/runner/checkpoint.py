@@ -16,7 +16,7 @@ import torch
 
 _PREFIX = b"sha256:"
 _COMMENT_BYTES = len(_PREFIX) + 64
-MOST_COST = 0.02
+MAX_COST = 0.02
 """Writing checkpoints takes at most this part of the time."""
 
 
@@ -73,7 +73,7 @@ def read(path: Path) -> dict[str, Any]:
         raise DamagedError(f"it cannot be read: {error.strerror}") from error
 
 
-class Cadence:
+class CheckpointTimer:
     """When the next checkpoint is due: every ``steps``, or every ``seconds`` but never so often that it costs 2 %."""
 
     def __init__(self, steps: int | None, seconds: float) -> None:
@@ -89,5 +89,5 @@ class Cadence:
 
     def written(self, cost: float) -> None:
         """Tells that one has been written and took ``cost`` seconds."""
-        self._pause = cost / MOST_COST
+        self._pause = cost / MAX_COST
         self._since = time.monotonic()

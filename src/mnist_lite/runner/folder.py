@@ -20,13 +20,13 @@ from mnist_lite.errors import MachineError, RunError, UserError
 from mnist_lite.runner import checkpoint
 from mnist_lite.runner.metrics import METRICS, read_summary
 
-LONGEST_NAME = 180
+MAX_NAME_LENGTH = 180
 STATE, STATE_BEFORE, BEST = "last.pt", "previous.pt", "best.pt"
 CONFIG, CURVES = "config.yaml", "curves.png"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class TakenError(UserError):
+class FolderInUseError(UserError):
     """Another process is at work in a run folder."""
 
 
@@ -45,7 +45,7 @@ class RunFolder:
             try:
                 self._lock.acquire(timeout=0)
             except Timeout as error:
-                raise TakenError(f"resume: {path} is being trained by another process") from error
+                raise FolderInUseError(f"resume: {path} is being trained by another process") from error
         with files.explained(path / METRICS):
             self._metrics = (path / METRICS).open("ab", buffering=1 << 16)
         self._size = self._metrics.tell()
@@ -55,14 +55,16 @@ class RunFolder:
         """Whether the checkpoint of ``latest`` is good and the rows in ``metrics.jsonl`` are not those that it knows of."""
 
     @classmethod
-    def claim(cls, root: Path, name: str) -> RunFolder:
+    def create(cls, root: Path, name: str) -> RunFolder:
         """A new folder that no other run has or will get: ``mkdir`` fails if it exists, and the next number is tried.
 
         Raises:
             UserError: the folder cannot be made.
             RunError: the disk is full.
         """
-        stem = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{re.sub(r'[^A-Za-z0-9.+=-]+', '_', name) or 'run'}"[:LONGEST_NAME]
+        stem = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{re.sub(r'[^A-Za-z0-9.+=-]+', '_', name) or 'run'}"[
+            :MAX_NAME_LENGTH
+        ]
         number = 1
         try:
             root.mkdir(parents=True, exist_ok=True)
@@ -83,7 +85,7 @@ class RunFolder:
             raise
 
     @classmethod
-    def take(cls, path: Path) -> RunFolder:
+    def create_at(cls, path: Path) -> RunFolder:
         """The folder ``path`` for a run that has not begun: made, or as a process left it that was killed before its first file.
 
         Raises:
@@ -97,13 +99,13 @@ class RunFolder:
         folder = cls(path)
         if (path / CONFIG).exists():
             folder.close()
-            raise TakenError(f"sweep.dir: the run in {path} has been begun by another process")
+            raise FolderInUseError(f"sweep.dir: the run in {path} has been begun by another process")
         with files.explained(path):
             files.remove_leftovers(path)
         return folder
 
     @classmethod
-    def reopen(cls, path: Path) -> RunFolder:
+    def open_existing(cls, path: Path) -> RunFolder:
         """The folder of a run to go on with.
 
         Raises:
@@ -253,7 +255,7 @@ class RunFolder:
         self._size, self._digest = len(content), hashlib.sha256(content)
         return rows
 
-    def abandon(self) -> None:
+    def delete(self) -> None:
         """Removes the folder: nothing has been trained yet."""
         self.close()
         shutil.rmtree(self.path, ignore_errors=True)

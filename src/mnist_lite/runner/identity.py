@@ -15,7 +15,7 @@ from typing import Any
 from mnist_lite.config.schema import Config
 from mnist_lite.errors import UserError
 
-INDIFFERENT = (
+IRRELEVANT_KEYS = (
     "name",
     "runs_dir",
     "resume",
@@ -30,18 +30,18 @@ INDIFFERENT = (
 """Keys that do not change the result: where a run takes place, what it is called, and how it is judged."""
 
 
-def is_indifferent(key: str) -> bool:
+def is_irrelevant(key: str) -> bool:
     """Whether an override of ``key`` leaves the run the same: ``threads``, ``budget.accuracy``, ``data.root``."""
-    return key in INDIFFERENT or key.partition(".")[0] in INDIFFERENT
+    return key in IRRELEVANT_KEYS or key.partition(".")[0] in IRRELEVANT_KEYS
 
 
 def identity(config: Config) -> str:
     """Twelve hexadecimal digits. They are equal for two configs exactly if both describe the same run."""
-    text = json.dumps(what_changes_the_result(asdict(config)), sort_keys=True)
+    text = json.dumps(normalized_config(asdict(config)), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def what_changes_the_result(config: Mapping[str, Any]) -> dict[str, Any]:
+def normalized_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """The parts of ``config`` (a ``Config`` as a dict) that change the result, as plain values.
 
     - Layers and augmentations are written out: knobs such as ``model.width`` count through the layers only.
@@ -51,14 +51,14 @@ def what_changes_the_result(config: Mapping[str, Any]) -> dict[str, Any]:
     A value that no signature allows stays as it is. The run itself reports it.
     """
     # These modules import torch. The command line imports this module, and must answer --help without torch.
-    from mnist_lite.config.entry import read_entry
+    from mnist_lite.config.entry import parse_entry
     from mnist_lite.data.augment.pipeline import SUPPLIED, WORDS
     from mnist_lite.model.build import unroll
     from mnist_lite.model.layers import VOCABULARY
     from mnist_lite.training.optimizer import optimizer_classes
 
-    parts = {key: value for key, value in config.items() if key not in INDIFFERENT}
-    parts["data"] = {key: value for key, value in config["data"].items() if f"data.{key}" not in INDIFFERENT}
+    parts = {key: value for key, value in config.items() if key not in IRRELEVANT_KEYS}
+    parts["data"] = {key: value for key, value in config["data"].items() if f"data.{key}" not in IRRELEVANT_KEYS}
     layers, transforms = config["model"].get("layers"), config["augment"].get("transforms")
     try:
         entries = [entry for entry, _ in unroll(layers, "model.layers")]
@@ -66,7 +66,7 @@ def what_changes_the_result(config: Mapping[str, Any]) -> dict[str, Any]:
     except UserError:
         parts["model"] = {"layers": layers}
     try:
-        entries = [read_entry(item, WORDS, "augment.transforms", SUPPLIED) for item in transforms]
+        entries = [parse_entry(item, WORDS, "augment.transforms", SUPPLIED) for item in transforms]
         parts["augment"] = {"transforms": [[e.word, _without_defaults(WORDS[e.word], e.arguments)] for e in entries]}
     except UserError:
         parts["augment"] = {"transforms": transforms}
@@ -87,11 +87,11 @@ def _scheduler(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _one_spelling(config: Mapping[str, Any], classes: Mapping[str, type]) -> dict[str, Any]:
-    from mnist_lite.config.signature import typed
+    from mnist_lite.config.signature import convert_types
 
     cls = classes.get(str(config.get("name")))
     values = {str(key): value for key, value in config.items()}
-    return values if cls is None else _without_defaults(cls, typed(cls, values))
+    return values if cls is None else _without_defaults(cls, convert_types(cls, values))
 
 
 def _without_defaults(function: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,14 +9,14 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from mnist_lite.reporting.text_layout import first_that_fits
+from mnist_lite.reporting.text_layout import first_fitting
 
 Rows = Sequence[Mapping[str, float | int | bool]]
 
 SUMMARY, METRICS = "summary.json", "metrics.jsonl"
 CHANCE_LOSS = math.log(10)
 LAST_EPOCHS = 5
-ENOUGH_STEPS = 100
+MIN_STEPS = 100
 
 
 def accuracies(rows: Rows) -> dict[str, dict[str, Any]]:
@@ -95,7 +95,7 @@ def has_died(row: Mapping[str, float | int | bool], steps: int) -> bool:
     slow to wake has moved a little: step3 at seed 0 stood at 2.3006 and 2.2955 after an epoch, and learned in the next.
     """
     stuck = abs(row["train/epoch_loss"] - CHANCE_LOSS) < 0.01 and abs(row["test/loss"] - CHANCE_LOSS) < 0.002
-    return bool(row["epoch_end"]) and steps >= ENOUGH_STEPS and stuck
+    return bool(row["epoch_end"]) and steps >= MIN_STEPS and stuck
 
 
 def epoch_line(row: Mapping[str, float | int | bool], epochs: int, width: int | None = None) -> str:
@@ -114,7 +114,7 @@ def epoch_line(row: Mapping[str, float | int | bool], epochs: int, width: int | 
         *(gap.join([short, train, *held, test, lr, time]).replace("  %", " %") for gap in ("  ", " ")),
         " ".join([short, train, *held, test, lr]).replace(" %", "").replace("  ", " ").replace("holdout", "held"),
     ]
-    return first_that_fits(texts, width)
+    return first_fitting(texts, width)
 
 
 def read_summary(folder: Path) -> dict[str, Any] | None:

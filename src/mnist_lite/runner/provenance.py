@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 
 
-def conditions(device: torch.device, choice: Mapping[str, object]) -> dict[str, str]:
+def conditions(device: torch.device, plan: Mapping[str, object]) -> dict[str, str]:
     """What can change the bits of a run beside its config and its data, each as one word or two; with what ``auto`` chose."""
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        **{key: str(value) for key, value in choice.items()},
+        **{key: str(value) for key, value in plan.items()},
         "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
         "torch": str(torch.__version__),
         "mnist-lite": version("mnist-lite"),
@@ -24,11 +24,11 @@ def conditions(device: torch.device, choice: Mapping[str, object]) -> dict[str, 
     }
 
 
-def record(device: torch.device, choice: Mapping[str, object]) -> dict[str, object]:
+def record(device: torch.device, plan: Mapping[str, object]) -> dict[str, object]:
     """Where and how a run took place, for its summary."""
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        **choice,
+        **plan,
         "machine": platform.machine(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count(),

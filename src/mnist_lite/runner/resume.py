@@ -13,9 +13,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mnist_lite.config.schema import Config, validate
 from mnist_lite.errors import UserError
-from mnist_lite.runner.identity import what_changes_the_result
+from mnist_lite.runner.identity import normalized_config
 
-FREE = ("epochs", "device", "threads", "data.root", "checkpoint.steps", "checkpoint.seconds")
+CHANGEABLE_KEYS = ("epochs", "device", "threads", "data.root", "checkpoint.steps", "checkpoint.seconds")
 """What may be said anew when a run goes on. Of these only ``epochs`` changes the run, and it is checked."""
 Parts: TypeAlias = dict[str, type | tuple[type, ...]]
 VERSION = 2
@@ -44,9 +44,9 @@ def config(folder: Path, composed: DictConfig, overrides: Sequence[str]) -> Conf
         key = override.partition("=")[0].lstrip("+~")
         if key == "resume":
             continue
-        if key not in FREE:
+        if key not in CHANGEABLE_KEYS:
             raise UserError(
-                f"{key}: a run that is resumed keeps its own; only {', '.join(FREE)} can be given. "
+                f"{key}: a run that is resumed keeps its own; only {', '.join(CHANGEABLE_KEYS)} can be given. "
                 "For another run leave resume out"
             )
         OmegaConf.update(stored, key, OmegaConf.select(composed, key))
@@ -70,12 +70,12 @@ def check(config: Config, state: Mapping[str, Any]) -> None:
     if state["best"] is not None:
         _check_parts(state["best"], BEST_PARTS, "best.")
     try:
-        parts = [what_changes_the_result(each) for each in (asdict(config), state["config"])]
+        parts = [normalized_config(each) for each in (asdict(config), state["config"])]
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError("resume: the checkpoint does not fit the run: it holds no good config") from error
     ours, theirs = (dict(_flat(each)) for each in parts)
     for key in [*ours, *theirs]:
-        if key not in FREE and (key not in ours or key not in theirs or ours[key] != theirs[key]):
+        if key not in CHANGEABLE_KEYS and (key not in ours or key not in theirs or ours[key] != theirs[key]):
             raise UserError(
                 f"{key}: config.yaml says {ours.get(key, 'nothing')!r} and the checkpoint was made with "
                 f"{theirs.get(key, 'nothing')!r}; put the config back as it was"

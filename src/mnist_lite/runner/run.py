@@ -22,17 +22,17 @@ from mnist_lite.model import budget
 from mnist_lite.model.build import build
 from mnist_lite.process.stop_request import Interrupted, StopRequest
 from mnist_lite.reporting import curves, layer_table
-from mnist_lite.reporting.console import Reporter
+from mnist_lite.reporting.console import Console
 from mnist_lite.reporting.png import DrawingError
 from mnist_lite.runner import checkpoint, metrics, provenance, resume, summary
 from mnist_lite.runner.folder import BEST, CONFIG, CURVES, STATE, RunFolder
 from mnist_lite.runner.metrics import SUMMARY
-from mnist_lite.runner.setup import Prepared, check_extension, prepare, same_so_far, trial_step
+from mnist_lite.runner.setup import RunParts, check_extension, same_so_far, set_up_run, trial_step
 from mnist_lite.training.step_metrics import Row
 from mnist_lite.training.trainer import DivergedError
 
 
-def run(config: Config, reporter: Reporter | None = None, folder: Path | None = None) -> int:
+def run(config: Config, reporter: Console | None = None, folder: Path | None = None) -> int:
     """Trains as ``config`` says, or goes on with ``config.resume``, and writes the run folder. The result is the exit code.
 
     The folder is a new one in ``config.runs_dir`` if ``folder`` does not name one.
@@ -43,7 +43,7 @@ def run(config: Config, reporter: Reporter | None = None, folder: Path | None = 
         UserError: the config or the data is not usable. Nothing has been written then.
         Interrupted: a signal came; the state has been saved.
     """
-    with closing(reporter or Reporter()) as told, StopRequest() as stop:
+    with closing(reporter or Console()) as told, StopRequest() as stop:
         try:
             return _new(config, told, stop, folder) if config.resume is None else _resumed(config, told, stop)
         except RunError as failure:
@@ -51,24 +51,24 @@ def run(config: Config, reporter: Reporter | None = None, folder: Path | None = 
             return 1
 
 
-def _new(config: Config, reporter: Reporter, stop: StopRequest, where: Path | None) -> int:
-    parts = prepare(config, reporter)
+def _new(config: Config, reporter: Console, stop: StopRequest, where: Path | None) -> int:
+    parts = set_up_run(config, reporter)
     stop.armed = True
     root = Path(config.runs_dir).expanduser()
-    with closing(RunFolder.claim(root, config.name) if where is None else RunFolder.take(where)) as folder:
+    with closing(RunFolder.create(root, config.name) if where is None else RunFolder.create_at(where)) as folder:
         try:
             reporter.log_to(folder.path / "run.log")
-            _write_what(config, parts, folder)
+            _write_config_and_model(config, parts, folder)
         except RunError:
-            folder.abandon()
+            folder.delete()
             raise
         reporter.line(f"run folder: {folder.path}\n")
         return Run(config, parts, folder, reporter).train(stop)
 
 
-def _resumed(config: Config, reporter: Reporter, stop: StopRequest) -> int:
+def _resumed(config: Config, reporter: Console, stop: StopRequest) -> int:
     assert config.resume is not None
-    with closing(RunFolder.reopen(Path(config.resume))) as folder:
+    with closing(RunFolder.open_existing(Path(config.resume))) as folder:
         state, complaints = folder.latest()
         if (state is None or folder.altered) and (folder.path / SUMMARY).exists():
             why = "; ".join(complaints) or "its checkpoints are gone"
@@ -85,9 +85,9 @@ def _resumed(config: Config, reporter: Reporter, stop: StopRequest) -> int:
         reporter.log_to(folder.path / "run.log")
         for complaint in complaints:
             reporter.warn(complaint)
-        parts = prepare(config, reporter, state)
+        parts = set_up_run(config, reporter, state)
         run = Run(config, parts, folder, reporter)
-        run.go_back(state)
+        run.restore(state)
         stop.armed = True
         return run.train(stop)
 
@@ -95,18 +95,18 @@ def _resumed(config: Config, reporter: Reporter, stop: StopRequest) -> int:
 class Run:
     """A prepared run and its open folder."""
 
-    def __init__(self, config: Config, parts: Prepared, folder: RunFolder, reporter: Reporter) -> None:
+    def __init__(self, config: Config, parts: RunParts, folder: RunFolder, reporter: Console) -> None:
         self._config, self._parts, self._folder, self._reporter = config, parts, folder, reporter
         self._trainer = parts.trainer
         self._rows: list[Row] = []
         self._best: dict[str, Any] | None = None
         self._best_is_new = False
         self._saved_step: int | None = None
-        self._conditions = provenance.conditions(parts.trainer.device, parts.choice.record)
+        self._conditions = provenance.conditions(parts.trainer.device, parts.plan.record)
         self._resumes: list[dict[str, Any]] = []
-        self._cadence = checkpoint.Cadence(config.checkpoint.steps, config.checkpoint.seconds)
+        self._cadence = checkpoint.CheckpointTimer(config.checkpoint.steps, config.checkpoint.seconds)
 
-    def go_back(self, state: dict[str, Any] | None) -> None:
+    def restore(self, state: dict[str, Any] | None) -> None:
         """To the ``state`` of a checkpoint and the rows until then; None: to the beginning.
 
         Raises:
@@ -145,7 +145,7 @@ class Run:
                 "Its figures may differ in the last bits from those of a run that was never interrupted."
             )
         self._folder.remove(SUMMARY)
-        _write_what(self._config, self._parts, self._folder)
+        _write_config_and_model(self._config, self._parts, self._folder)
         self._reporter.line(f"going on after step {state['step']} (epoch {state['epoch']}) in {self._folder.path}\n")
 
     def train(self, stop: StopRequest) -> int:
@@ -165,21 +165,21 @@ class Run:
             self._add(error.rows)
             self._folder.flush()
             raise RunError(
-                f"{error}: training has diverged, and this update was not made; {self._last_good()}; "
+                f"{error}: training has diverged, and this update was not made; {self._describe_last_checkpoint()}; "
                 "try a lower optimizer.lr or clip_grad_norm=1"
             ) from error
         except Exception as error:
             if not out_of_memory.ran_out(error):
                 self._reporter.note(traceback.format_exc())
                 self._reporter.warn(
-                    f"internal error; the traceback is in {self._folder.path / 'run.log'}; {self._last_good()}"
+                    f"internal error; the traceback is in {self._folder.path / 'run.log'}; {self._describe_last_checkpoint()}"
                 )
                 raise
             failure = error.with_traceback(None)  # which holds what filled the memory
         else:
             stop.raise_if_received()
             return code
-        raise NoMemoryError(self._what_fits(failure)) from failure
+        raise NoMemoryError(self._describe_memory_error(failure)) from failure
 
     def _iterate(self, stop: StopRequest) -> None:
         trainer, epoch = self._trainer, -1
@@ -204,7 +204,7 @@ class Run:
                 if not math.isfinite(value):
                     raise RunError(
                         f"{key} is {value} at step {row['step']} (epoch {row['epoch']}, lr {row['lr']:.3g}): training has "
-                        f"diverged; {self._last_good()}; try a lower optimizer.lr or clip_grad_norm=1"
+                        f"diverged; {self._describe_last_checkpoint()}; try a lower optimizer.lr or clip_grad_norm=1"
                     )
         self._rows += rows
         self._folder.add_rows(rows)
@@ -218,7 +218,7 @@ class Run:
         if metrics.has_died(row, trainer.steps_per_epoch):
             self._reporter.warn(_DEATH.format(epoch=row["epoch"]))
         self._folder.flush()
-        score = float(row[f"{trainer.data.judge}/accuracy"])
+        score = float(row[f"{trainer.data.selection_split}/accuracy"])
         if self._best is None or score > self._best["score"]:
             state = trainer.state_dict()
             weights = {key: copy.deepcopy(state[key]) for key in ("model", "ema")}
@@ -263,13 +263,13 @@ class Run:
     def _finish(self) -> int:
         config, network, data, rows = self._config, self._parts.network, self._parts.data, self._rows
         self._save()
-        said = summary.summary(config, network, data, self._trainer.device, self._parts.choice.record, rows)
+        said = summary.summary(config, network, data, self._trainer.device, self._parts.plan.record, rows)
         self._folder.write_json(SUMMARY, {**said, "resumes": self._resumes})  # from here on the run is finished
         for text in summary.lines(config, network, data, rows):
             self._reporter.line(text)
         if self._draw(summary.title(config, network, data, rows), config.budget.accuracy):
             self._reporter.line(f"curves: {self._folder.path / CURVES}")
-        return 1 if config.budget.enforce and not summary.judge(config, network, data, rows).passes else 0
+        return 1 if config.budget.enforce and not summary.verdict_of(config, network, data, rows).passes else 0
 
     def _draw(self, title: str, target: float | None = None) -> bool:
         """Draws the curves. If that fails, a warning is all: no figure depends on a picture. Whether it was drawn."""
@@ -281,20 +281,23 @@ class Run:
             return False
         return True
 
-    def _last_good(self) -> str:
+    def _describe_last_checkpoint(self) -> str:
         if self._saved_step is None:
             return "no checkpoint was due before"
         return f"last good checkpoint: {self._folder.path / STATE} (step {self._saved_step})"
 
-    def _what_fits(self, failure: BaseException) -> str:
+    def _describe_memory_error(self, failure: BaseException) -> str:
         config, device = self._config, self._trainer.device
         self._trainer.optimizer.zero_grad(set_to_none=True)
         parts = self._parts
         fits = out_of_memory.largest_that_fits(
-            lambda size: trial_step(config, parts.network, size, device, parts.choice.compute), config.batch_size
+            lambda size: trial_step(config, parts.network, size, device, parts.plan.backend), config.batch_size
         )
         hint = f"a step with batch_size={fits} fits" if fits else "not even a step with one image fits"
-        return f"out of memory on {device} with batch_size={config.batch_size}; {hint} (tried); {self._last_good()}"
+        return (
+            f"out of memory on {device} with batch_size={config.batch_size}; {hint} (tried); "
+            f"{self._describe_last_checkpoint()}"
+        )
 
 
 def _extension(config: Config, state: Mapping[str, Any]) -> str:
@@ -311,7 +314,7 @@ def _recorded(config: Config) -> dict[str, Any]:
     return {**asdict(config), "resume": None}
 
 
-def _write_what(config: Config, parts: Prepared, folder: RunFolder) -> None:
+def _write_config_and_model(config: Config, parts: RunParts, folder: RunFolder) -> None:
     folder.write_text(CONFIG, OmegaConf.to_yaml(OmegaConf.create(_recorded(config))))
     folder.write_text("model.txt", layer_table.as_text(parts.network) + "\n")
 

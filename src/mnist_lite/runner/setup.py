@@ -13,8 +13,8 @@ from torch import nn
 
 from mnist_lite import rng
 from mnist_lite.backends.device import describe_device, pick_device, set_arithmetic, use_threads
-from mnist_lite.backends.eager import Compute, Eager
-from mnist_lite.backends.select import Choice, choose
+from mnist_lite.backends.select import ExecutionPlan, select_backend
+from mnist_lite.backends.torch_backend import Backend, TorchBackend
 from mnist_lite.config.schema import Config
 from mnist_lite.data.augment import pipeline
 from mnist_lite.data.dataset import Dataset, load, possible_counts
@@ -22,26 +22,26 @@ from mnist_lite.errors import UserError
 from mnist_lite.model import budget
 from mnist_lite.model.build import INPUT_SHAPE, Network, build
 from mnist_lite.reporting import layer_table
-from mnist_lite.reporting.console import Reporter
+from mnist_lite.reporting.console import Console
 from mnist_lite.training import schedule
 from mnist_lite.training.optimizer import build_optimizer
 from mnist_lite.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
-class Prepared:
+class RunParts:
     """The parts of a run, ready to train."""
 
     network: Network
     data: Dataset
-    choice: Choice
+    plan: ExecutionPlan
     trainer: Trainer
 
 
-def prepare(config: Config, reporter: Reporter, state: Mapping[str, Any] | None = None) -> Prepared:
+def set_up_run(config: Config, reporter: Console, state: Mapping[str, Any] | None = None) -> RunParts:
     """Builds network, data and trainer, and says what they are.
 
-    ``state`` is that of a resumed run: ``data=auto`` must not find other data this time, and ``compile=auto`` not choose anew.
+    ``state`` is that of a resumed run: ``data=auto`` must not find other data this time, and ``backend=auto`` not choose anew.
 
     Raises:
         UserError: the config or the data is not usable.
@@ -75,19 +75,19 @@ def prepare(config: Config, reporter: Reporter, state: Mapping[str, Any] | None 
     data = data.to(device)
     optimizer = build_optimizer(config.optimizer, network.module)
     steps = math.ceil(len(data.train) / config.batch_size)
-    plan = schedule.build_schedule(config.scheduler, optimizer, config.epochs, steps, data.holdout is not None)
+    lr_schedule = schedule.build_schedule(config.scheduler, optimizer, config.epochs, steps, data.holdout is not None)
     held = "" if data.holdout is None else f", {len(data.holdout):,} held out"
-    before = None if state is None else state["conditions"].get("compute")
-    choice = choose(config, network, device, threads, len(data.train) * config.epochs, before)
+    before = None if state is None else state["conditions"].get("backend")
+    plan = select_backend(config, network, device, threads, len(data.train) * config.epochs, before)
     reporter.line(
         f"data: {data.name}, {len(data.train):,} training images{held}, {len(data.test):,} test images; "
-        f"{describe_device(device, threads)}, {choice}, seed {config.seed}"
+        f"{describe_device(device, threads)}, {plan}, seed {config.seed}"
     )
-    trainer = Trainer(config, network.module, choice.compute, optimizer, plan, transforms, data, device)
-    return Prepared(network, data, choice, trainer)
+    trainer = Trainer(config, network.module, plan.backend, optimizer, lr_schedule, transforms, data, device)
+    return RunParts(network, data, plan, trainer)
 
 
-def check_extension(config: Config, parts: Prepared, epochs: int) -> None:
+def check_extension(config: Config, parts: RunParts, epochs: int) -> None:
     """That a run of ``epochs`` epochs may go on as one of ``config.epochs``: all so far would have been the same.
 
     Raises:
@@ -111,15 +111,15 @@ def same_so_far(config: Config, module: nn.Module, steps_per_epoch: int, epochs:
 
 
 def trial_step(
-    config: Config, network: Network, images: int, device: torch.device, compute: Compute | None = None
+    config: Config, network: Network, images: int, device: torch.device, backend: Backend | None = None
 ) -> None:
     """One training step of a copy of ``network`` on ``images`` images of noise; changes nothing.
 
-    With ``compute`` it needs the memory that a step takes there; gradients and running statistics of ``network`` are lost.
+    With ``backend`` it needs the memory that a step takes there; gradients and running statistics of ``network`` are lost.
     """
-    if compute is not None and compute.name != Eager.name:
+    if backend is not None and backend.name != TorchBackend.name:
         labels = torch.zeros(images, dtype=torch.int64, device=device)
-        compute.gradients(torch.randn(images, *INPUT_SHAPE, device=device), labels, 0)
+        backend.gradients(torch.randn(images, *INPUT_SHAPE, device=device), labels, 0)
         return
     module = copy.deepcopy(network.module).to(device).train()
     optimizer = build_optimizer(config.optimizer, module)

@@ -28,7 +28,7 @@ def describe_data(data: Dataset) -> dict[str, Any]:
     }
 
 
-def judge(config: Config, network: Network, data: Dataset, rows: Sequence[Row]) -> budget.Verdict:
+def verdict_of(config: Config, network: Network, data: Dataset, rows: Sequence[Row]) -> budget.Verdict:
     """The verdict on the budget of a finished run."""
     accuracies = metrics.accuracies(rows)["test"]["by_epoch"]
     reached = budget.Reached(
@@ -42,7 +42,7 @@ def summary(
     network: Network,
     data: Dataset,
     device: torch.device,
-    choice: Mapping[str, object],
+    plan: Mapping[str, object],
     rows: Sequence[Row],
 ) -> dict[str, Any]:
     """The content of ``summary.json``."""
@@ -59,8 +59,8 @@ def summary(
         "steps": rows[-1]["step"],
         "accuracy": metrics.accuracies(rows),
         "seconds": metrics.seconds(rows),
-        "budget": judge(config, network, data, rows).as_dict(),
-        **provenance.record(device, choice),
+        "budget": verdict_of(config, network, data, rows).as_dict(),
+        **provenance.record(device, plan),
     }
 
 
@@ -85,4 +85,4 @@ def lines(config: Config, network: Network, data: Dataset, rows: Sequence[Row]) 
     if "selected" in figures:
         chosen = figures["selected"]
         said.append(f"test accuracy at the epoch best on the holdout (epoch {chosen['epoch']}): {chosen['test']:.2f} %")
-    return said + [f"budget {check}" for check in judge(config, network, data, rows).checks]
+    return said + [f"budget {check}" for check in verdict_of(config, network, data, rows).checks]

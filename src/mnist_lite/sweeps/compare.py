@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from mnist_lite.errors import UserError
-from mnist_lite.sweeps.manifest import PLAN
-from mnist_lite.sweeps.run_local import conclude, whereabouts
+from mnist_lite.sweeps.manifest import MANIFEST
+from mnist_lite.sweeps.run_local import finalize, list_outputs
 from mnist_lite.sweeps.verify import differences, to_verify
 
 
@@ -21,11 +21,11 @@ def compare(folder: Path, verify: bool) -> int:
         UserError: ``folder`` is not the folder of a sweep.
         RunError: the files cannot be written.
     """
-    rows, text = conclude(folder)
+    rows, text = finalize(folder)
     if not rows:
-        raise UserError(f"compare: {folder} is not the folder of a sweep: it has no jobs in {PLAN}")
+        raise UserError(f"compare: {folder} is not the folder of a sweep: it has no jobs in {MANIFEST}")
     print(text)
-    print(f"\n{whereabouts(folder)}")
+    print(f"\n{list_outputs(folder)}")
     checked = [row for row in rows if row.final is not None] if verify else to_verify(rows)
     found = [(row.folder, line) for row in checked if row.folder for line in differences(folder / row.folder)]
     for name, line in found:

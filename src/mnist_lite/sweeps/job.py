@@ -14,13 +14,13 @@ from mnist_lite.errors import MachineError
 from mnist_lite.runner.identity import identity
 from mnist_lite.runner.metrics import read_summary
 
-LONGEST_NAME = 160
+MAX_NAME_LENGTH = 160
 ERROR = "error.txt"
 """Says why a job failed. A sweep that is started again leaves the job alone."""
 FAULT = "fault.txt"
 """Says how the machine failed the job. A sweep that is started again tries the job again."""
-TRIED_AGAIN = "the same command tries this job again"
-DONE, FAILED, CUT, MISSING = "done", "failed", "cut", "missing"
+WILL_RETRY = "the same command tries this job again"
+DONE, FAILED, INTERRUPTED, MISSING = "done", "failed", "cut", "missing"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,14 +36,14 @@ class Job:
 
 
 @dataclass(frozen=True, eq=False)
-class Refused:
+class InvalidJob:
     """A job whose config is not one."""
 
     overrides: tuple[str, ...]
     error: str
 
 
-def without_sweep(words: Iterable[str]) -> tuple[str, ...]:
+def without_sweep_keys(words: Iterable[str]) -> tuple[str, ...]:
     """``words`` but for those that say how the sweep is carried out: they do not make another job of it."""
     return tuple(word for word in words if not word.startswith("sweep."))
 
@@ -53,13 +53,13 @@ def known_folders(root: Path) -> dict[str, Path]:
     return {path.name.rpartition("_")[2]: path for path in root.iterdir()} if root.is_dir() else {}
 
 
-def folder_of(config: Config, known: Callable[[str], Path | None]) -> Path:
+def job_folder(config: Config, known: Callable[[str], Path | None]) -> Path:
     """Where the run of ``config`` lives in its sweep: the same for the same job, by whatever words it was asked for.
 
     ``known`` gives the folder of an identity, if there is one.
     """
     mark = identity(config)
-    name = re.sub(r"[^A-Za-z0-9.+=,-]+", "_", config.name)[:LONGEST_NAME]
+    name = re.sub(r"[^A-Za-z0-9.+=,-]+", "_", config.name)[:MAX_NAME_LENGTH]
     return known(mark) or Path(config.runs_dir).expanduser() / f"{name}_{mark}"
 
 
@@ -70,11 +70,11 @@ def status(folder: Path) -> str:
     with suppress(OSError):  # a folder that cannot be read
         if (folder / ERROR).is_file() or (folder / FAULT).is_file():
             return FAILED
-        return CUT if (folder / "config.yaml").is_file() else MISSING
+        return INTERRUPTED if (folder / "config.yaml").is_file() else MISSING
     return MISSING
 
 
-def settled(folder: Path, retry_failed: bool) -> bool:
+def is_settled(folder: Path, retry_failed: bool) -> bool:
     """Whether a sweep that is started again leaves the job alone: it is done, or failed by a fault that is its own."""
     state = status(folder)
     return state == DONE or (state == FAILED and not retry_failed and (folder / ERROR).is_file())
@@ -85,7 +85,7 @@ def mark_failed(folder: Path, error: str, of_machine: bool, details: str = "") -
 
     ``of_machine``: the machine failed and not the job, which is tried again.
     """
-    name, text = (FAULT, f"{error}; {TRIED_AGAIN}\n") if of_machine else (ERROR, f"{error}\n")
+    name, text = (FAULT, f"{error}; {WILL_RETRY}\n") if of_machine else (ERROR, f"{error}\n")
     with suppress(OSError, MachineError):
         folder.mkdir(parents=True, exist_ok=True)
         files.write(folder / name, (text + details).encode())

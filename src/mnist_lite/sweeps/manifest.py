@@ -14,9 +14,9 @@ from mnist_lite import files
 from mnist_lite.config.schema import Budget
 from mnist_lite.errors import UserError
 from mnist_lite.runner.identity import identity
-from mnist_lite.sweeps.job import Job, Refused
+from mnist_lite.sweeps.job import InvalidJob, Job
 
-PLAN = "jobs.jsonl"
+MANIFEST = "jobs.jsonl"
 STUDY = "study.log"
 """Of a search; a sweep that is none has no such file."""
 
@@ -25,7 +25,7 @@ REMEDY = "If you remove the file, the command that made the sweep finds all its 
 
 
 @dataclass(frozen=True)
-class Entry:
+class ManifestEntry:
     """A job as the plan knows it."""
 
     overrides: tuple[str, ...]
@@ -42,29 +42,29 @@ class Entry:
     """What ``data=auto`` was resolved to. None: the config names a data set."""
 
 
-def read_plan(folder: Path) -> list[Entry]:
+def read_manifest(folder: Path) -> list[ManifestEntry]:
     """What the sweep in ``folder`` consists of, each job once; nothing if it has not begun.
 
     Raises:
         UserError: the file is not one of ours.
     """
-    by_words: dict[tuple[str, ...], Entry] = {}
+    by_words: dict[tuple[str, ...], ManifestEntry] = {}
     try:
-        text = (folder / PLAN).read_text("utf-8")
+        text = (folder / MANIFEST).read_text("utf-8")
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise UserError(f"{folder / PLAN} cannot be read: {error.strerror}") from error
+        raise UserError(f"{folder / MANIFEST} cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise UserError(f"{folder / PLAN} is no text. {REMEDY}") from error
+        raise UserError(f"{folder / MANIFEST} is no text. {REMEDY}") from error
     lines = text[: text.rfind("\n") + 1].splitlines()  # what follows the last end of line is torn
     for number, line in enumerate(lines, 1):
         try:
-            entry = _entry(json.loads(line))
+            entry = _parse_line(json.loads(line))
         except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"line {number} of {folder / PLAN} is not a job. {REMEDY}") from error
+            raise UserError(f"line {number} of {folder / MANIFEST} is not a job. {REMEDY}") from error
         by_words[entry.overrides] = entry  # the same words with other files are another job: the later one counts
-    by_job: dict[object, Entry] = {}
+    by_job: dict[object, ManifestEntry] = {}
     for (
         entry
     ) in by_words.values():  # a job that was asked for twice keeps its place, with the words and budget of the last
@@ -72,15 +72,15 @@ def read_plan(folder: Path) -> list[Entry]:
     return list(by_job.values())
 
 
-def entry_of(job: Job | Refused, conf: str | None = None) -> Entry:
+def manifest_entry(job: Job | InvalidJob, conf: str | None = None) -> ManifestEntry:
     """What the plan says of ``job``."""
-    if isinstance(job, Refused):
-        return Entry(job.overrides, None, job.error, conf)
+    if isinstance(job, InvalidJob):
+        return ManifestEntry(job.overrides, None, job.error, conf)
     group = identity(replace(job.config, seed=0))
-    return Entry(job.overrides, job.folder.name, None, conf, group, job.config.budget, job.found)
+    return ManifestEntry(job.overrides, job.folder.name, None, conf, group, job.config.budget, job.found)
 
 
-def add(folder: Path, entries: Iterable[Entry]) -> None:
+def add(folder: Path, entries: Iterable[ManifestEntry]) -> None:
     """Writes ``entries`` into the plan of the sweep in ``folder``; jobs on many nodes may do so at once.
 
     Raises:
@@ -89,12 +89,12 @@ def add(folder: Path, entries: Iterable[Entry]) -> None:
     lines = "".join(json.dumps(_without_none(asdict(entry))) + "\n" for entry in entries)
     with files.explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".jobs.lock"), (folder / PLAN).open("ab+") as file:
-            drop_torn_line(file)
+        with FileLock(folder / ".jobs.lock"), (folder / MANIFEST).open("ab+") as file:
+            drop_incomplete_line(file)
             file.write(lines.encode())
 
 
-def drop_torn_line(file: BinaryIO) -> None:
+def drop_incomplete_line(file: BinaryIO) -> None:
     """Whoever was killed while it wrote has left half a line."""
     size = file.seek(0, 2)
     if size == 0:
@@ -106,12 +106,12 @@ def drop_torn_line(file: BinaryIO) -> None:
         file.seek(0, 2)
 
 
-def _entry(content: dict[str, object]) -> Entry:
+def _parse_line(content: dict[str, object]) -> ManifestEntry:
     overrides, folder = content["overrides"], content.get("folder")
     if not isinstance(overrides, list) or not isinstance(folder, str | None) or "/" in (folder or ""):
         raise ValueError("not a job")
     texts = {key: str(value) for key in ("error", "conf", "group", "found") if (value := content.get(key)) is not None}
-    return Entry(tuple(map(str, overrides)), folder, **texts, budget=_budget(content.get("budget")))
+    return ManifestEntry(tuple(map(str, overrides)), folder, **texts, budget=_budget(content.get("budget")))
 
 
 def _budget(content: object) -> Budget | None:

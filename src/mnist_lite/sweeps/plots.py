@@ -11,14 +11,14 @@ from mnist_lite import files
 from mnist_lite.model.budget import describe_test_set
 from mnist_lite.reporting import png
 from mnist_lite.runner.metrics import epoch_ends, read_evaluations
-from mnist_lite.sweeps.table import Group, Row, groups, judge, measured_on, varied_keys
+from mnist_lite.sweeps.table import Group, Row, groups, measured_on, selection_split, varied_keys
 
 if TYPE_CHECKING:  # imported when a picture is drawn
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_CURVES = 20
-MANY_DECADES = 300
+MAX_CURVES = 20
+WIDE_RANGE = 300
 """From here on only the powers of ten are labelled."""
 RATES = ("optimizer.lr", "scheduler.max_lr")
 
@@ -47,7 +47,7 @@ def write_comparisons(folder: Path, rows: Sequence[Row]) -> list[str]:
     """
     found = [group for group in groups(rows) if group.estimate is not None]
     pictures: dict[str, Callable[[], Figure]] = {}
-    label = f"final {judge(rows)} accuracy, %\non {' and '.join(measured_on(rows))}"
+    label = f"final {selection_split(rows)} accuracy, %\non {' and '.join(measured_on(rows))}"
     for key in varied_keys(found):
         if len({value for group in found if (value := _number(group.overrides.get(key))) is not None}) > 1:
             pictures[f"accuracy_by_{key}.png"] = partial(_by_number, found, key, label)
@@ -100,7 +100,7 @@ def _curves(folder: Path, found: Sequence[Group], images: str) -> Figure:
     """Test accuracy after each epoch: the mean over seeds, and the range from the worst to the best of them."""
     figure, axes = _canvas("epoch", f"test accuracy, %\non {images}")
     keys = varied_keys(found)
-    shown = sorted(found, key=lambda group: group.estimate.mean if group.estimate else 0.0, reverse=True)[:MOST_CURVES]
+    shown = sorted(found, key=lambda group: group.estimate.mean if group.estimate else 0.0, reverse=True)[:MAX_CURVES]
     floor = 100.0
     for group in shown:
         runs = [_epochs(folder / row.folder) for row in group.rows if row.final is not None and row.folder]
@@ -133,7 +133,7 @@ def logarithmic(axes: Axes) -> None:
 
     axes.set_xscale("log")
     low, high = axes.get_xlim()
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if high > MANY_DECADES * low else (1.0, 3.0)))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if high > WIDE_RANGE * low else (1.0, 3.0)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
 

@@ -16,7 +16,7 @@ from mnist_lite.process.stop_request import StopRequest
 from mnist_lite.sweeps.job import Job, forget_failure, mark_failed
 from mnist_lite.sweeps.worker import Ended, Progress, serve
 
-MOST_DEATHS = 3
+MAX_DEATHS = 3
 """Of workers under one job, before it counts as failed."""
 CRASHES = tuple(-number for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGFPE))
 """Exit codes of a worker that its own code ended. Any other death is the machine's: when memory is short, Linux sends SIGKILL."""
@@ -37,17 +37,17 @@ class Source(Protocol):
     def label(self, job: Job) -> str:
         """What the job has that not all have."""
 
-    def take(self) -> Job | None:
+    def next_job(self) -> Job | None:
         """The next job; None: there is none left."""
 
-    def ahead(self) -> bool:
+    def prepare_next(self) -> bool:
         """Uses a moment in which all workers are busy; False: there is nothing to do."""
 
     def ended(self, job: Job, error: str | None) -> None:
         """``job`` is done, or has failed."""
 
 
-class Watcher(Protocol):
+class ProgressListener(Protocol):
     """Whom the pool tells what happens."""
 
     def moved(self, job: Job, progress: Progress) -> None:
@@ -69,7 +69,7 @@ class _Worker:
     started: float = 0.0
 
 
-def work(source: Source, workers: int, fail_fast: bool, watcher: Watcher) -> int:
+def work(source: Source, workers: int, fail_fast: bool, watcher: ProgressListener) -> int:
     """Does all jobs of ``source``, ``workers`` at a time. How many of them have failed.
 
     A worker that dies is replaced, and its job goes on from its last checkpoint. A job that runs out of memory beside others
@@ -83,9 +83,11 @@ def work(source: Source, workers: int, fail_fast: bool, watcher: Watcher) -> int
         stop.at_once = pool.kill
         stop.armed = True
         try:
-            pool.hire(workers)  # before there is anything to do: they import torch while the first job is composed
-            while pool.hand_out(workers) and stop.received is None:
-                pool.listen(0.0 if source.ahead() else 0.2)
+            pool.start_workers(
+                workers
+            )  # before there is anything to do: they import torch while the first job is composed
+            while pool.assign_jobs(workers) and stop.received is None:
+                pool.handle_messages(0.0 if source.prepare_next() else 0.2)
         finally:
             pool.close()
         stop.raise_if_received()
@@ -93,7 +95,7 @@ def work(source: Source, workers: int, fail_fast: bool, watcher: Watcher) -> int
 
 
 class _Pool:
-    def __init__(self, source: Source, watcher: Watcher, fail_fast: bool) -> None:
+    def __init__(self, source: Source, watcher: ProgressListener, fail_fast: bool) -> None:
         self._source, self._watcher, self._fail_fast = source, watcher, fail_fast
         self.failures = 0
         self._returned: deque[Job] = deque()
@@ -104,37 +106,37 @@ class _Pool:
         self._deaths: dict[Job, int] = {}
         self._context = multiprocessing.get_context("spawn")
 
-    def hire(self, most: int) -> None:
+    def start_workers(self, most: int) -> None:
         """Starts workers until there are ``most``."""
         while len(self._workers) < most:
-            self._hire()
+            self._start_worker()
 
-    def hand_out(self, most: int) -> bool:
+    def assign_jobs(self, most: int) -> bool:
         """Gives every idle worker a job. Whether anything is left to wait for."""
         while not self._given_up and not self._source.stopped:
             idle = next((worker for worker in self._workers if worker.job is None), None)
             busy = sum(worker.job is not None for worker in self._workers)
             if busy >= self._room or (idle is None and len(self._workers) >= most):
                 return True
-            job = self._returned.popleft() if self._returned else self._source.take()
+            job = self._returned.popleft() if self._returned else self._source.next_job()
             if job is None:
                 return any(worker.job for worker in self._workers)
-            worker = idle or self._hire()
+            worker = idle or self._start_worker()
             worker.job, worker.started = job, time.monotonic()
             try:
                 worker.pipe.send(job)
             except OSError:
-                self._bury(worker)
+                self._reap(worker)
         return False
 
-    def listen(self, seconds: float) -> None:
+    def handle_messages(self, seconds: float) -> None:
         """Takes what workers say, and notices those that are gone."""
         speaking = wait([worker.pipe for worker in self._workers], seconds)
         for worker in [worker for worker in self._workers if worker.pipe in speaking]:
             try:
                 message = worker.pipe.recv()
             except (EOFError, OSError):
-                self._bury(worker)
+                self._reap(worker)
                 continue
             self._take(worker, message)
 
@@ -159,7 +161,7 @@ class _Pool:
         for worker in list(self._workers):
             worker.process.kill()
 
-    def _hire(self) -> _Worker:
+    def _start_worker(self) -> _Worker:
         ours, theirs = self._context.Pipe()
         held, watched = self._context.Pipe()
         process = self._context.Process(target=serve, args=(theirs, watched), daemon=True)
@@ -181,22 +183,22 @@ class _Pool:
             self._room = others
             forget_failure(job.folder)  # it has not failed
             self._returned.append(job)
-            self._dismiss(worker)  # torch keeps what memory it had
+            self._stop_worker(worker)  # torch keeps what memory it had
             return
         self._end(job, message.error, time.monotonic() - worker.started)
 
-    def _dismiss(self, worker: _Worker) -> None:
+    def _stop_worker(self, worker: _Worker) -> None:
         self._workers.remove(worker)
         worker.pipe.close()
         worker.lifeline.close()
         worker.process.join()
 
-    def _bury(self, worker: _Worker) -> None:
-        self._dismiss(worker)
+    def _reap(self, worker: _Worker) -> None:
+        self._stop_worker(worker)
         if worker.job is None:
             return
         deaths = self._deaths[worker.job] = self._deaths.get(worker.job, 0) + 1
-        if deaths < MOST_DEATHS:
+        if deaths < MAX_DEATHS:
             self._returned.append(worker.job)
         else:
             code = worker.process.exitcode

@@ -9,8 +9,8 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from mnist_lite.reporting.text_layout import first_that_fits, width_of, wrapped
-from mnist_lite.sweeps.job import TRIED_AGAIN, Job, has_checkpoint, score, settled
+from mnist_lite.reporting.text_layout import first_fitting, width_of, wrapped
+from mnist_lite.sweeps.job import WILL_RETRY, Job, has_checkpoint, is_settled, score
 from mnist_lite.sweeps.worker import Progress
 
 FORM = "{percentage:3.0f}% [{remaining}] {desc}"
@@ -19,7 +19,7 @@ ROOM_FOR_A_BAR = 100
 """The width of a terminal from which the bar is shown."""
 
 
-class Board:
+class ProgressDisplay:
     """Shows jobs done, running with their epoch and accuracy, and failed, and the time left."""
 
     def __init__(self, count: int, label: Callable[[Job], str]) -> None:
@@ -49,7 +49,7 @@ class Board:
         said += " held out" * (job.config.data.holdout > 0 and error is None)
         line = f"[{self._done + self._failed}/{self._count}] {said}  {self._label(job)}  ({seconds:.1f} s)"
         if error is not None:
-            line += f": {error}" if settled(job.folder, retry_failed=False) else f": {error}; {TRIED_AGAIN}"
+            line += f": {error}" if is_settled(job.folder, retry_failed=False) else f": {error}; {WILL_RETRY}"
         with tqdm.external_write_mode(file=sys.stdout):
             print(wrapped(line, width_of(sys.stdout)), flush=True)
         self._show()
@@ -93,4 +93,4 @@ def jobs_text(counts: str, running: Sequence[tuple[str, str]], width: int | None
     name, figures = short[0]
     for length in range(len(name) - 1, 0, -1):
         texts.append(f"{counts}; {name[:length]}... {figures}")
-    return first_that_fits(texts, width)
+    return first_fitting(texts, width)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from mnist_lite.errors import MachineError, RunError, UnavailableError, UserError
-from mnist_lite.reporting.console import Reporter
-from mnist_lite.runner.folder import TakenError
+from mnist_lite.reporting.console import Console
+from mnist_lite.runner.folder import FolderInUseError
 from mnist_lite.runner.run import run
-from mnist_lite.sweeps.job import CUT, DONE, Job, forget_failure, mark_failed, status
+from mnist_lite.sweeps.job import DONE, INTERRUPTED, Job, forget_failure, mark_failed, status
 from mnist_lite.sweeps.worker import Progress
 
 PATIENCE = 120.0
@@ -29,12 +29,12 @@ def run_job(job: Job, tell: Callable[[Progress], None] | None) -> RunError | Use
     except MachineError as problem:
         return problem
     while (found := status(job.folder)) != DONE:
-        config = replace(job.config, resume=str(job.folder)) if found == CUT else job.config
-        reporter = Reporter(None if tell is None else lambda *figures: tell(Progress(*figures)))
+        config = replace(job.config, resume=str(job.folder)) if found == INTERRUPTED else job.config
+        reporter = Console(None if tell is None else lambda *figures: tell(Progress(*figures)))
         try:
             run(config, reporter, job.folder)
             failure: RunError | UserError | None = reporter.failure
-        except TakenError as taken:
+        except FolderInUseError as taken:
             if time.monotonic() > end:
                 return taken  # and no mark: the other one may well succeed
             time.sleep(1.0)

@@ -11,13 +11,13 @@ from mnist_lite.process import cores
 from mnist_lite.reporting import text_layout
 from mnist_lite.sweeps import pool, table
 from mnist_lite.sweeps.manifest import STUDY
-from mnist_lite.sweeps.progress import Board
+from mnist_lite.sweeps.progress import ProgressDisplay
 from mnist_lite.sweeps.table import Row, read, write
 
-MOST_ON_GPU = 4
+MAX_WORKERS_ON_GPU = 4
 
 
-def conduct(headline: str, source: pool.Source, device: str, sweep: SweepConfig) -> int:
+def run_local(headline: str, source: pool.Source, device: str, sweep: SweepConfig) -> int:
     """Runs the jobs of ``source`` on workers of this machine. How many of them have failed.
 
     Raises:
@@ -32,7 +32,7 @@ def conduct(headline: str, source: pool.Source, device: str, sweep: SweepConfig)
     )
     if not workers:
         return 0
-    with closing(Board(source.count, source.label)) as board:
+    with closing(ProgressDisplay(source.count, source.label)) as board:
         return pool.work(source, workers, sweep.fail_fast, board)
 
 
@@ -40,16 +40,16 @@ def default_workers(device: str) -> int:
     """One for each core that this process may use; on a GPU, which small runs do not fill, up to four."""
     allowed = cores.usable()
     on_gpu = device.startswith(("cuda", "mps")) or (device == "auto" and Path("/dev/nvidia0").exists())
-    return min(allowed, MOST_ON_GPU) if on_gpu else allowed
+    return min(allowed, MAX_WORKERS_ON_GPU) if on_gpu else allowed
 
 
-def whereabouts(folder: Path) -> str:
+def list_outputs(folder: Path) -> str:
     """Where the table and the pictures of the sweep in ``folder`` are, a line for each file."""
     pictures = sorted(folder.glob("*.png"))
     return "\n".join([f"table: {folder / table.CSV}", *(f"picture: {path}" for path in pictures)])
 
 
-def conclude(folder: Path) -> tuple[list[Row], str]:
+def finalize(folder: Path) -> tuple[list[Row], str]:
     """The rows of the sweep in ``folder``, and its table for this terminal. Writes the table and the pictures there.
 
     Raises:

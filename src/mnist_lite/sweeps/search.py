@@ -16,12 +16,12 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import Trial, TrialState
 
 from mnist_lite import files
-from mnist_lite.config.overrides import path_word
+from mnist_lite.config.overrides import path_override
 from mnist_lite.config.schema import SweepConfig
 from mnist_lite.errors import UserError
 from mnist_lite.sweeps.grid import Make
-from mnist_lite.sweeps.job import DONE, Job, Refused, failure, score, settled, status, without_sweep
-from mnist_lite.sweeps.manifest import STUDY, add, drop_torn_line, entry_of
+from mnist_lite.sweeps.job import DONE, InvalidJob, Job, failure, is_settled, score, status, without_sweep_keys
+from mnist_lite.sweeps.manifest import STUDY, add, drop_incomplete_line, manifest_entry
 from mnist_lite.sweeps.search_space import lowest, word
 
 DATA = "data"
@@ -67,7 +67,7 @@ class Search:
         self._fail_fast = sweep.fail_fast
         self._running: dict[Job, Trial] = {}
         first = make((*self._same, *(word(key, lowest(kind)) for key, kind in self._space.items())))
-        if isinstance(first, Refused):  # so would all be: an unknown key, or a model without such a knob
+        if isinstance(first, InvalidJob):  # so would all be: an unknown key, or a model without such a knob
             raise UserError(first.error)
         if not first.config.data.holdout:
             raise UserError("data.holdout: a search selects on held-out training images; set it, for example to 5000")
@@ -106,11 +106,11 @@ class Search:
         """Trials that are still to be made."""
         return max(0, self._wanted - self._asked)
 
-    def label(self, job: Job | Refused) -> str:
+    def label(self, job: Job | InvalidJob) -> str:
         """What the job has that not all have."""
         return ",".join(word for word in job.overrides if word.partition("=")[0] in self._space)
 
-    def take(self) -> Job | None:
+    def next_job(self) -> Job | None:
         """The next job; None: there is none left."""
         while self.count and not self.stopped:
             self._asked += 1
@@ -118,13 +118,13 @@ class Search:
                 trial = self._study.ask(self._space)
             words = (*self._same, *(word(key, value) for key, value in trial.params.items()))
             made = self._make(words)
-            add(self._folder, [entry_of(made)])
-            if isinstance(made, Refused):
+            add(self._folder, [manifest_entry(made)])
+            if isinstance(made, InvalidJob):
                 print(f"error: job {self.label(made)}: {made.error}", file=sys.stderr, flush=True)
                 self.stopped = self._fail_fast
                 self._tell(trial, None, made.error)
                 continue
-            if settled(made.folder, self._retry):
+            if is_settled(made.folder, self._retry):
                 self._tell(trial, score(made.folder), "failed before")
             elif any(job.folder == made.folder for job in self._running):
                 self._tell(trial, None, "the same as one that is running")
@@ -133,24 +133,24 @@ class Search:
                 return made
         return None
 
-    def ahead(self) -> bool:
+    def prepare_next(self) -> bool:
         """Nothing: what to try next depends on what comes of those that run."""
         return False
 
     def ended(self, job: Job, error: str | None) -> None:
         """``job`` is done, or has failed. A trial that the machine failed stays open: the next start proposes it again."""
         trial = self._running.pop(job)
-        if error is None or settled(job.folder, retry_failed=False):
+        if error is None or is_settled(job.folder, retry_failed=False):
             self._tell(trial, score(job.folder), error)
 
     def batches(self, size: int) -> Iterator[list[list[str]]]:
         """For launchers that end all before they begin more: the words of ``size`` jobs at a time."""
         while True:
-            jobs = [job for _ in range(min(size, self.count)) if (job := self.take()) is not None]
+            jobs = [job for _ in range(min(size, self.count)) if (job := self.next_job()) is not None]
             if not jobs:
                 return
-            where = path_word("sweep.dir", self._folder)
-            yield [[*without_sweep(job.overrides), where] for job in jobs]
+            where = path_override("sweep.dir", self._folder)
+            yield [[*without_sweep_keys(job.overrides), where] for job in jobs]
             for job in jobs:
                 done = status(job.folder) == DONE
                 self.ended(job, None if done else failure(job.folder) or "it has not reached its end")
@@ -178,7 +178,7 @@ def load(folder: Path, seed: int = 0) -> optuna.Study:
         lock.acquire()
         try:
             with path.open("rb+") as file:
-                drop_torn_line(file)
+                drop_incomplete_line(file)
         finally:
             lock.release()
     try:

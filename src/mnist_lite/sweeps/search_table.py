@@ -21,8 +21,8 @@ if TYPE_CHECKING:  # Optuna is an extra; matplotlib is imported when a picture i
     from optuna import Study
     from optuna.trial import FrozenTrial
 
-SHOWN = 10
-NOT_AGAIN = ("seed", "data.holdout", "sweep")
+MAX_ROWS = 10
+EXCLUDED_KEYS = ("seed", "data.holdout", "sweep")
 """Words that the best trial is not to be run again with."""
 ENOUGH = 4
 """Trials that the importance of a parameter can be told from."""
@@ -36,10 +36,10 @@ def as_text(rows: Sequence[Row], width: int | None = None) -> str:
     keys = varied(rows)
     lines = [
         [*(row.overrides.get(key, "") for key in keys), f"{row.holdout_final:.2f}", f"{row.parameters:,}"]
-        for row in done[:SHOWN]
+        for row in done[:MAX_ROWS]
     ]
     first = done[0]
-    words = [f"{key}={value}" for key, value in first.overrides.items() if key not in NOT_AGAIN]
+    words = [f"{key}={value}" for key, value in first.overrides.items() if key not in EXCLUDED_KEYS]
     text = "\n".join(
         [
             f"the best trials by accuracy on {' and '.join(measured_on(rows))}, one seed each:",

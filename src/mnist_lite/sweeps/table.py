@@ -12,10 +12,10 @@ from pathlib import Path
 from mnist_lite import files
 from mnist_lite.model.budget import after_training, describe_test_set, reached_by
 from mnist_lite.reporting import text_layout
-from mnist_lite.runner.identity import is_indifferent
+from mnist_lite.runner.identity import is_irrelevant
 from mnist_lite.runner.metrics import read_summary
 from mnist_lite.sweeps.job import DONE, FAILED, failure, status
-from mnist_lite.sweeps.manifest import Entry, read_plan
+from mnist_lite.sweeps.manifest import ManifestEntry, read_manifest
 from mnist_lite.sweeps.statistics import MIN_RUNS, Comparison, Estimate, best_group, compare_with_best
 
 CSV, JSON = "sweep.csv", "sweep.json"
@@ -61,7 +61,7 @@ class Group:
     overrides: dict[str, str]
     rows: list[Row]
     by_seed: dict[int, float]
-    """The final accuracy of each finished job, on the split that ``judge`` names."""
+    """The final accuracy of each finished job, on the split that ``selection_split`` names."""
     estimate: Estimate | None
     """The mean of these. None: no job is done."""
 
@@ -72,10 +72,10 @@ def read(folder: Path) -> list[Row]:
     Raises:
         UserError: it is not the folder of a sweep.
     """
-    return [_row(folder, entry) for entry in read_plan(folder)]
+    return [_row(folder, entry) for entry in read_manifest(folder)]
 
 
-def judge(rows: Sequence[Row]) -> str:
+def selection_split(rows: Sequence[Row]) -> str:
     """The split that groups are compared on: ``holdout`` if every finished job has held-out images, else ``test``."""
     done = [row for row in rows if row.final is not None]
     return "holdout" if done and all(row.holdout_final is not None for row in done) else "test"
@@ -83,14 +83,14 @@ def judge(rows: Sequence[Row]) -> str:
 
 def groups(rows: Sequence[Row]) -> list[Group]:
     """The rows grouped by everything but the seed, in the order of their first row."""
-    held_out = judge(rows) == "holdout"
+    held_out = selection_split(rows) == "holdout"
     together: dict[object, list[Row]] = {}
     for row in rows:
-        words = {key: value for key, value in row.overrides.items() if key != "seed" and not is_indifferent(key)}
+        words = {key: value for key, value in row.overrides.items() if key != "seed" and not is_irrelevant(key)}
         together.setdefault(row.group or frozenset(words.items()), []).append(row)
     result = []
     for members in together.values():
-        words = {key: value for key, value in members[0].overrides.items() if key != "seed" and not is_indifferent(key)}
+        words = {key: value for key, value in members[0].overrides.items() if key != "seed" and not is_irrelevant(key)}
         finals = {row.seed: row.holdout_final if held_out else row.final for row in members}
         by_seed = {seed: value for seed, value in finals.items() if seed is not None and value is not None}
         images = max((row.holdout_images if held_out else row.test_images) or 1 for row in members)
@@ -107,7 +107,7 @@ def compared(rows: Sequence[Row], found: Sequence[Group]) -> dict[int, Compariso
     if len(measured_on(rows)) != 1:
         return {}
     done = next(row for row in rows if row.data is not None)
-    images = (done.holdout_images if judge(rows) == "holdout" else done.test_images) or 1
+    images = (done.holdout_images if selection_split(rows) == "holdout" else done.test_images) or 1
     by_seed = [group.by_seed for group in found]
     top = best_group(by_seed)
     tests = {i: test for i, test in enumerate(compare_with_best(by_seed, 100 / images)) if test is not None}
@@ -117,7 +117,7 @@ def compared(rows: Sequence[Row], found: Sequence[Group]) -> dict[int, Compariso
 def measured_on(rows: Sequence[Row]) -> list[str]:
     """The images that the finished jobs of ``rows`` were measured on, in words; more than one if they differ."""
     done = [row for row in rows if row.data is not None and row.test_images is not None]
-    if judge(rows) == "holdout":
+    if selection_split(rows) == "holdout":
         return list(dict.fromkeys(f"{row.holdout_images:,} held-out training images of {row.data}" for row in done))
     return list(dict.fromkeys(describe_test_set(str(row.data), row.test_images or 0) for row in done))
 
@@ -126,7 +126,7 @@ def as_text(rows: Sequence[Row], width: int | None = None) -> str:
     """The table in lines of at most ``width``: a line for each group. Overrides that all groups have are left out."""
     found = groups(rows)
     varied = varied_keys(found)
-    split, where = judge(rows), measured_on(rows)
+    split, where = selection_split(rows), measured_on(rows)
     against = compared(rows, found)
     several = ["measured on"] if len(where) > 1 else []
     heads = [*varied, *several, f"final {split} accuracy", "deviation", "n", "95 % interval", ""]
@@ -223,14 +223,14 @@ def write(folder: Path, rows: Sequence[Row]) -> None:
     ]
     content = {
         "jobs": [asdict(row) for row in rows],
-        "judged_by": judge(rows),
+        "judged_by": selection_split(rows),
         "measured_on": measured_on(rows),
         "groups": means,
     }
     files.write(folder / JSON, (json.dumps(content, indent=1) + "\n").encode())
 
 
-def _row(folder: Path, entry: Entry) -> Row:
+def _row(folder: Path, entry: ManifestEntry) -> Row:
     overrides = dict(override.partition("=")[::2] for override in entry.overrides)
     if entry.folder is None:
         return Row(overrides, FAILED, error=entry.error)

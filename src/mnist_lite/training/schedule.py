@@ -26,15 +26,15 @@ MONITORS = (
     *("holdout/loss", "holdout/accuracy", "test/loss", "test/accuracy"),
 )
 """Figures of an epoch. These are keys of the evaluation rows in ``metrics.jsonl``."""
-OF_A_STEP = {"train/loss": "train/epoch_loss", "train/accuracy": "train/epoch_accuracy"}
+EPOCH_MEAN_OF = {"train/loss": "train/epoch_loss", "train/accuracy": "train/epoch_accuracy"}
 """Figures of one step in ``metrics.jsonl``, and their means over an epoch."""
-REHEARSED_STEPS = 1_000_000
+MAX_REHEARSED_STEPS = 1_000_000
 """A longer rehearsal would take more than some 3 s. What fails after this step ends the run with one line."""
 FAILURES = (ValueError, TypeError, ArithmeticError, NotImplementedError)
 """What torch's schedulers raise when they cannot go on."""
 ROUNDING = 1e-12
 """A rate this far below zero, relative to the first one, is a rounding error: LinearLR down to 0 ends at about -1e-18."""
-TAKE_FUNCTIONS = ("LambdaLR", "MultiplicativeLR")
+NEED_A_FUNCTION = ("LambdaLR", "MultiplicativeLR")
 _UNIT = re.compile(r"(?:([0-9.eE+-]+)\s*\*\s*)?(total_steps|steps_per_epoch)")
 
 
@@ -76,7 +76,7 @@ def scheduler_classes() -> dict[str, type[lr_scheduler.LRScheduler]]:
         for name, member in vars(lr_scheduler).items()
         if inspect.isclass(member)
         and issubclass(member, lr_scheduler.LRScheduler)
-        and name not in ("LRScheduler", "_LRScheduler", *TAKE_FUNCTIONS)
+        and name not in ("LRScheduler", "_LRScheduler", *NEED_A_FUNCTION)
     }
 
 
@@ -112,16 +112,16 @@ def rehearse(
     """Steps through a whole run of the schedule on an ``optimizer`` that is thrown away, without training.
 
     Some of torch's schedulers accept an argument and fail on it hours later (``step_size: 0``, a ``total_steps`` that is
-    too small). A step of a rehearsal takes 2 to 3 microseconds. At most ``REHEARSED_STEPS`` are done.
+    too small). A step of a rehearsal takes 2 to 3 microseconds. At most ``MAX_REHEARSED_STEPS`` are done.
 
     Raises:
         UserError: what ``build_schedule`` raises, and what only stepping shows.
     """
     plan = build_schedule(config, optimizer, epochs, steps_per_epoch, holdout)
     steps = epochs if plan.interval == "epoch" else epochs * steps_per_epoch
-    if steps > REHEARSED_STEPS and steps > (most := getattr(plan.scheduler, "total_steps", steps)):
+    if steps > MAX_REHEARSED_STEPS and steps > (most := getattr(plan.scheduler, "total_steps", steps)):
         raise UserError(f"scheduler: {config['name']} has {most} steps and the run has {steps}")
-    count = min(steps, REHEARSED_STEPS)
+    count = min(steps, MAX_REHEARSED_STEPS)
     figures = dict.fromkeys(MONITORS, 0.0)
     least = [-ROUNDING * float(group["lr"]) for group in optimizer.param_groups]
     try:
@@ -141,9 +141,9 @@ def rehearse(
 def _check_monitor(monitor: Any, holdout: bool) -> None:
     if monitor is None:
         raise UserError(f"scheduler.monitor: missing; allowed: {', '.join(MONITORS)}")
-    if monitor in OF_A_STEP:
+    if monitor in EPOCH_MEAN_OF:
         raise UserError(
-            f"scheduler.monitor: {monitor!r} is the figure of one step; did you mean {OF_A_STEP[monitor]}? "
+            f"scheduler.monitor: {monitor!r} is the figure of one step; did you mean {EPOCH_MEAN_OF[monitor]}? "
             f"(allowed: {', '.join(MONITORS)})"
         )
     if monitor not in MONITORS:
@@ -157,7 +157,7 @@ def _build(
 ) -> lr_scheduler.LRScheduler:
     classes = scheduler_classes()
     name = str(given.get("name"))
-    if name in TAKE_FUNCTIONS:
+    if name in NEED_A_FUNCTION:
         raise UserError(
             f"{where}.name: {name} takes a Python function, which YAML cannot say; allowed: {', '.join(classes)}"
         )

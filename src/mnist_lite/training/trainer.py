@@ -15,8 +15,8 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from mnist_lite.backends.eager import Compute
 from mnist_lite.backends.nonfinite import step_if
+from mnist_lite.backends.torch_backend import Backend
 from mnist_lite.config.schema import Config
 from mnist_lite.data.augment.pipeline import Augment
 from mnist_lite.data.dataset import Dataset, Split
@@ -46,7 +46,7 @@ class Trainer:
         self,
         config: Config,
         module: nn.Module,
-        compute: Compute,
+        backend: Backend,
         optimizer: torch.optim.Optimizer,
         schedule: Schedule,
         augment: Augment,
@@ -54,7 +54,7 @@ class Trainer:
         device: torch.device,
     ) -> None:
         """``module`` is on ``device`` already; ``data`` is there or, if it does not fit, on the CPU."""
-        self.config, self.module, self.compute = config, module, compute
+        self.config, self.module, self.backend = config, module, backend
         self.optimizer, self.schedule = optimizer, schedule
         self.augment, self.data, self.device = augment, data, device
         self.ema: AveragedModel | None = None
@@ -116,7 +116,7 @@ class Trainer:
         totals = []
         for images, labels in zip(split.images.split(EVAL_BATCH), split.labels.split(EVAL_BATCH), strict=True):
             inputs = self.data.normalise(self._pixels(images))
-            totals.append(self.compute.judge(self.evaluated, inputs, labels.to(self.device, non_blocking=True)))
+            totals.append(self.backend.evaluate(self.evaluated, inputs, labels.to(self.device, non_blocking=True)))
         loss, correct = torch.stack(totals).sum(0).tolist()
         return loss / len(split), 100 * correct / len(split)
 
@@ -177,7 +177,7 @@ class Trainer:
         if end:
             self.schedule.step("epoch", row)
         target = self.config.stop_at_accuracy
-        self._good_enough = target is not None and row[f"{self.data.judge}/accuracy"] >= target
+        self._good_enough = target is not None and row[f"{self.data.selection_split}/accuracy"] >= target
         return [*rows, row]
 
     def _train_step(self, batch: torch.Tensor) -> float:
@@ -187,7 +187,7 @@ class Trainer:
         labels = self.data.train.labels[batch].to(self.device, non_blocking=True)
         draws = generator(self.device, config.seed, "augment", self.step)
         inputs = self.data.normalise(self.augment(self._pixels(self.data.train.images[batch]), draws))
-        figures = self.compute.gradients(inputs, labels, derive(config.seed, "dropout", self.step))
+        figures = self.backend.gradients(inputs, labels, derive(config.seed, "dropout", self.step))
         if config.l1:
             add_l1(self.module, config.l1)
         self._finite = self._finite & figures.finite

@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mnist_lite.backends.eager import Eager
-from mnist_lite.backends.kernels.backend import Kernels
+from mnist_lite.backends.kernels.backend import KernelBackend
 from mnist_lite.backends.kernels.build import compiler
+from mnist_lite.backends.torch_backend import TorchBackend
 from mnist_lite.model.build import build
 from tests.conftest import REPOSITORY
 
@@ -98,7 +98,7 @@ def assert_same_as_torch(layers: list[Any], count: int, threads: int = 2, smooth
     module = network(layers)
     exact = copy.deepcopy(module).double().train()
     images, labels = next(drawn for seed in range(100) if is_clear(exact, (drawn := batch(count, seed))[0]))
-    ours = Kernels(module, SHAPE, smoothing, threads)
+    ours = KernelBackend(module, SHAPE, smoothing, threads)
     figures = ours.gradients(images, labels, 1)
 
     logits = exact(images.double())
@@ -117,7 +117,7 @@ def assert_same_as_torch(layers: list[Any], count: int, threads: int = 2, smooth
         assert torch.allclose(buffer.double(), expected.double(), rtol=1e-5, atol=1e-6), name
 
     exact.eval()
-    found, logits = ours.judge(module, images, labels), exact(images.double()).detach()
+    found, logits = ours.evaluate(module, images, labels), exact(images.double()).detach()
     assert float(found[0]) == pytest.approx(float(F.cross_entropy(logits, labels, reduction="sum")), rel=1e-4)
     assert int(found[1]) == int((logits.argmax(1) == labels).sum())
 
@@ -151,7 +151,7 @@ def test_the_result_does_not_depend_on_the_threads():
     seen = []
     for threads in (1, 2, 3, 7):
         module = network(layers)
-        loss = float(Kernels(module, SHAPE, 0.1, threads).gradients(images, labels, 5).loss)
+        loss = float(KernelBackend(module, SHAPE, 0.1, threads).gradients(images, labels, 5).loss)
         gradients = [p.grad.clone() for p in module.parameters() if p.grad is not None]
         seen.append((loss, [*gradients, *module.buffers()]))
     for loss, tensors in seen[1:]:
@@ -161,8 +161,8 @@ def test_the_result_does_not_depend_on_the_threads():
 
 def test_the_size_of_a_batch_leaves_nothing_behind():
     module = network([*NETWORKS["norm, relu"], *HEAD])
-    ours, large, small = Kernels(module, SHAPE, 0.0, 2), batch(64), batch(5, seed=1)
-    fresh = Kernels(copy.deepcopy(module), SHAPE, 0.0, 2).gradients(*small, 1)
+    ours, large, small = KernelBackend(module, SHAPE, 0.0, 2), batch(64), batch(5, seed=1)
+    fresh = KernelBackend(copy.deepcopy(module), SHAPE, 0.0, 2).gradients(*small, 1)
     ours.gradients(*large, 1)
     assert float(ours.gradients(*small, 1).loss) == float(fresh.loss)
 
@@ -170,16 +170,16 @@ def test_the_size_of_a_batch_leaves_nothing_behind():
 def test_an_average_of_the_weights_is_judged_by_its_own_figures():
     module = network([*NETWORKS["norm, relu"], *HEAD])
     other, (images, labels) = network([*NETWORKS["norm, relu"], *HEAD], seed=1), batch(50)
-    ours, eager = Kernels(module, SHAPE, 0.0, 2), Eager(module, 0.0, "fp32", "contiguous")
-    assert torch.allclose(ours.judge(other, images, labels), eager.judge(other, images, labels), rtol=1e-5)
-    assert not torch.allclose(ours.judge(module, images, labels), eager.judge(other, images, labels), rtol=1e-5)
+    ours, eager = KernelBackend(module, SHAPE, 0.0, 2), TorchBackend(module, 0.0, "fp32", "contiguous")
+    assert torch.allclose(ours.evaluate(other, images, labels), eager.evaluate(other, images, labels), rtol=1e-5)
+    assert not torch.allclose(ours.evaluate(module, images, labels), eager.evaluate(other, images, labels), rtol=1e-5)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("where", ["image", "weight"])
 def test_a_bad_number_is_seen(where: str, value: float):
     module, (images, labels) = network([*NETWORKS["relu, norm"], *HEAD]), batch(20)
-    ours = Kernels(module, SHAPE, 0.0, 1)
+    ours = KernelBackend(module, SHAPE, 0.0, 1)
     assert ours.gradients(images, labels, 1).finite
     if where == "image":
         images[7, 0, 13, 13] = value
@@ -197,7 +197,7 @@ def masks(kind: str, p: float, seeds: Iterator[int] | range, channels: int = 3, 
     module = network(layers)
     first, last = module[0], module[2]
     assert isinstance(first, nn.Conv2d) and isinstance(last, nn.Conv2d)
-    ours = Kernels(module, SHAPE, 0.0, 2)
+    ours = KernelBackend(module, SHAPE, 0.0, 2)
     first.weight.data.fill_(1)
     found = []
     images, labels = torch.ones(count, *SHAPE), torch.zeros(count, dtype=torch.int64)
@@ -243,7 +243,7 @@ def test_dropout_has_exactly_its_rate_and_scale(p: float):
     first.weight.data.zero_()
     first.bias.data.fill_(1)
     last.weight.data.zero_()  # all logits are equal, so every image's gradient is the same
-    ours = Kernels(module, SHAPE, 0.0, 2)
+    ours = KernelBackend(module, SHAPE, 0.0, 2)
     count, runs, means = 512, 8, []
     for seed in range(runs):
         ours.gradients(torch.zeros(count, *SHAPE), torch.zeros(count, dtype=torch.int64), seed)
@@ -261,7 +261,7 @@ def test_the_mask_of_the_backward_pass_is_that_of_the_forward_pass():
         network([{"conv": 4, "kernel": 5}, {"dropout": 0.4}, {"conv": 10, "kernel": 24}]),
         batch(6),
     )
-    ours, weight = Kernels(module, SHAPE, 0.0, 2), next(module.parameters())
+    ours, weight = KernelBackend(module, SHAPE, 0.0, 2), next(module.parameters())
     ours.gradients(images, labels, 3)
     assert weight.grad is not None
     found = weight.grad.clone()
@@ -280,22 +280,22 @@ def test_infinity_below_zero_is_zero_after_relu():
     norm = module[1]
     assert isinstance(norm, nn.BatchNorm2d)
     norm.bias.data.fill_(-math.inf)
-    found, expected = Kernels(module, SHAPE, 0.0, 1), Eager(module, 0.0, "fp32", "contiguous")
-    assert torch.allclose(found.judge(module, images, labels), expected.judge(module, images, labels))
+    found, expected = KernelBackend(module, SHAPE, 0.0, 1), TorchBackend(module, 0.0, "fp32", "contiguous")
+    assert torch.allclose(found.evaluate(module, images, labels), expected.evaluate(module, images, labels))
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits memory as Linux does")
 def test_threads_that_cannot_be_had_are_an_error_and_no_hang():
     program = """
 import resource
-from mnist_lite.backends.kernels.backend import Kernels
+from mnist_lite.backends.kernels.backend import KernelBackend
 from tests.backends.kernels.test_backend import HEAD, SHAPE, network
 module = network(HEAD)
-Kernels(module, SHAPE, 0.0, 1)
+KernelBackend(module, SHAPE, 0.0, 1)
 size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + 100_000_000,) * 2)
 try:
-    Kernels(module, SHAPE, 0.0, 200)
+    KernelBackend(module, SHAPE, 0.0, 200)
 except MemoryError:
     print("refused")
 """

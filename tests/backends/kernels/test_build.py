@@ -99,7 +99,7 @@ def test_a_build_that_is_stopped_leaves_nothing_running(home: Path, monkeypatch:
     slow.write_text(f'#!/bin/sh\n[ "$1" = --version ] || {{ {mark} & wait; }}\n')
     slow.chmod(0o700)
     monkeypatch.setenv("CXX", str(slow))
-    monkeypatch.setattr(build, "LONGEST", 0.5)
+    monkeypatch.setattr(build, "MAX_SECONDS", 0.5)
     with pytest.raises(BuildError, match="timed out"):
         build.load()
     assert left(home) <= {build.LOCK}

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from mnist_lite.backends.kernels.backend import Kernels
+from mnist_lite.backends.kernels.backend import KernelBackend
 from mnist_lite.backends.kernels.build import compiler
 from tests.backends.kernels.test_backend import HEAD, SHAPE, batch, network
 from tests.conftest import Compose
@@ -31,8 +31,8 @@ MORE = ("label_smoothing=0.1", "l1=1e-4", "clip_grad_norm=1", "ema_decay=0.9", "
 
 
 def test_a_run_is_that_of_torch_but_for_rounding(composed: Compose):
-    kernels, eager = (trainer(composed(*BASE, *MORE, f"compile={word}"), LAYERS) for word in ("always", "never"))
-    assert (kernels.compute.name, eager.compute.name) == ("kernels", "eager")
+    kernels, eager = (trainer(composed(*BASE, *MORE, f"backend={word}"), LAYERS) for word in ("kernels", "torch"))
+    assert (kernels.backend.name, eager.backend.name) == ("kernels", "torch")
     ours, theirs = rows_of(kernels.fit()), rows_of(eager.fit())
     assert len(ours) == len(theirs)
     for row, expected in zip(figures(ours), figures(theirs), strict=True):
@@ -45,7 +45,7 @@ def test_a_run_is_that_of_torch_but_for_rounding(composed: Compose):
 
 
 def test_two_runs_are_the_same_bit_for_bit(composed: Compose):
-    runs = [trainer(composed(*BASE, *MORE, "compile=always")) for _ in range(2)]
+    runs = [trainer(composed(*BASE, *MORE, "backend=kernels")) for _ in range(2)]
     first, second = (figures(rows_of(run.fit())) for run in runs)
     assert first == second
     for a, b in zip(runs[0].module.state_dict().values(), runs[1].module.state_dict().values(), strict=True):
@@ -54,12 +54,12 @@ def test_two_runs_are_the_same_bit_for_bit(composed: Compose):
 
 def test_memory_does_not_grow_with_the_steps():
     module, (images, labels) = network([{"conv": 8, "kernel": 3}, "batch_norm", "relu", *HEAD]), batch(64)
-    ours = Kernels(module, SHAPE, 0.0, 2)
+    ours = KernelBackend(module, SHAPE, 0.0, 2)
 
     def peak_after(steps: int) -> int:
         for step in range(steps):
             ours.gradients(images, labels, step)
-            ours.judge(module, images, labels)
+            ours.evaluate(module, images, labels)
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
     before = peak_after(50)
@@ -72,7 +72,7 @@ def test_memory_comes_back_with_the_network():
     def peak_after(times: int) -> int:
         for _ in range(times):
             module = network([{"conv": 8, "kernel": 3}, *HEAD])
-            Kernels(module, SHAPE, 0.0, 2).gradients(images, labels, 1)
+            KernelBackend(module, SHAPE, 0.0, 2).gradients(images, labels, 1)
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
     before = peak_after(5)

@@ -10,15 +10,15 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from mnist_lite.backends.eager import Figures
 from mnist_lite.backends.kernels.build import load
-from mnist_lite.backends.kernels.operations import Op, plan
+from mnist_lite.backends.kernels.operations import Op, compile_operations
+from mnist_lite.backends.torch_backend import StepResult
 from mnist_lite.model.layers import Shape
 
-_TOO_LITTLE = "not enough memory for the kernels' maps"
+_OUT_OF_MEMORY = "not enough memory for the kernels' maps"
 
 
-class Kernels:
+class KernelBackend:
     """Computes with the kernels on ``threads`` threads; the result does not depend on how many.
 
     What it buys: 4 to 8 times the steps a second of torch's eager modules on the published networks below 20,000 parameters
@@ -36,13 +36,13 @@ class Kernels:
             UnsupportedError: a layer that the kernels do not have.
             BuildError: there is no compiler, or it fails.
         """
-        made = plan(module, shape)
+        made = compile_operations(module, shape)
         self._library = load()
         self.version = Path(self._library._name).stem
         ops = (Op * len(made.ops))(*made.ops)
         self._net = self._library.mnist_lite_new(ops, len(ops), threads)
         if not self._net:
-            raise MemoryError(_TOO_LITTLE)
+            raise MemoryError(_OUT_OF_MEMORY)
         weakref.finalize(self, self._library.mnist_lite_delete, self._net)
         self._module, self._names, self._smoothing = module, made.tensors, label_smoothing
         self._known = weakref.WeakKeyDictionary[nn.Module, list[torch.Tensor]]()
@@ -55,15 +55,15 @@ class Kernels:
         by_name = dict(zip(dict(module.named_parameters()), self._views, strict=True))
         self._targets = _addresses([by_name.get(name) for name in self._names])
 
-    def gradients(self, inputs: torch.Tensor, labels: torch.Tensor, seed: int) -> Figures:
+    def gradients(self, inputs: torch.Tensor, labels: torch.Tensor, seed: int) -> StepResult:
         """As ``Eager.gradients``. ``inputs`` ``(N, C, H, W)`` float32, ``labels`` ``(N,)`` int64."""
         loss, correct, finite = self._run(self._module, inputs, labels, self._targets, seed, self._smoothing)
         for parameter, gradient in zip(self._parameters, self._views, strict=True):
             parameter.grad = gradient
         figures = torch.tensor([loss / len(inputs), correct])
-        return Figures(figures[0], figures[1], torch.tensor(finite > 0))
+        return StepResult(figures[0], figures[1], torch.tensor(finite > 0))
 
-    def judge(self, network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def evaluate(self, network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """As ``Eager.judge``."""
         return torch.tensor(self._run(network, inputs, labels, None, 0, 0.0)[:2], dtype=torch.float64)
 
@@ -93,7 +93,7 @@ class Kernels:
                 figures,
             )
         ):
-            raise MemoryError(_TOO_LITTLE)
+            raise MemoryError(_OUT_OF_MEMORY)
         return figures[0], figures[1], figures[2]
 
     def _of(self, network: nn.Module) -> list[torch.Tensor]:

@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 # no -ffast-math: NaN and infinity have to stay what they are, and sums in the order that is written
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC", "-pthread")
 COMPILERS = ("c++", "g++", "clang++")
-LONGEST = 300.0
+MAX_SECONDS = 300.0
 """Seconds for the compiler, and for another process that compiles the same."""
 UNUSED_DAYS = 30
 LOCK = "build.lock"
@@ -84,7 +84,7 @@ def _build_once(with_what: list[str], name: str) -> Path:
     cache_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = FileLock(cache_folder() / LOCK)
     with contextlib.suppress(Timeout):  # then two build at once, which only costs time
-        lock.acquire(timeout=LONGEST)
+        lock.acquire(timeout=MAX_SECONDS)
     try:
         return _kept(name) or _build(with_what, name)
     finally:
@@ -102,7 +102,7 @@ def _remove_unused(kept: Path) -> None:
 def _build(with_what: list[str], name: str) -> Path:
     kept = cache_folder()
     for left in kept.glob("build-*"):  # by a process that was killed
-        if time.time() - left.stat().st_mtime > LONGEST:
+        if time.time() - left.stat().st_mtime > MAX_SECONDS:
             shutil.rmtree(left, ignore_errors=True)
     with startup.Cleanup(), tempfile.TemporaryDirectory(dir=kept, prefix="build-") as folder:
         made = Path(folder) / "made.so"
@@ -127,7 +127,7 @@ def _run(command: list[str], folder: str | None = None) -> str:
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, start_new_session=True
     ) as process:
         try:
-            output, errors = process.communicate(timeout=LONGEST)
+            output, errors = process.communicate(timeout=MAX_SECONDS)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.killpg(process.pid, signal.SIGKILL)

@@ -33,7 +33,7 @@ class Op(ctypes.Structure):
 
 
 @dataclass(frozen=True)
-class Plan:
+class Operations:
     """A network as operations."""
 
     ops: list[Op]
@@ -41,7 +41,7 @@ class Plan:
     """Names in the module's ``state_dict`` of the tensors that the operations number."""
 
 
-def plan(module: nn.Sequential, shape: Shape) -> Plan:
+def compile_operations(module: nn.Sequential, shape: Shape) -> Operations:
     """The operations of ``module`` for an input of ``shape`` ``(C, H, W)``.
 
     ReLU joins the convolution before it. Batch norm, ReLU and dropout that follow each other in this order become one
@@ -55,7 +55,7 @@ def plan(module: nn.Sequential, shape: Shape) -> Plan:
         writer.add(name, layer)
     if not writer.ops or writer.out[0] != CLASSES:
         raise UnsupportedError(f"{writer.out[0]} outputs")
-    return Plan(writer.ops, writer.tensors)
+    return Operations(writer.ops, writer.tensors)
 
 
 class _Writer:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from mnist_lite.config.entry import read_entry
+from mnist_lite.config.entry import parse_entry
 from mnist_lite.data.augment import affine, pixels
 from mnist_lite.errors import UserError
 
@@ -40,7 +40,7 @@ def build(augment: dict[str, Any]) -> Augment:
     affine: list[Callable[[int, torch.Generator], torch.Tensor]] = []
     for index, item in enumerate(augment["transforms"], 1):
         where = f"augment.transforms: entry {index}"
-        entry = read_entry(item, WORDS, where, SUPPLIED)
+        entry = parse_entry(item, WORDS, where, SUPPLIED)
         step = partial(WORDS[entry.word], **entry.arguments)
         _try(step, entry.word in GEOMETRIC, f"{where} ({entry})")
         if entry.word not in GEOMETRIC:

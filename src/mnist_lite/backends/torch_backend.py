@@ -14,7 +14,7 @@ from mnist_lite.backends.nonfinite import all_finite
 
 
 @dataclass(frozen=True)
-class Figures:
+class StepResult:
     """Of one training step: 0-dimensional tensors on the device."""
 
     loss: torch.Tensor
@@ -25,7 +25,7 @@ class Figures:
     """Whether the loss and every gradient are."""
 
 
-class Compute(Protocol):
+class Backend(Protocol):
     """What the training loop asks for."""
 
     @property
@@ -36,17 +36,17 @@ class Compute(Protocol):
     def version(self) -> str:
         """What may change the bits under the same name: compiler and processor of the kernels. Empty for torch's own."""
 
-    def gradients(self, inputs: torch.Tensor, labels: torch.Tensor, seed: int) -> Figures:
+    def gradients(self, inputs: torch.Tensor, labels: torch.Tensor, seed: int) -> StepResult:
         """Sets the gradient of every parameter; dropout draws from ``seed`` alone."""
 
-    def judge(self, network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def evaluate(self, network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """``(2,)`` float64 (float32 on MPS): sum of cross-entropies and right answers of ``network`` in evaluation mode."""
 
 
-class Eager:
+class TorchBackend:
     """torch's modules and autograd, in float32 (or TF32, see ``environment``) or with autocast to bfloat16."""
 
-    name = "eager"
+    name = "torch"
     version = ""
 
     def __init__(self, module: nn.Module, label_smoothing: float, precision: str, memory_format: str) -> None:
@@ -55,7 +55,7 @@ class Eager:
         self._format = torch.channels_last if memory_format == "channels_last" else torch.contiguous_format
         module.to(memory_format=self._format)
 
-    def gradients(self, inputs: torch.Tensor, labels: torch.Tensor, seed: int) -> Figures:
+    def gradients(self, inputs: torch.Tensor, labels: torch.Tensor, seed: int) -> StepResult:
         """``inputs`` ``(N, 1, 28, 28)`` float32, ``labels`` ``(N,)`` int64."""
         torch.manual_seed(seed)
         self._module.train()
@@ -64,9 +64,9 @@ class Eager:
         self._module.zero_grad(set_to_none=True)
         loss.backward()
         correct = (logits.detach().argmax(1) == labels).sum()
-        return Figures(loss.detach(), correct, all_finite(loss, self._module))
+        return StepResult(loss.detach(), correct, all_finite(loss, self._module))
 
-    def judge(self, network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def evaluate(self, network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Sum of cross-entropies and number of right answers."""
         network.eval()
         with torch.inference_mode():
