@@ -61,10 +61,9 @@ def main(mnist: Path, checkout: Path) -> None:
     """Prints a line for each recipe."""
     config = (checkout / "conf" / "config.yaml").read_text("utf-8")
     environment = {**os.environ, "PYTHONPATH": str(checkout / "src"), "MNIST_LITE_DATA": str(mnist)}
-    for name, words in RECIPES.items():
-        if "\nbackend:" not in config:  # versions before the rename
-            names = {"backend=kernels": "compile=always", "backend=torch": "compile=never"}
-            words = tuple(names.get(word, word) for word in words)
+    names = {"backend=kernels": "compile=always", "backend=torch": "compile=never"}  # before the key was renamed
+    for name, recipe in RECIPES.items():
+        words = recipe if "\nbackend:" in config else tuple(names.get(word, word) for word in recipe)
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
             command = [sys.executable, "-m", "mnist_lite.train", *words, *TINY]
