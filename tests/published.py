@@ -1,7 +1,7 @@
-"""The published models in their authors' notation, with their totals: the truth that conf/model is held against.
+"""The published models in their authors' notation, with their numbers of parameters. The tests compare conf/model with them.
 
-``conv K O [pP] [b]`` is a KxK convolution to O channels with padding P and, with b, a bias; ``max K`` and ``avg K`` are KxK
-pools, ``drop P`` is dropout. Counted here by plain arithmetic, without torch and without the package.
+``conv K O [pP] [b]`` is a KxK convolution to O channels, with padding P and a bias if b is there. ``max K`` and ``avg K`` are KxK
+pools, ``drop P`` is dropout. The parameters are counted by plain arithmetic, without torch and without mnist_lite.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ NOTATION = {
 }
 ALIASES = {"gap": "step2", "bn_dropout_8k": "era4", "bn_dropout_10k": "salvation", "bn_dropout_20k": "eva5"}
 
-DEVICE_TYPES = {
+TORCH_CLASSES = {
     "conv": "Conv2d",
     "relu": "ReLU",
     "bn": "BatchNorm2d",
@@ -105,5 +105,5 @@ def expected_layers(name: str) -> list[tuple[str, tuple[int, int, int], int]]:
             side //= int(numbers[0])
         elif word == "gap":
             side = 1
-        rows.append((DEVICE_TYPES[word], (channels, side, side), parameters))
+        rows.append((TORCH_CLASSES[word], (channels, side, side), parameters))
     return rows

@@ -19,7 +19,7 @@ from mnist_lite.cli.app import config_dir
 from mnist_lite.data.augment import pipeline
 from mnist_lite.errors import UserError
 from mnist_lite.model.build import build
-from mnist_lite.model.layers import VOCABULARY
+from mnist_lite.model.layers import LAYERS
 from mnist_lite.reporting.console import Console
 from mnist_lite.runner import setup
 from tests.conftest import Compose
@@ -190,7 +190,7 @@ def test_no_layer_of_the_vocabulary_and_no_augmentation_does(composed: Compose):
     last = ("flatten", "linear")
     layers: list[Any] = [{"conv": 4, "stride": 2}]
     layers += [
-        {word: main[word]} if word in main else word for word in VOCABULARY if word not in (*last, "global_avg_pool")
+        {word: main[word]} if word in main else word for word in LAYERS if word not in (*last, "global_avg_pool")
     ]
     pooled = done_by([*layers, {"conv": 10, "kernel": 1}, "global_avg_pool"], [])
     flat = done_by([*layers, "flatten", {"linear": 10}], [], smoothing=0.0)

@@ -95,6 +95,8 @@ def test_always_is_refused_where_it_cannot_be(asked, no_compiler: None, override
 
 def test_a_layer_that_the_kernels_do_not_have_is_named(asked):
     assert "layer 4 (GELU)" in asked(layers=[*SMALL[:-1], "gelu", "global_avg_pool"]).reason
+    residual = asked(layers=[*SMALL[:-1], {"residual": ["relu"]}, "global_avg_pool"])
+    assert residual.backend.name == "torch" and "layer 4 (Residual)" in str(residual)
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])

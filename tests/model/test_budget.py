@@ -8,28 +8,28 @@ from typing import Any
 import pytest
 
 from mnist_lite.config.schema import Budget
-from mnist_lite.model.budget import Reached, after_training, before_training, describe_test_set, reached_by
+from mnist_lite.model.budget import RunResults, after_training, before_training, describe_test_set, results_from_summary
 from mnist_lite.model.build import build
 from tests.conftest import Compose, RunCommand
 
 
-def ask(**changes: Any) -> Budget:
-    """A budget with these requirements only."""
+def budget(**changes: Any) -> Budget:
+    """A budget with only these requirements."""
     nothing = dict.fromkeys(
         ("parameters", "epochs", "accuracy", "fully_connected", "published_parameters", "published_epochs")
     )
     return Budget(**{**nothing, "last_epochs": 1, "accuracy_on": "mnist", "enforce": False, **changes})
 
 
-def reached(
+def results(
     parameters: int = 1, epochs: int = 1, linear: bool = False, accuracies: list[float] | None = None, **other: Any
 ):
     measured = {"data": "mnist", "test_images": 10_000, **other}
-    return Reached(parameters, linear, epochs, accuracies or [10.0], **measured)
+    return RunResults(parameters, linear, epochs, accuracies or [10.0], **measured)
 
 
 @pytest.mark.parametrize(
-    ("asked", "parameters", "epochs", "linear", "accuracies", "met"),
+    ("requirements", "parameters", "epochs", "linear", "accuracies", "met"),
     [
         ({}, 10**9, 99, True, [10.0], None),
         ({"fully_connected": True}, 1, 1, False, [10.0], None),
@@ -46,25 +46,25 @@ def reached(
         ({"accuracy": 99.4, "last_epochs": 4}, 1, 3, False, [99.5, 99.5, 99.5], False),
     ],
 )
-def test_verdicts(asked, parameters, epochs, linear, accuracies, met):
-    verdict = after_training(ask(**asked), reached(parameters, epochs, linear, accuracies))
+def test_verdicts(requirements, parameters, epochs, linear, accuracies, met):
+    verdict = after_training(budget(**requirements), results(parameters, epochs, linear, accuracies))
     assert verdict.met is met
     assert verdict.passes is (met is not False)
 
 
 @pytest.mark.parametrize(("data", "images"), [("mnist", 50), ("mnist", 9_999), ("digits", 360), ("digits", 10_000)])
 def test_an_accuracy_is_judged_on_all_of_mnists_test_images_only(data: str, images: int):
-    found = reached(accuracies=[99.9], data=data, test_images=images)
-    verdict = after_training(ask(accuracy=90), found)
+    measured = results(accuracies=[99.9], data=data, test_images=images)
+    verdict = after_training(budget(accuracy=90), measured)
     assert (verdict.met, verdict.passes) == (None, False)
     (check,) = verdict.checks
     assert str(check).startswith("[not judged] >= 90 % test accuracy in the last epoch: 99.90 (on ")
     assert describe_test_set(data, images) in str(check)
-    assert after_training(ask(accuracy=90, accuracy_on="any"), found).met is True
-    assert after_training(ask(accuracy=90, parameters=1), found).met is False  # a miss is a miss
+    assert after_training(budget(accuracy=90, accuracy_on="any"), measured).met is True
+    assert after_training(budget(accuracy=90, parameters=1), measured).met is False
 
 
-def test_the_images_in_words():
+def test_the_description_of_the_test_set():
     assert describe_test_set("mnist", 10_000) == "MNIST's 10,000 test images"
     assert describe_test_set("mnist", 50) == "50 of MNIST's 10,000 test images"
     assert describe_test_set("digits", 360) == "360 test images of digits (NOT MNIST)"
@@ -78,7 +78,7 @@ MISSES = {
     "era3": ["epochs"],
     "era4": ["epochs"],
 }
-"""What the authors' own recipes miss of their authors' own budget: the tables of the published models."""
+"""The requirements of their authors' own budget that the published recipes miss."""
 ALL = (
     "base",
     "genesis",
@@ -120,11 +120,11 @@ def test_models_bring_their_budget_and_recipes_override_it(composed: Compose):
     assert composed("experiment=era4").budget.last_epochs == 8
     assert composed("model=salvation", "budget.parameters=5").budget.parameters == 5
     assert composed("experiment=smoke").budget.accuracy_on == "any"
-    assert composed("model=base").budget == ask()
+    assert composed("model=base").budget == budget()
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("overrides", "code", "line"),
     [
         (["model=step3"], 0, "[ok] < 10,000 parameters: 7,216"),
         (["model=step1"], 0, "[MISSED] < 10,000 parameters: 13,312 (the published network's own choice)"),
@@ -133,10 +133,10 @@ def test_models_bring_their_budget_and_recipes_override_it(composed: Compose):
         (["model=step3", "budget.enforce=true", "format=torchsummary"], 0, "[ok] <= 14 epochs: 14"),
     ],
 )
-def test_summary_says_whether_the_network_keeps_to_the_budget(words, code, said, run_command: RunCommand):
-    done = run_command("summary", *words)
+def test_summary_says_whether_the_network_keeps_to_the_budget(overrides, code, line, run_command: RunCommand):
+    done = run_command("summary", *overrides)
     assert (done.returncode, done.stderr) == (code, "")
-    assert f"budget {said}" in done.stdout
+    assert f"budget {line}" in done.stdout
 
 
 def test_summary_as_json_has_the_verdict(run_command: RunCommand):
@@ -146,7 +146,7 @@ def test_summary_as_json_has_the_verdict(run_command: RunCommand):
     assert [check["met"] for check in verdict["checks"]] == [False, True]
 
 
-def test_a_summary_is_enough_to_judge_a_run_again():
+def test_a_summary_has_all_that_a_verdict_needs():
     summary = {
         "parameters": 7,
         "fully_connected": False,
@@ -154,4 +154,4 @@ def test_a_summary_is_enough_to_judge_a_run_again():
         "accuracy": {"test": {"by_epoch": [98.0, 99.0]}},
         "data": {"name": "mnist", "test": 10_000},
     }
-    assert reached_by(summary) == reached(7, 2, False, [98.0, 99.0])
+    assert results_from_summary(summary) == results(7, 2, False, [98.0, 99.0])

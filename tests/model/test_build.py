@@ -11,13 +11,13 @@ from torch import nn
 from mnist_lite.errors import UserError
 from mnist_lite.model.budget import Verdict
 from mnist_lite.model.build import build
-from mnist_lite.model.layers import VOCABULARY, GhostBatchNorm2d
+from mnist_lite.model.layers import LAYERS, GhostBatchNorm2d
 from mnist_lite.reporting import layer_table
 from tests.published import ALIASES, NOTATION, expected_layers
 
 
-def made(*layers: Any) -> nn.Sequential:
-    """The module of a list of layers that is made to end as a network must."""
+def module_of(*layers: Any) -> nn.Sequential:
+    """The module of ``layers`` and an end with 10 outputs."""
     return build({"layers": [*layers, {"conv": 10, "kernel": 1}, "global_avg_pool"]}).module
 
 
@@ -35,7 +35,7 @@ def test_alias_is_the_same_network(alias, composed):
 
 
 def test_published_rows_of_base_and_salvation(composed):
-    """Figures copied from the printed tables, so that the arithmetic of tests/published.py is itself held against something."""
+    """Numbers copied from the printed tables. They check the arithmetic of tests/published.py, too."""
     counts = [row.parameters for row in build(composed("model=base").model).layers if row.parameters]
     assert counts == [320, 18_496, 73_856, 295_168, 1_180_160, 4_719_616, 92_170]
     rows = {row.number: row for row in build(composed("model=salvation").model).layers}
@@ -44,7 +44,7 @@ def test_published_rows_of_base_and_salvation(composed):
     assert build(composed("model=eva5").model).layers[-1].parameters == 10 * 32 + 10
 
 
-def test_receptive_field_of_era3_is_its_authors(composed):
+def test_receptive_fields_of_era3_are_the_published_ones(composed):
     rows = build(composed("model=era3").model).layers
     assert [row.receptive_field for row in rows if row.kind in {"Conv2d", "MaxPool2d"}] == [
         3,
@@ -68,13 +68,13 @@ def test_receptive_field_of_era3_is_its_authors(composed):
     ],
 )
 def test_receptive_field_is_what_the_gradient_reaches(layers):
-    """Brute force: the pixels on which one output value in the middle depends."""
+    """Brute force: the pixels that one output value in the middle depends on."""
     network = build({"layers": [*layers, {"conv": 10, "kernel": 1}, "global_avg_pool"]})
     body = network.module[: len(layers) + 1]
     for module in body:
         if isinstance(module, nn.Conv2d):
             nn.init.ones_(module.weight)
-    # a positive slope everywhere keeps every path alive; max pool is replaced by the average, which sees the same pixels
+    # Positive weights keep every path open. An average pool replaces max pool: it depends on every pixel of its window.
     body = nn.Sequential(*[nn.AvgPool2d(2) if isinstance(m, nn.MaxPool2d) else m for m in body])
     image = torch.ones(1, 1, 28, 28, requires_grad=True)
     out = body(image)
@@ -89,7 +89,7 @@ def test_same_numbers_as_torch_by_hand():
     torch.manual_seed(3)
     ours = build({"layers": layers}).module
     torch.manual_seed(3)
-    theirs = nn.Sequential(
+    expected = nn.Sequential(
         nn.Conv2d(1, 6, 3),
         nn.BatchNorm2d(6),
         nn.ReLU(),
@@ -98,13 +98,13 @@ def test_same_numbers_as_torch_by_hand():
         nn.Flatten(),
     )
     images = torch.randn(4, 1, 28, 28)
-    assert torch.equal(ours(images), theirs(images))
+    assert torch.equal(ours(images), expected(images))
 
 
 def test_every_word_builds_trains_and_counts():
     main: dict[str, Any] = {"conv": 8, "linear": 10, "group_norm": 2, "max_pool": 2, "avg_pool": 2}
     after_flatten = {"linear"}
-    for word in VOCABULARY:
+    for word in LAYERS:
         entry = {word: main[word]} if word in main else word
         tail = [{"conv": 10, "kernel": 1}, "global_avg_pool"]
         if word in after_flatten:
@@ -135,7 +135,7 @@ def test_depthwise_and_grouped_convolution_count():
     assert [row.parameters for row in rows.layers] == [72, 72, 9 * 2 * 12, 9 * 12 * 10, 0]
 
 
-def test_repeat_is_the_list_written_out():
+def test_repeat_is_the_same_as_the_layers_written_out():
     block = [{"conv": 6}, "batch_norm", "relu"]
     repeated = build(
         {"layers": [{"repeat": 3, "name": "body", "layers": block}, {"conv": 10, "kernel": 1}, "global_avg_pool"]}
@@ -145,7 +145,7 @@ def test_repeat_is_the_list_written_out():
     assert [r.block for r in repeated.layers[:9:3]] == ["body.1", "body.2", "body.3"]
 
 
-def test_a_layer_reads_with_its_main_argument_bare():
+def test_the_text_of_a_layer_has_its_main_argument_without_a_name():
     layers = [{"conv": {"kernel": 5, "out": 10}}, {"batch_norm": {"eps": 0.001}}, "global_avg_pool"]
     assert [row.text for row in build({"layers": layers}).layers] == [
         "conv 10 kernel=5",
@@ -154,7 +154,7 @@ def test_a_layer_reads_with_its_main_argument_bare():
     ]
 
 
-def test_knobs_reach_the_layers(composed):
+def test_an_override_of_a_model_setting_reaches_the_layers(composed):
     network = build(composed("model=era4", "model.dropout=0.25").model)
     assert {m.p for m in network.module if isinstance(m, nn.Dropout)} == {0.25}
 
@@ -177,7 +177,7 @@ def test_ghost_batch_norm_is_batch_norm_of_each_group():
 
 @pytest.mark.parametrize("kind", ["layer_norm", {"group_norm": 2}, "instance_norm"])
 def test_norms_against_the_formula(kind):
-    module = made({"conv": 4}, kind)[1]
+    module = module_of({"conv": 4}, kind)[1]
     x = torch.randn(2, 4, 6, 6)
     groups = {"layer_norm": 1, "instance_norm": 4}.get(kind if isinstance(kind, str) else "", 2)
     flat = x.view(2, groups, -1)
@@ -188,7 +188,7 @@ def test_norms_against_the_formula(kind):
 
 
 @pytest.mark.parametrize(
-    ("layers", "said"),
+    ("layers", "message"),
     [
         (
             [{"conv": 4, "kernel": 5, "stride": 5}, {"conv": 10, "kernel": 7}],
@@ -215,11 +215,11 @@ def test_norms_against_the_formula(kind):
         ([7], ["entry 1"]),
         ([], ["list of layers"]),
         ([{"repeat": "x", "layers": ["relu"]}], ["repeat"]),
-        ([{"repeat": 2}], ["list of layers"]),
-        ([{"repeat": 0, "layers": ["relu"]}], ["repeat: <1 to 1000>"]),
-        ([{"repeat": 10**8, "layers": ["relu"]}], ["repeat: <1 to 1000>"]),
+        ([{"repeat": 2}], ["(repeat).layers: missing"]),
+        ([{"repeat": 0, "layers": ["relu"]}], ["(repeat).times", "1 to 1000"]),
+        ([{"repeat": 10**8, "layers": ["relu"]}], ["(repeat).times", "1 to 1000"]),
         ([{"repeat": 1000, "layers": ["relu", "relu"]}], ["more than 1000 layers"]),
-        ([{"repeat": 2, "name": ["a"], "layers": ["relu"]}], ["name: <word>"]),
+        ([{"repeat": 2, "name": ["a"], "layers": ["relu"]}], ["(repeat).name", "a word"]),
         ([{"reapeat": 2, "layers": ["relu"]}], ["did you mean repeat?"]),
         ([{"conv": 10, "out": 12}], ["out is given twice"]),
         ([{"conv": {"out": 10, "kernel": 3}, "kernel": 5}], ["kernel is given twice"]),
@@ -231,16 +231,16 @@ def test_norms_against_the_formula(kind):
         (["flatten", {"linear": 0}], ["layer 2", "out must be >= 1"]),
     ],
 )
-def test_a_list_that_does_not_fit_is_one_line(layers, said):
+def test_a_list_that_does_not_fit_is_one_line(layers, message):
     with pytest.raises(UserError) as caught:
         build({"layers": layers})
     assert "\n" not in str(caught.value)
-    for words in said:
-        assert words in str(caught.value)
+    for part in message:
+        assert part in str(caught.value)
 
 
 @pytest.mark.parametrize("name", NOTATION)
-def test_torchsummary_agrees_and_leaves_no_trace(name, composed):
+def test_torchsummary_agrees_and_has_no_side_effects(name, composed):
     network = build(composed(f"model={name}").model)
     before = {key: value.clone() for key, value in network.module.state_dict().items()}
     network.module.train()

@@ -22,6 +22,10 @@ SAME = [
         "model.layers=[relu,relu,{conv: 10},global_avg_pool]",
         "model.layers=[{repeat: 2, layers: [relu]},{conv: 10},global_avg_pool]",
     ),
+    (
+        "model.layers=[{residual: {layers: [relu, {conv: 1, padding: 1}]}},{conv: 10},global_avg_pool]",
+        "model.layers=[{residual: [{repeat: 1, layers: [relu]},{conv: 1, padding: 1}], name: a},{conv: 10},global_avg_pool]",
+    ),
     ("augment.transforms=[{rotate: 7}]", "augment.transforms=[{rotate: 7.0}]"),
     ("augment.transforms=[{rotate: 7}]", "augment.transforms=[{rotate: {degrees: 7}}]"),
     ("augment=rotation augment.degrees=7", "augment.transforms=[{rotate: 7}]"),
@@ -38,6 +42,11 @@ DIFFERENT = [
     ("model=era4", "model=era3"),
     ("model=era4 model.dropout=0", "model=era4 model.dropout=0.1"),
     ("model=era4 model.width=12", "model=era4 model.width=14"),
+    (
+        "model.layers=[{residual: [relu]},{conv: 10},global_avg_pool]",
+        "model.layers=[{residual: [tanh]},{conv: 10},global_avg_pool]",
+    ),
+    ("model.layers=[{residual: [relu]},{conv: 10},global_avg_pool]", "model.layers=[relu,{conv: 10},global_avg_pool]"),
     ("data=mnist", "data=digits"),
     ("data.test_limit=100", "data.test_limit=200"),
     ("augment.transforms=[{rotate: 7},{translate: 1}]", "augment.transforms=[{translate: 1},{rotate: 7}]"),

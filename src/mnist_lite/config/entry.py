@@ -36,12 +36,10 @@ def parse_entry(
     vocabulary: Mapping[str, Callable[..., Any]],
     where: str,
     supplied: tuple[str, ...] = (),
-    others: tuple[str, ...] = (),
 ) -> Entry:
     """The entry ``item``, checked against the signature of its word.
 
-    ``supplied`` names the leading parameters that the program fills in; ``others`` are words that the caller reads itself
-    and that an error line should offer too.
+    ``supplied`` names the leading parameters that the program fills in.
 
     Raises:
         UserError: no such word, or arguments that its signature does not allow.
@@ -55,7 +53,7 @@ def parse_entry(
     else:
         raise UserError(f"{where}: {item!r} is neither a word such as relu nor a mapping such as {{conv: 12}}")
     if word not in vocabulary:
-        raise UserError(f"{where}: unknown word {word!r}; {did_you_mean(word, [*vocabulary, *others])}")
+        raise UserError(f"{where}: unknown word {word!r}; {did_you_mean(word, vocabulary)}")
     function = vocabulary[word]
     first = next((name for name in inspect.signature(function).parameters if name not in supplied), "")
     if main is not None and not isinstance(main, dict):

@@ -1,1 +1,1 @@
-"""Networks from lists of layers, and what a network must keep to."""
+"""Networks from lists of layers, and the budget that a network must keep to."""

@@ -1,4 +1,7 @@
-"""The verdict on a budget: what the config requires of a network, and what the run reached."""
+"""The verdict on a budget: compares the requirements of the config with a network and with the results of its run.
+
+It neither trains nor prints. ``before_training`` judges what is known without training, ``after_training`` judges everything.
+"""
 
 from __future__ import annotations
 
@@ -10,24 +13,25 @@ from mnist_lite.config.schema import Budget, Config
 from mnist_lite.errors import UserError
 
 MNIST_TEST_IMAGES = 10_000
-PUBLISHED = "the published {what}'s own choice"
 
 
 @dataclass(frozen=True)
 class Check:
     """One requirement of a budget."""
 
+    key: str
+    """The key in the config, such as ``parameters``."""
     requirement: str
-    found: str
+    value: str
     met: bool | None
-    """None: it cannot be judged."""
+    """None: not judged."""
     note: str = ""
-    """Why it cannot be judged, or who chose to miss it."""
+    """Why the requirement is not judged, or who chose to miss it."""
 
     def __str__(self) -> str:
         """``[ok] < 8,000 parameters: 7,838``."""
         label = {True: "ok", False: "MISSED", None: "not judged"}[self.met]
-        return f"[{label}] {self.requirement}: {self.found}" + (f" ({self.note})" if self.note else "")
+        return f"[{label}] {self.requirement}: {self.value}" + (f" ({self.note})" if self.note else "")
 
 
 @dataclass(frozen=True)
@@ -38,15 +42,15 @@ class Verdict:
 
     @property
     def met(self) -> bool | None:
-        """False if a requirement is missed. Else None if there is none or if one cannot be judged. Else True."""
-        found = [check.met for check in self.checks]
-        if False in found:
+        """False if a requirement is missed. None if there is no requirement or one is not judged. True otherwise."""
+        results = [check.met for check in self.checks]
+        if False in results:
             return False
-        return None if None in found or not found else True
+        return None if None in results or not results else True
 
     @property
     def passes(self) -> bool:
-        """Whether ``budget.enforce`` lets the run pass: every requirement is judged and met."""
+        """True if ``budget.enforce`` accepts the run: every requirement is judged and met."""
         return all(check.met for check in self.checks)
 
     def as_dict(self) -> dict[str, object]:
@@ -55,71 +59,69 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Reached:
-    """What a run reached: all that a budget is judged by."""
+class RunResults:
+    """The results of a run that its budget is compared with."""
 
     parameters: int
     fully_connected: bool
     epochs: int
     test_accuracies: Sequence[float | None]
-    """In percent, one for each epoch. None: the row of that epoch was lost."""
+    """In percent, one for each epoch. None: the row of that epoch is lost."""
     data: str
     """The data set: ``mnist`` or ``digits``."""
     test_images: int
 
 
 def before_training(budget: Budget, parameters: int, fully_connected: bool, epochs: int) -> Verdict:
-    """The verdict on what is known before training. ``epochs`` is what the config asks for."""
+    """The verdict on what is known before training. ``epochs`` is the number in the config."""
     checks = []
     if budget.parameters is not None:
         met = parameters < budget.parameters
-        chosen = not met and parameters == budget.published_parameters
-        note = PUBLISHED.format(what="network") if chosen else ""
-        checks.append(Check(f"< {budget.parameters:,} parameters", f"{parameters:,}", met, note))
+        note = "the published network's own choice" if not met and parameters == budget.published_parameters else ""
+        checks.append(Check("parameters", f"< {budget.parameters:,} parameters", f"{parameters:,}", met, note))
     if budget.epochs is not None:
         met = epochs <= budget.epochs
-        chosen = not met and epochs == budget.published_epochs
-        note = PUBLISHED.format(what="recipe") if chosen else ""
-        checks.append(Check(f"<= {budget.epochs} epochs", f"{epochs}", met, note))
+        note = "the published recipe's own choice" if not met and epochs == budget.published_epochs else ""
+        checks.append(Check("epochs", f"<= {budget.epochs} epochs", f"{epochs}", met, note))
     if budget.fully_connected is False:
-        found = "one or more" if fully_connected else "none"
-        checks.append(Check("no fully connected layer", found, not fully_connected))
+        value = "one or more" if fully_connected else "none"
+        checks.append(Check("fully_connected", "no fully connected layer", value, not fully_connected))
     return Verdict(tuple(checks))
 
 
-def after_training(budget: Budget, reached: Reached) -> Verdict:
-    """The whole verdict on what a run ``reached``.
+def after_training(budget: Budget, results: RunResults) -> Verdict:
+    """The verdict on all requirements.
 
-    The accuracy is judged on all of MNIST's 10,000 test images. With ``budget.accuracy_on: any`` it is judged on whatever
-    test images the run had.
+    The accuracy is judged on all of MNIST's 10,000 test images. With ``budget.accuracy_on: any`` it is judged on the test images
+    of the run.
     """
-    known = before_training(budget, reached.parameters, reached.fully_connected, reached.epochs)
+    known = before_training(budget, results.parameters, results.fully_connected, results.epochs)
     if budget.accuracy is None:
         return known
     requirement = f">= {budget.accuracy:g} % test accuracy in the last epoch"
     if budget.last_epochs > 1:
         requirement = f">= {budget.accuracy:g} % test accuracy in each of the last {budget.last_epochs} epochs"
-    last = reached.test_accuracies[-budget.last_epochs :]
-    found = ", ".join("lost" if accuracy is None else f"{accuracy:.2f}" for accuracy in last) or "none"
-    reaches = [accuracy is not None and accuracy >= budget.accuracy for accuracy in last]
-    met: bool | None = len(last) == budget.last_epochs and all(reaches)
+    last = results.test_accuracies[-budget.last_epochs :]
+    value = ", ".join("lost" if accuracy is None else f"{accuracy:.2f}" for accuracy in last) or "none"
+    reached = [accuracy is not None and accuracy >= budget.accuracy for accuracy in last]
+    met: bool | None = len(last) == budget.last_epochs and all(reached)
     note = ""
-    if not is_full_mnist(reached.data, reached.test_images):
-        note = f"on {describe_test_set(reached.data, reached.test_images)}"
+    if not is_full_mnist(results.data, results.test_images):
+        note = f"on {describe_test_set(results.data, results.test_images)}"
         if budget.accuracy_on != "any":
             met, note = None, f"{note}; a budget is judged on {describe_test_set('mnist', MNIST_TEST_IMAGES)}"
-    return Verdict((*known.checks, Check(requirement, found, met, note)))
+    return Verdict((*known.checks, Check("accuracy", requirement, value, met, note)))
 
 
 def refuse_if_impossible(config: Config, verdict: Verdict) -> None:
-    """Refuses a run that cannot pass, before it costs any time. ``verdict`` is that of ``before_training``.
+    """Refuses a run that cannot pass, before it costs time. ``verdict`` comes from ``before_training``.
 
     Raises:
         UserError: ``budget.enforce`` is set and a requirement is missed already.
     """
     missed = [check for check in verdict.checks if check.met is False]
     if config.stop_at_accuracy is not None:  # the run may end after fewer epochs
-        missed = [check for check in missed if not check.requirement.endswith("epochs")]
+        missed = [check for check in missed if check.key != "epochs"]
     if config.budget.enforce and missed:
         raise UserError(
             f"budget.enforce: this run cannot pass: {'; '.join(map(str, missed))}. "
@@ -128,7 +130,7 @@ def refuse_if_impossible(config: Config, verdict: Verdict) -> None:
 
 
 def is_full_mnist(data: str, test_images: int) -> bool:
-    """Whether an accuracy was measured on all of MNIST's test images."""
+    """True if ``test_images`` images of ``data`` are all of MNIST's test images."""
     return data == "mnist" and test_images == MNIST_TEST_IMAGES
 
 
@@ -141,13 +143,13 @@ def describe_test_set(data: str, images: int) -> str:
     return f"{images:,} test images of {data} (NOT MNIST)"
 
 
-def reached_by(summary: Mapping[str, Any]) -> Reached:
-    """The ``Reached`` of a finished run, from its ``summary.json``.
+def results_from_summary(summary: Mapping[str, Any]) -> RunResults:
+    """The results of a finished run, from its ``summary.json``.
 
     Raises:
         KeyError, TypeError, ValueError: the summary is not complete.
     """
-    return Reached(
+    return RunResults(
         parameters=int(summary["parameters"]),
         fully_connected=bool(summary["fully_connected"]),
         epochs=int(summary["epochs"]),

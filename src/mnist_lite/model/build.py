@@ -1,28 +1,38 @@
-"""Builds a network from the layer list of its config, and knows the shape and size of every layer.
+"""Builds a network from the layer list of its config, and computes the rows of the layer table.
 
-A network is a plain ``torch.nn.Sequential``: its input is ``(N, 1, 28, 28)`` float32, its output ``(N, 10)`` logits.
+A network is a ``torch.nn.Sequential``. Its input is ``(N, 1, 28, 28)`` float32, its output is ``(N, 10)`` logits.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
-from mnist_lite.config.entry import Entry, parse_entry
+from mnist_lite.data.split import CLASSES
 from mnist_lite.errors import UserError
-from mnist_lite.model.layers import VOCABULARY, Shape, make
+from mnist_lite.model.init import initialise
+from mnist_lite.model.layer_list import LayerNode, parse_layers
+from mnist_lite.model.layers import Residual, Shape, make_layer
 
 INPUT_SHAPE: Shape = (1, 28, 28)
-CLASSES = 10
-MAX_LAYERS = 1_000
 MAX_VALUES = 10**9
-"""In the parameters of a layer, or in its output for one image: 4 GB in float32. More is a slip of the finger."""
+"""The limit for the parameters of a layer and for its output for one image: 4 GB in float32."""
+
+
+class FeatureMap(NamedTuple):
+    """What a layer gives for one image."""
+
+    shape: Shape
+    """``(C, H, W)``, or ``(C,)`` after ``flatten``."""
+    receptive_field: int
+    """Side, in input pixels, of the square that one value depends on. Padding counts, so it can be above 28."""
+    jump: int
+    """Distance, in input pixels, between neighbouring values."""
 
 
 @dataclass(frozen=True)
@@ -32,21 +42,18 @@ class Layer:
     number: int
     """Counted from 1, as in published tables."""
     text: str
-    """How YAML says it."""
+    """The layer as in YAML, such as ``conv 12 kernel=3``. A residual block ends with ``add``, and ``projection`` if needed."""
     block: str
-    """Names and turns of the repeats it stands in, such as ``body.2``; empty outside of any."""
+    """The names of the blocks around the layer, such as ``body.2``; empty outside of any block."""
     kind: str
     """The torch class, such as ``Conv2d``."""
     output: Shape
-    """``(C, H, W)``, or ``(C,)`` after flatten."""
     parameters: int
     """Trainable parameters."""
     multiply_adds: int
     """Multiplications of convolutions and linear layers for one image."""
     receptive_field: int
-    """Side, in input pixels, of what one output value can see; capped by nothing, so padding counts."""
     jump: int
-    """Distance, in input pixels, between neighbouring output values."""
 
 
 @dataclass(frozen=True)
@@ -58,105 +65,103 @@ class Network:
 
     @property
     def parameters(self) -> int:
-        """Trainable parameters in all."""
+        """The number of trainable parameters."""
         return sum(layer.parameters for layer in self.layers)
 
     @property
     def fully_connected(self) -> bool:
-        """Whether there is a linear layer."""
+        """True if there is a linear layer."""
         return any(layer.kind == "Linear" for layer in self.layers)
 
 
 def build(model: dict[str, Any], init: str = "torch") -> Network:
-    """The network that ``model["layers"]`` describes, initialised from torch's global random state.
+    """The network of ``model["layers"]``. The initial weights are drawn from torch's global random state.
 
     Raises:
-        UserError: an entry that is not in the vocabulary, or a layer that does not fit the map before it.
+        UserError: an entry that is not in the vocabulary, or a layer that does not fit its input.
     """
-    shape, rows, modules = INPUT_SHAPE, list[Layer](), list[nn.Module]()
-    field, jump = 1, 1
-    for entry, block in unroll(model["layers"], "model.layers"):
-        number = len(rows) + 1
-        if number > MAX_LAYERS:
-            raise UserError(f"model.layers: more than {MAX_LAYERS} layers")
-        where = f"model.layers: layer {number} ({entry})"
-        module, output = _fit(entry, shape, where)
-        if getattr(module, "kernel_size", None) is not None:
+    builder = _Builder()
+    module, output = builder.sequence(parse_layers(model["layers"]), FeatureMap(INPUT_SHAPE, 1, 1))
+    last = builder.rows[-1]
+    if output.shape not in ((CLASSES,), (CLASSES, 1, 1)):
+        hint = "; add global_avg_pool" if output.shape[0] == CLASSES else ""
+        raise UserError(
+            f"model.layers: layer {last.number} ({last.text}) is the last and gives {_text(output.shape)}; "
+            f"a network must end with {CLASSES} outputs, ({CLASSES}, 1, 1) or ({CLASSES},){hint}"
+        )
+    if len(output.shape) == 3:
+        module.append(nn.Flatten())
+    initialise(module, init)
+    return Network(module, tuple(builder.rows))
+
+
+class _Builder:
+    """Makes modules one by one and collects their rows."""
+
+    def __init__(self) -> None:
+        self.rows: list[Layer] = []
+
+    def sequence(self, nodes: tuple[LayerNode, ...], x: FeatureMap) -> tuple[nn.Sequential, FeatureMap]:
+        """The modules of ``nodes``, one after the other, for the input ``x``; and their output."""
+        modules: list[nn.Module] = []
+        for node in nodes:
+            module, x = self.residual(node, x) if node.body else self.layer(node, x)
+            modules.append(module)
+        return nn.Sequential(*modules), x
+
+    def layer(self, node: LayerNode, x: FeatureMap) -> tuple[nn.Module, FeatureMap]:
+        entry, where = node.entry, f"model.layers: layer {len(self.rows) + 1} ({node.entry})"
+        output = _output_shape(entry.word, x.shape, entry.arguments, where)
+        module = make_layer(entry.word, x.shape, entry.arguments)
+        field, jump = x.receptive_field, x.jump
+        if hasattr(module, "kernel_size"):  # a convolution or a pool
             kernel, stride, dilation = (
                 _side(getattr(module, name, 1)) for name in ("kernel_size", "stride", "dilation")
             )
             field, jump = field + (kernel - 1) * dilation * jump, jump * stride
-        elif entry.word in ("global_avg_pool", "flatten") and len(shape) == 3:
-            field += (max(shape[1:]) - 1) * jump
-        parameters = sum(p.numel() for p in module.parameters())
-        modules.append(module)
-        rows.append(
+        elif entry.word in ("global_avg_pool", "flatten") and len(x.shape) == 3:
+            field += (max(x.shape[1:]) - 1) * jump
+        return module, self.add_row(str(entry), node.block, module, FeatureMap(output, field, jump))
+
+    def residual(self, node: LayerNode, x: FeatureMap) -> tuple[nn.Module, FeatureMap]:
+        """A residual block. Its shortcut has the stride of its body, so the values of both paths lie over the same pixels."""
+        body, y = self.sequence(node.body, x)
+        where, projection = f"model.layers: layer {len(self.rows) + 1} ({node.entry.word})", None
+        arguments = {"out": y.shape[0], "kernel": 1, "stride": y.jump // x.jump}
+        shortcut = _output_shape("conv", x.shape, arguments, where) if len(x.shape) == 3 else x.shape
+        if y.shape != shortcut:
+            hint = f" at stride {arguments['stride']}; change the padding" if len(y.shape) == 3 else ""
+            raise UserError(
+                f"{where}: its layers give {_text(y.shape)}, but its shortcut gives {_text(shortcut)}{hint}"
+            )
+        if y.shape != x.shape:
+            projection = make_layer("conv", x.shape, arguments)
+            text = f"projection {arguments['out']} stride={arguments['stride']}"
+            self.add_row(text, node.block, projection, FeatureMap(shortcut, x.receptive_field, y.jump))
+        block = Residual(body, projection)
+        return block, self.add_row("add", node.block, block, y)
+
+    def add_row(self, text: str, block: str, module: nn.Module, output: FeatureMap) -> FeatureMap:
+        """Appends the row of ``module``. Returns ``output``."""
+        parameters = sum(p.numel() for p in module.parameters(recurse=False))
+        multiply_adds = 0
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            multiply_adds = module.weight.numel() * math.prod(output.shape[1:])
+        number, kind = len(self.rows) + 1, type(module).__name__
+        self.rows.append(
             Layer(
-                number, str(entry), block, type(module).__name__, output, parameters, _work(module, output), field, jump
+                number, text, block, kind, output.shape, parameters, multiply_adds, output.receptive_field, output.jump
             )
         )
-        shape = output
-    _check_output(rows)
-    if len(shape) == 3:
-        modules.append(nn.Flatten())
-    network = Network(nn.Sequential(*modules), tuple(rows))
-    initialise(network.module, init)
-    return network
+        return output
 
 
-def initialise(module: nn.Module, init: str) -> None:
-    """Redraws the weights of convolutions and linear layers.
-
-    ``torch`` leaves them as torch makes them. ``kaiming`` is He et al. (2015), normal, fan-in. ``orthogonal`` is Saxe et al.
-    (2014) with ReLU's gain of sqrt(2), each filter turned so that its weights sum to no less than zero. Both set biases to zero.
-
-    The turning is for networks such as step3 that end in a ReLU: what comes in is positive there, so a filter of negative sum
-    gives nothing but zeros and its digit is lost from the first step (measured: 2 of 10 digits at seed 0, none when turned).
-    """
-    if init == "torch":
-        return
-    for layer in module.modules():
-        if isinstance(layer, (nn.Conv2d, nn.Linear)):
-            if init == "orthogonal":
-                nn.init.orthogonal_(layer.weight, nn.init.calculate_gain("relu"))
-                with torch.no_grad():
-                    layer.weight[layer.weight.flatten(1).sum(1) < 0] *= -1
-            else:
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
-
-
-def unroll(items: Any, where: str, block: str = "") -> Iterator[tuple[Entry, str]]:
-    """The entries of a layer list in order, repeats written out, each with the label of the repeat that holds it.
-
-    Raises:
-        UserError: an entry that is not in the vocabulary, or a repeat that is malformed.
-    """
-    if not isinstance(items, list) or not items:
-        raise UserError(f"{where}: a list of layers is expected")
-    for index, item in enumerate(items, 1):
-        here = f"{where}: entry {index}"
-        if isinstance(item, dict) and "repeat" in item:
-            times, name = item["repeat"], item.get("name", "repeat")
-            unknown = set(item) - {"repeat", "name", "layers"}
-            if unknown or type(times) is not int or not 1 <= times <= MAX_LAYERS or not isinstance(name, str):
-                raise UserError(
-                    f"{here}: a repeat is {{repeat: <1 to {MAX_LAYERS}>, name: <word>, layers: [...]}}, got {_short(item)}"
-                )
-            for turn in range(1, times + 1):
-                label = f"{block}/{name}.{turn}" if block else f"{name}.{turn}"
-                yield from unroll(item.get("layers"), f"{here}.layers", label)
-        else:
-            yield parse_entry(item, VOCABULARY, here, supplied=("shape",), others=("repeat",)), block
-
-
-def _fit(entry: Entry, shape: Shape, where: str) -> tuple[nn.Module, Shape]:
-    """The module and what it makes of an input of ``shape``; found out on torch's meta device, which computes nothing."""
+def _output_shape(word: str, shape: Shape, arguments: dict[str, Any], where: str) -> Shape:
+    """The output shape of a layer, by a trial on torch's meta device, which computes nothing."""
     try:
         with torch.no_grad(), torch.device("meta"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            trial = make(entry.word, shape, entry.arguments)
+            trial = make_layer(word, shape, arguments)
             output = tuple(trial.eval()(torch.empty(2, *shape)).shape[1:])
     except (ValueError, RuntimeError, TypeError, OverflowError) as error:
         raise UserError(f"{where} does not fit its input {_text(shape)}: {str(error).splitlines()[0]}") from error
@@ -165,35 +170,12 @@ def _fit(entry: Entry, shape: Shape, where: str) -> tuple[nn.Module, Shape]:
     size = max(math.prod(output), sum(p.numel() for p in trial.parameters()))
     if size > MAX_VALUES:
         raise UserError(f"{where} is too large: {size:,} numbers in its parameters or its output {_text(output)}")
-    return make(entry.word, shape, entry.arguments), output
+    return output
 
 
-def _check_output(rows: list[Layer]) -> None:
-    if not rows:
-        raise UserError("model.layers: no layers")
-    last = rows[-1]
-    if last.output not in ((CLASSES,), (CLASSES, 1, 1)):
-        hint = "; add global_avg_pool" if last.output[0] == CLASSES else ""
-        raise UserError(
-            f"model.layers: layer {last.number} ({last.text}) is the last and gives {_text(last.output)}; "
-            f"a network must end with {CLASSES} outputs, ({CLASSES}, 1, 1) or ({CLASSES},){hint}"
-        )
-
-
-def _work(module: nn.Module, output: Shape) -> int:
-    if isinstance(module, (nn.Conv2d, nn.Linear)):
-        return module.weight.numel() * math.prod(output[1:])
-    return 0
-
-
-def _side(value: Any) -> int:
-    return int(max(value)) if isinstance(value, tuple) else int(value)
+def _side(value: int | tuple[int, int]) -> int:
+    return max(value) if isinstance(value, tuple) else value
 
 
 def _text(shape: Shape) -> str:
     return "(" + ", ".join(str(size) for size in shape) + ("," if len(shape) == 1 else "") + ")"
-
-
-def _short(item: Any) -> str:
-    text = str(item)
-    return text if len(text) <= 60 else text[:57] + "..."

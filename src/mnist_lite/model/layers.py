@@ -1,7 +1,8 @@
-"""The vocabulary of layers: what a line in a model's YAML list can say, and the torch module that it becomes.
+"""The vocabulary of layers: the words of a model's layer list in YAML, and the torch module for each word.
 
-Each function below is one word. It takes the shape that comes in, ``(C, H, W)`` or ``(C,)`` after ``flatten``, then the
-arguments that YAML may give, the main one first: ``{conv: 12, kernel: 3}`` calls ``conv(shape, out=12, kernel=3)``.
+Each function below is one word. Its first argument is the shape of the input: ``(C, H, W)``, or ``(C,)`` after ``flatten``.
+Its other arguments come from YAML. The first of them is the main one: ``{conv: 12, kernel: 3}`` calls
+``conv(shape, out=12, kernel=3)``. The words ``repeat`` and ``residual`` hold other layers; they are in ``layer_list.py``.
 """
 
 from __future__ import annotations
@@ -17,18 +18,18 @@ Shape = tuple[int, ...]
 
 
 class GlobalAvgPool2d(nn.Module):
-    """The mean over each map: ``(N, C, H, W)`` to ``(N, C, 1, 1)``. Deterministic on CUDA, unlike the adaptive pool."""
+    """The mean of each channel: ``(N, C, H, W)`` to ``(N, C, 1, 1)``. Deterministic on CUDA, unlike ``AdaptiveAvgPool2d``."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The mean over each map."""
+        """The mean of each channel."""
         return x.mean((2, 3), keepdim=True)
 
 
 class GhostBatchNorm2d(nn.BatchNorm2d):
     """Batch norm over groups of about ``size`` images of the batch (Hoffer et al., 2017, "Train longer, generalize better").
 
-    In training each group is normalised with its own mean and variance; the running statistics take the mean over the
-    groups once per step. In evaluation it is plain batch norm.
+    In training, each group is normalised with its own mean and variance. The running statistics are updated once per step with
+    the mean over the groups. In evaluation, it is the same as batch norm.
     """
 
     def __init__(self, num_features: int, size: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
@@ -55,6 +56,21 @@ class GhostBatchNorm2d(nn.BatchNorm2d):
         return torch.cat(outputs)
 
 
+class Residual(nn.Module):
+    """A residual block (He et al., 2015): ``body(x) + x``, or ``body(x) + projection(x)`` if there is a projection."""
+
+    def __init__(self, body: nn.Sequential, projection: nn.Module | None) -> None:
+        """``projection`` is needed if the output of ``body`` has another shape than its input."""
+        super().__init__()
+        self.body: nn.Sequential = body
+        self.projection: nn.Module | None = projection
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``(N, ...)`` to the shape of the output of ``body``."""
+        output: torch.Tensor = self.body(x)
+        return output + (x if self.projection is None else self.projection(x))
+
+
 def conv(
     shape: Shape,
     out: int,
@@ -65,7 +81,7 @@ def conv(
     dilation: int = 1,
     bias: bool = False,
 ) -> nn.Module:
-    """2-D convolution to ``out`` channels; ``groups: in`` is depthwise. Unlike torch's, without bias unless asked."""
+    """2-D convolution to ``out`` channels; ``groups: in`` is depthwise. Unlike in torch, the default is no bias."""
     count = shape[0] if groups == "in" else int(groups)
     if min(out, kernel, stride, count, dilation) < 1 or padding < 0:
         raise ValueError("out, kernel, stride, groups and dilation must be >= 1, padding >= 0")
@@ -73,7 +89,7 @@ def conv(
 
 
 def linear(shape: Shape, out: int, bias: bool = True) -> nn.Module:
-    """Fully connected layer to ``out`` features; wants ``flatten`` before it."""
+    """Fully connected layer to ``out`` features; needs ``flatten`` before it."""
     if len(shape) != 1:
         raise ValueError("linear takes flat input; put flatten before it")
     if out < 1:
@@ -105,41 +121,41 @@ def group_norm(shape: Shape, groups: int, eps: float = 1e-5) -> nn.Module:
 
 
 def layer_norm(shape: Shape, eps: float = 1e-5) -> nn.Module:
-    """Normalises each image over all its channels and places; a weight and a bias per channel (GroupNorm with 1 group)."""
+    """Normalises each image over all its values; one weight and one bias per channel (``GroupNorm`` with 1 group)."""
     _check_norm(eps)
     return nn.GroupNorm(1, shape[0], eps=eps)
 
 
 def instance_norm(shape: Shape, affine: bool = True, eps: float = 1e-5) -> nn.Module:
-    """``torch.nn.InstanceNorm2d``: each map of each image by itself."""
+    """``torch.nn.InstanceNorm2d``: normalises each channel of each image."""
     _check_norm(eps)
     return nn.InstanceNorm2d(shape[0], affine=affine, eps=eps)
 
 
 def dropout(shape: Shape, p: float = 0.5) -> nn.Module:
     """``torch.nn.Dropout``: sets single values to zero, each with probability ``p`` in [0, 1)."""
-    _check_rate(p)
+    _check_probability(p)
     return nn.Dropout(p)
 
 
 def dropout2d(shape: Shape, p: float = 0.5) -> nn.Module:
-    """``torch.nn.Dropout2d``: sets whole maps to zero, each with probability ``p`` in [0, 1)."""
-    _check_rate(p)
+    """``torch.nn.Dropout2d``: sets whole channels to zero, each with probability ``p`` in [0, 1)."""
+    _check_probability(p)
     return nn.Dropout2d(p)
 
 
 def max_pool(shape: Shape, kernel: int, stride: int | None = None, padding: int = 0) -> nn.Module:
-    """``torch.nn.MaxPool2d``; stride is the kernel unless given."""
+    """``torch.nn.MaxPool2d``; the default stride is the kernel."""
     return nn.MaxPool2d(kernel, stride, padding)
 
 
 def avg_pool(shape: Shape, kernel: int, stride: int | None = None, padding: int = 0) -> nn.Module:
-    """``torch.nn.AvgPool2d``; stride is the kernel unless given."""
+    """``torch.nn.AvgPool2d``; the default stride is the kernel."""
     return nn.AvgPool2d(kernel, stride, padding)
 
 
 def global_avg_pool(shape: Shape) -> nn.Module:
-    """The mean over each map, whatever its size."""
+    """The mean of each channel, for a map of any size."""
     return GlobalAvgPool2d()
 
 
@@ -159,11 +175,11 @@ def elu(shape: Shape, alpha: float = 1.0) -> nn.Module:
 
 
 def prelu(shape: Shape, init: float = 0.25) -> nn.Module:
-    """``torch.nn.PReLU`` with a slope per channel."""
+    """``torch.nn.PReLU`` with one slope per channel."""
     return nn.PReLU(shape[0], init)
 
 
-def _check_rate(p: float) -> None:
+def _check_probability(p: float) -> None:
     if not 0 <= p < 1:  # torch allows 1, which sets all values to zero
         raise ValueError("p must be >= 0 and < 1")
 
@@ -173,7 +189,7 @@ def _check_norm(eps: float, momentum: float = 0.1) -> None:
         raise ValueError("eps > 0 and momentum in [0, 1] are needed")
 
 
-def _plain(module: Callable[[], nn.Module]) -> Callable[[Shape], nn.Module]:
+def _without_arguments(module: Callable[[], nn.Module]) -> Callable[[Shape], nn.Module]:
     def word(shape: Shape) -> nn.Module:
         return module()
 
@@ -181,39 +197,44 @@ def _plain(module: Callable[[], nn.Module]) -> Callable[[Shape], nn.Module]:
     return word
 
 
-VOCABULARY: dict[str, Callable[..., nn.Module]] = {
-    **{word.__name__: word for word in (conv, linear, flatten)},
-    **{word.__name__: word for word in (batch_norm, ghost_batch_norm, group_norm, layer_norm, instance_norm)},
-    **{word.__name__: word for word in (dropout, dropout2d, max_pool, avg_pool, global_avg_pool)},
-    **{word.__name__: word for word in (leaky_relu, elu, prelu)},
-    **{
-        name: _plain(module)
-        for name, module in {
-            "relu": nn.ReLU,
-            "relu6": nn.ReLU6,
-            "gelu": nn.GELU,
-            "silu": nn.SiLU,
-            "mish": nn.Mish,
-            "hardswish": nn.Hardswish,
-            "softplus": nn.Softplus,
-            "tanh": nn.Tanh,
-            "sigmoid": nn.Sigmoid,
-            "identity": nn.Identity,
-        }.items()
-    },
+LAYERS: dict[str, Callable[..., nn.Module]] = {
+    "conv": conv,
+    "linear": linear,
+    "flatten": flatten,
+    "batch_norm": batch_norm,
+    "ghost_batch_norm": ghost_batch_norm,
+    "group_norm": group_norm,
+    "layer_norm": layer_norm,
+    "instance_norm": instance_norm,
+    "dropout": dropout,
+    "dropout2d": dropout2d,
+    "max_pool": max_pool,
+    "avg_pool": avg_pool,
+    "global_avg_pool": global_avg_pool,
+    "leaky_relu": leaky_relu,
+    "elu": elu,
+    "prelu": prelu,
+    "relu": _without_arguments(nn.ReLU),
+    "relu6": _without_arguments(nn.ReLU6),
+    "gelu": _without_arguments(nn.GELU),
+    "silu": _without_arguments(nn.SiLU),
+    "mish": _without_arguments(nn.Mish),
+    "hardswish": _without_arguments(nn.Hardswish),
+    "softplus": _without_arguments(nn.Softplus),
+    "tanh": _without_arguments(nn.Tanh),
+    "sigmoid": _without_arguments(nn.Sigmoid),
+    "identity": _without_arguments(nn.Identity),
 }
-MAPS_ONLY = {
-    *("conv", "ghost_batch_norm", "instance_norm", "dropout2d"),
-    *("max_pool", "avg_pool", "global_avg_pool"),
-}
+MAPS_ONLY = ("conv", "ghost_batch_norm", "instance_norm", "dropout2d", "max_pool", "avg_pool", "global_avg_pool")
+"""Words that take ``(C, H, W)`` only."""
 
 
-def make(word: str, shape: Shape, arguments: dict[str, Any]) -> nn.Module:
-    """The module of one layer.
+def make_layer(word: str, shape: Shape, arguments: dict[str, Any]) -> nn.Module:
+    """The module of one layer for an input of ``shape``.
 
     Raises:
         ValueError: the arguments do not fit the shape or each other.
     """
     if word in MAPS_ONLY and len(shape) != 3:
         raise ValueError(f"{word} takes maps, and flatten stands before it")
-    return VOCABULARY[word](shape, **arguments)
+    return LAYERS[word](shape, **arguments)

@@ -10,10 +10,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mnist_lite.config.schema import Config
 from mnist_lite.errors import UserError
+
+if TYPE_CHECKING:
+    from mnist_lite.model.layer_list import LayerNode
 
 IRRELEVANT_KEYS = (
     "name",
@@ -53,16 +56,14 @@ def normalized_config(config: Mapping[str, Any]) -> dict[str, Any]:
     # These modules import torch. The command line imports this module, and must answer --help without torch.
     from mnist_lite.config.entry import parse_entry
     from mnist_lite.data.augment.pipeline import SUPPLIED, WORDS
-    from mnist_lite.model.build import unroll
-    from mnist_lite.model.layers import VOCABULARY
+    from mnist_lite.model.layer_list import parse_layers
     from mnist_lite.training.optimizer import optimizer_classes
 
     parts = {key: value for key, value in config.items() if key not in IRRELEVANT_KEYS}
     parts["data"] = {key: value for key, value in config["data"].items() if f"data.{key}" not in IRRELEVANT_KEYS}
     layers, transforms = config["model"].get("layers"), config["augment"].get("transforms")
     try:
-        entries = [entry for entry, _ in unroll(layers, "model.layers")]
-        parts["model"] = {"layers": [[e.word, _without_defaults(VOCABULARY[e.word], e.arguments)] for e in entries]}
+        parts["model"] = {"layers": [_layer(node) for node in parse_layers(layers)]}
     except UserError:
         parts["model"] = {"layers": layers}
     try:
@@ -73,6 +74,14 @@ def normalized_config(config: Mapping[str, Any]) -> dict[str, Any]:
     parts["optimizer"] = _one_spelling(config["optimizer"], optimizer_classes())
     parts["scheduler"] = _scheduler(config["scheduler"])
     return parts
+
+
+def _layer(node: LayerNode) -> list[Any]:
+    from mnist_lite.model.layers import LAYERS
+
+    if node.body:
+        return [node.entry.word, [_layer(inner) for inner in node.body]]
+    return [node.entry.word, _without_defaults(LAYERS[node.entry.word], node.entry.arguments)]
 
 
 def _scheduler(config: Mapping[str, Any]) -> dict[str, Any]:

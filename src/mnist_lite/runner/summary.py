@@ -31,7 +31,7 @@ def describe_data(data: Dataset) -> dict[str, Any]:
 def verdict_of(config: Config, network: Network, data: Dataset, rows: Sequence[Row]) -> budget.Verdict:
     """The verdict on the budget of a finished run."""
     accuracies = metrics.accuracies(rows)["test"]["by_epoch"]
-    reached = budget.Reached(
+    reached = budget.RunResults(
         network.parameters, network.fully_connected, len(accuracies), accuracies, data.name, len(data.test)
     )
     return budget.after_training(config.budget, reached)

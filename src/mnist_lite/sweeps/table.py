@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mnist_lite import files
-from mnist_lite.model.budget import after_training, describe_test_set, reached_by
+from mnist_lite.model.budget import after_training, describe_test_set, results_from_summary
 from mnist_lite.reporting import text_layout
 from mnist_lite.runner.identity import is_irrelevant
 from mnist_lite.runner.metrics import read_summary
@@ -241,7 +241,7 @@ def _row(folder: Path, entry: ManifestEntry) -> Row:
         error = failure(place) if state == FAILED else None
         return Row(overrides, state, error=error, folder=entry.folder, group=entry.group)
     test, train = found["accuracy"]["test"], found["accuracy"]["train"]
-    verdict = None if entry.budget is None else after_training(entry.budget, reached_by(found))
+    verdict = None if entry.budget is None else after_training(entry.budget, results_from_summary(found))
     return Row(
         overrides,
         state,
