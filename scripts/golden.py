@@ -1,11 +1,12 @@
-"""Trains eight small recipes and prints a SHA-256 for each: of the final weights, and of the metric rows without times.
+"""Trains eight small recipes and prints one SHA-256 for each recipe.
 
-Two versions of the code that compute the same give the same hashes on the same machine:
+The hash covers the final weights and the rows of metrics.jsonl without their times. On one machine, two versions of the
+code give equal hashes if and only if they train bit for bit the same:
 
     python scripts/golden.py <folder of MNIST>              # this checkout
     python scripts/golden.py <folder of MNIST> <checkout>   # another checkout, with the same Python
 
-It needs no import of mnist_lite, so one copy of this file can check any version.
+This script does not import mnist_lite, so one copy can check every version.
 """
 
 from __future__ import annotations
@@ -58,27 +59,27 @@ RECIPES = {
 
 
 def main(mnist: Path, checkout: Path) -> None:
-    """Prints a line for each recipe."""
+    """Trains every recipe with the code of ``checkout`` and prints a line for each."""
     config = (checkout / "conf" / "config.yaml").read_text("utf-8")
     environment = {**os.environ, "PYTHONPATH": str(checkout / "src"), "MNIST_LITE_DATA": str(mnist)}
-    names = {"backend=kernels": "compile=always", "backend=torch": "compile=never"}  # before the key was renamed
+    old_names = {"backend=kernels": "compile=always", "backend=torch": "compile=never"}  # versions without the key backend
     for name, recipe in RECIPES.items():
-        words = recipe if "\nbackend:" in config else tuple(names.get(word, word) for word in recipe)
+        overrides = recipe if "\nbackend:" in config else tuple(old_names.get(item, item) for item in recipe)
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
-            command = [sys.executable, "-m", "mnist_lite.train", *words, *TINY]
+            command = [sys.executable, "-m", "mnist_lite.train", *overrides, *TINY]
             if name == "resumed":
                 kill_after_checkpoint(command, folder, environment)
                 run = next(folder.glob("runs/2*"))
                 command = [sys.executable, "-m", "mnist_lite.train", f"resume='{run}'"]
-            done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-            if done.returncode:
-                sys.exit(f"{name}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
+            result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+            if result.returncode:
+                sys.exit(f"{name}: exit code {result.returncode}\n{result.stdout}\n{result.stderr}")
             print(f"{name:<11} {digest(folder)}", flush=True)
 
 
 def kill_after_checkpoint(command: list[str], folder: Path, environment: dict[str, str]) -> None:
-    """Starts ``command`` and kills it as soon as it has written a checkpoint."""
+    """Starts ``command`` and kills the process after its first checkpoint."""
     with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL) as process:
         while not list(folder.glob("runs/*/last.pt")) and process.poll() is None:
             time.sleep(0.005)
@@ -86,7 +87,7 @@ def kill_after_checkpoint(command: list[str], folder: Path, environment: dict[st
 
 
 def digest(folder: Path) -> str:
-    """The hash of all runs below ``folder``."""
+    """Returns the SHA-256 of all runs below ``folder``, as hex digits."""
     total = hashlib.sha256()
     runs = sorted(
         folder.rglob("last.pt"), key=lambda path: path.parent.name.rpartition("_")[0] if "sweeps" in path.parts else ""
