@@ -17,7 +17,7 @@ def test_a_product_is_the_convolution(kernel: int, side: int, bias: bool):
     other = copy.deepcopy(layer)
     x = torch.randn(3, 5, side, side, dtype=torch.float64)
     a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
-    found, expected = matmul_conv.product(layer, a), other(b)
+    found, expected = matmul_conv.matmul_conv(layer, a), other(b)
     assert torch.allclose(found, expected)
     weights = torch.randn_like(expected)
     (found * weights).sum().backward()
@@ -41,12 +41,12 @@ def test_a_product_is_the_convolution(kernel: int, side: int, bias: bool):
     ],
 )
 def test_only_where_it_pays(layer: nn.Conv2d, side: int, suits: bool):
-    assert matmul_conv.suits(layer, torch.empty(2, layer.in_channels, side, side)) is suits
+    assert matmul_conv.is_faster(layer, torch.empty(2, layer.in_channels, side, side)) is suits
 
 
 def test_a_whole_network_is_itself():
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(1, 512, 3), nn.ReLU(), nn.Conv2d(512, 256, 3), nn.ReLU(), nn.Flatten())
     x = torch.randn(2, 1, 7, 7)
-    assert matmul_conv.suits(network[2], torch.empty(2, 512, 5, 5))  # type: ignore[arg-type]
+    assert matmul_conv.is_faster(network[2], torch.empty(2, 512, 5, 5))  # type: ignore[arg-type]
     assert torch.allclose(matmul_conv.forward(network, x), network(x), atol=1e-5)

@@ -70,7 +70,7 @@ def test_large_numbers_are_no_alarm():
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize("step", [nonfinite.step_if, nonfinite.take_back])
+@pytest.mark.parametrize("step", [nonfinite.step_if, nonfinite.step_and_undo])
 def test_a_step_is_taken_if_all_is_well_and_only_then(step: Callable[..., None], name: str):
     module = network()
     plain = copy.deepcopy(module)
@@ -117,7 +117,7 @@ def test_no_step_asks_the_device_for_a_value(more: tuple[str, ...], composed: An
     """As on a GPU: the update is taken back on the device, and figures are read in packets."""
     from tests.training.test_trainer import BASE, trainer
 
-    monkeypatch.setattr("mnist_lite.training.trainer.step_if", nonfinite.take_back)
+    monkeypatch.setattr("mnist_lite.training.trainer.step_if", nonfinite.step_and_undo)
     ready: Trainer = trainer(composed(*BASE, *more))
     ready._recorder._size = 32
     ready.epoch = 1

@@ -27,11 +27,11 @@ def test_other_errors_are_not_taken_for_it():
 
     with pytest.raises(RuntimeError, match="shapes"):
         out_of_memory.largest_that_fits(trial, 8)
-    assert not out_of_memory.ran_out(RuntimeError("shapes do not match"))
+    assert not out_of_memory.is_out_of_memory(RuntimeError("shapes do not match"))
 
 
 def test_what_torch_says_when_the_machine_has_no_more():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**60)
-    assert out_of_memory.ran_out(caught.value)
-    assert out_of_memory.ran_out(MemoryError())
+    assert out_of_memory.is_out_of_memory(caught.value)
+    assert out_of_memory.is_out_of_memory(MemoryError())

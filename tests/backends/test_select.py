@@ -1,4 +1,4 @@
-"""What ``auto`` means, rule by rule."""
+"""What ``auto`` means for backend, precision and memory format, rule by rule."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from mnist_lite.backends import select as rules
 from mnist_lite.backends.kernels import backend
-from mnist_lite.backends.kernels.build import BuildError, compiler
+from mnist_lite.backends.kernels.build import BuildError, compiler_command
 from mnist_lite.backends.select import ExecutionPlan, select_backend
 from mnist_lite.errors import UserError
 from mnist_lite.model.build import build
@@ -21,17 +21,16 @@ MANY = rules.MIN_IMAGES
 
 
 @pytest.fixture
-def asked(composed: Compose, monkeypatch: pytest.MonkeyPatch):
-    threads = torch.get_num_threads()
+def plan(composed: Compose):
+    """``plan("backend=torch", layers=...)``: the execution plan of a run with these overrides."""
 
-    def ask(
-        *overrides: str, layers: list[Any] = SMALL, images: int = MANY, device: str = "cpu", before: str | None = None
+    def make(
+        *overrides: str, layers: list[Any] = SMALL, images: int = MANY, device: str = "cpu", previous: str | None = None
     ) -> ExecutionPlan:
         network = build({"layers": layers})
-        return select_backend(composed(*overrides), network, torch.device(device), threads, images, before)
+        return select_backend(composed(*overrides), network, torch.device(device), 2, images, previous)
 
-    yield ask
-    torch.set_num_threads(threads)
+    return make
 
 
 @pytest.fixture
@@ -42,89 +41,89 @@ def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backend, "load", fail)
 
 
-with_compiler = pytest.mark.skipif(not compiler(), reason="no C++ compiler here")
+with_compiler = pytest.mark.skipif(not compiler_command(), reason="no C++ compiler here")
 
 
-def processor(monkeypatch: pytest.MonkeyPatch, multiplies: bool) -> None:
-    monkeypatch.setattr(rules, "supports_bfloat16", lambda: multiplies)
+def set_bfloat16(monkeypatch: pytest.MonkeyPatch, supported: bool) -> None:
+    monkeypatch.setattr(rules, "supports_bfloat16", lambda: supported)
 
 
 @with_compiler
-def test_small_networks_and_many_images_take_the_kernels(asked):
-    chosen = asked()
-    assert (chosen.backend.name, chosen.precision, chosen.memory_format, chosen.reason) == (
+def test_small_networks_with_many_images_use_the_kernels(plan):
+    selected = plan()
+    assert (selected.backend.name, selected.precision, selected.memory_format, selected.reason) == (
         "kernels",
         "fp32",
         "contiguous",
         "",
     )
-    assert torch.get_num_threads() == 1
-    assert asked("backend=kernels", images=1).backend.name == "kernels"
+    assert (selected.threads, selected.torch_threads) == (2, 1)
+    assert plan("backend=kernels", images=1).backend.name == "kernels"
 
 
-def test_few_images_do_not_build(asked, no_compiler: None):
-    chosen = asked(images=MANY - 1)
-    assert chosen.backend.name == "torch"
-    assert "less than 20,000 images" in chosen.reason
+def test_few_images_do_not_build_the_kernels(plan, no_compiler: None):
+    selected = plan(images=MANY - 1)
+    assert selected.backend.name == "torch"
+    assert "fewer than 20,000 training images" in selected.reason
 
 
-def test_never_is_never(asked, no_compiler: None):
-    chosen = asked("backend=torch")
-    assert (chosen.backend.name, chosen.reason) == ("torch", "")
+def test_backend_torch_never_builds_the_kernels(plan, no_compiler: None):
+    selected = plan("backend=torch")
+    assert (selected.backend.name, selected.reason) == ("torch", "")
 
 
-def test_without_a_compiler_the_run_says_so_and_is_eager(asked, no_compiler: None):
-    chosen = asked()
-    assert chosen.backend.name == "torch"
-    assert "no C++ compiler" in str(chosen)
+def test_without_a_compiler_torch_is_used_with_a_reason(plan, no_compiler: None):
+    selected = plan()
+    assert selected.backend.name == "torch"
+    assert "no C++ compiler" in str(selected)
 
 
 @pytest.mark.parametrize(
-    ("overrides", "layers", "why"),
+    ("overrides", "layers", "reason"),
     [
         ((), SMALL, r"no C\+\+ compiler"),
-        (("precision=bf16",), SMALL, "for precision=fp32, not bf16"),
-        (("memory_format=channels_last",), SMALL, "their own layout"),
+        (("precision=bf16",), SMALL, "need precision=fp32, not bf16"),
+        (("memory_format=channels_last",), SMALL, "their own memory format"),
         ((), [*SMALL[:-1], "gelu", "global_avg_pool"], "do not have layer 4 \\(GELU\\)"),
     ],
 )
-def test_always_is_refused_where_it_cannot_be(asked, no_compiler: None, overrides, layers, why):
-    with pytest.raises(UserError, match=f"backend: kernels is asked for, and .*{why}"):
-        asked("backend=kernels", *overrides, layers=layers)
+def test_backend_kernels_is_refused_where_it_is_not_possible(plan, no_compiler: None, overrides, layers, reason):
+    with pytest.raises(UserError, match=f"backend: kernels is not possible: .*{reason}"):
+        plan("backend=kernels", *overrides, layers=layers)
 
 
-def test_a_layer_that_the_kernels_do_not_have_is_named(asked):
-    assert "layer 4 (GELU)" in asked(layers=[*SMALL[:-1], "gelu", "global_avg_pool"]).reason
-    residual = asked(layers=[*SMALL[:-1], {"residual": ["relu"]}, "global_avg_pool"])
+def test_a_layer_that_the_kernels_do_not_have_is_named(plan):
+    assert "layer 4 (GELU)" in plan(layers=[*SMALL[:-1], "gelu", "global_avg_pool"]).reason
+    residual = plan(layers=[*SMALL[:-1], {"residual": ["relu"]}, "global_avg_pool"])
     assert residual.backend.name == "torch" and "layer 4 (Residual)" in str(residual)
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])
-def test_other_devices_are_eager_in_float32(asked, no_compiler: None, device: str):
+def test_other_devices_use_torch_in_float32(plan, no_compiler: None, device: str):
     for layers in (SMALL, LARGE):
-        chosen = asked(layers=layers, device=device)
-        assert (chosen.backend.name, chosen.precision, chosen.memory_format) == ("torch", "fp32", "contiguous")
+        selected = plan(layers=layers, device=device)
+        assert (selected.backend.name, selected.precision, selected.memory_format) == ("torch", "fp32", "contiguous")
 
 
-def test_tf32_is_kept_as_it_is_asked_for(asked, no_compiler: None):
-    chosen = asked("precision=tf32", device="cuda")
-    assert (chosen.backend.name, chosen.precision, chosen.record["precision"]) == ("torch", "tf32", "tf32")
+def test_tf32_is_kept(plan, no_compiler: None):
+    selected = plan("precision=tf32", device="cuda")
+    assert (selected.backend.name, selected.precision, selected.record["precision"]) == ("torch", "tf32", "tf32")
 
 
-def test_large_networks_take_bfloat16_where_the_processor_does(asked, monkeypatch: pytest.MonkeyPatch):
-    processor(monkeypatch, True)
-    chosen = asked(layers=LARGE)
-    assert (chosen.backend.name, chosen.precision, chosen.memory_format) == ("torch", "bf16", "channels_last")
+def test_large_networks_use_bfloat16_where_the_processor_has_it(plan, monkeypatch: pytest.MonkeyPatch):
+    set_bfloat16(monkeypatch, True)
+    selected = plan(layers=LARGE)
+    assert (selected.backend.name, selected.precision, selected.memory_format) == ("torch", "bf16", "channels_last")
     with_norm = [LARGE[0], "batch_norm", *LARGE[1:]]
-    assert asked(layers=with_norm).memory_format == "contiguous"
-    assert asked("precision=fp32", layers=LARGE).precision == "fp32"
-    processor(monkeypatch, False)
-    chosen = asked(layers=LARGE)
-    assert (chosen.backend.name, chosen.precision, chosen.memory_format) == ("torch", "fp32", "contiguous")
+    assert plan(layers=with_norm).memory_format == "contiguous"
+    assert plan("precision=fp32", layers=LARGE).precision == "fp32"
+    set_bfloat16(monkeypatch, False)
+    selected = plan(layers=LARGE)
+    assert (selected.backend.name, selected.precision, selected.memory_format) == ("torch", "fp32", "contiguous")
 
 
 @with_compiler
-def test_a_resumed_run_computes_as_it_did(asked):
-    assert asked(images=1, before="kernels").backend.name == "kernels"
-    assert asked(images=MANY, before="torch").backend.name == "torch"
-    assert asked("backend=kernels", before="torch").backend.name == "kernels"
+def test_a_resumed_run_keeps_its_backend(plan):
+    assert plan(images=1, previous="kernels").backend.name == "kernels"
+    assert plan(images=MANY, previous="torch").backend.name == "torch"
+    assert plan("backend=kernels", previous="torch").backend.name == "kernels"

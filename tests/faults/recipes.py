@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mnist_lite.backends.kernels.build import compiler
+from mnist_lite.backends.kernels.build import compiler_command
 
 FEW = (
     "data=digits",
@@ -14,7 +14,7 @@ FEW = (
     "threads=1",
 )
 STEPS = 20
-KERNELS = ("backend=kernels",) if compiler() else ()
+KERNELS = ("backend=kernels",) if compiler_command() else ()
 PER_EPOCH = 5
 
 RECIPES: dict[str, tuple[str, ...]] = {

@@ -78,5 +78,5 @@ def test_a_gpu_that_is_not_there_is_one_line(device: str, tmp_path: Path):
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr.count("\n") == 1 and done.stderr.startswith(f"error: device: {device} is asked for")
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith(f"error: device: {device} is not available")
     assert list(tmp_path.iterdir()) == []

@@ -63,7 +63,7 @@ class Bad:
 def make_device_like() -> None:
     """The path of a GPU on the CPU: updates are taken back, and figures are read many steps later."""
     engine: Any = __import__("mnist_lite.training.trainer", fromlist=["engine"])
-    engine.step_if = nonfinite.take_back
+    engine.step_if = nonfinite.step_and_undo
     recorder = engine.StepRecorder
 
     def late(device: torch.device) -> Any:
@@ -105,7 +105,7 @@ def test_the_weights_are_those_from_before(what: str, composed: Compose, monkeyp
     for _ in zip(range(7), before.fit(), strict=False):
         pass
     original, step_if = TorchBackend._forward, nonfinite.step_if
-    for update, size in ((step_if, 1), (nonfinite.take_back, 32)):
+    for update, size in ((step_if, 1), (nonfinite.step_and_undo, 32)):
         monkeypatch.setattr(TorchBackend, "_forward", original)
         Bad(8, what)()
         monkeypatch.setattr("mnist_lite.training.trainer.step_if", update)

@@ -1,4 +1,4 @@
-"""The device of a run, and how torch computes on it."""
+"""The device of a run, and the settings of torch's arithmetic on it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from mnist_lite.errors import UnavailableError, UserError
 
 DEVICE_TYPES = ("auto", "cpu", "cuda", "mps")
 DETERMINISTIC_WORKSPACES = (":4096:8", ":16:8")
-"""Values of CUBLAS_WORKSPACE_CONFIG with which cuBLAS is deterministic, by NVIDIA's manual; the first is the faster one."""
+"""Values of CUBLAS_WORKSPACE_CONFIG that make cuBLAS deterministic, from NVIDIA's manual. The first is faster."""
 MIN_TF32_CAPABILITY = (8, 0)
 """Compute capability of the first GPUs that have TF32 (Ampere)."""
 
 
 def pick_device(name: str) -> torch.device:
-    """The device that ``name`` asks for; ``auto`` is CUDA, else MPS, else the CPU.
+    """The device ``name``. ``auto`` is CUDA, else MPS, else the CPU.
 
     Raises:
-        UserError: no such name.
-        UnavailableError: no such device here.
+        UserError: the name is not allowed.
+        UnavailableError: this machine does not have the device.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -32,21 +32,21 @@ def pick_device(name: str) -> torch.device:
         raise UserError(f"device: {name!r} is not allowed; allowed: auto, cpu, cuda, cuda:<number>, mps")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
         raise UnavailableError(
-            f"device: {name} is asked for and there are {torch.cuda.device_count()} CUDA devices; use device=cpu"
+            f"device: {name} is not available, this machine has {torch.cuda.device_count()} CUDA devices; use device=cpu"
         )
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise UnavailableError("device: mps is asked for and is not here; use device=cpu")
+        raise UnavailableError("device: mps is not available on this machine; use device=cpu")
     return torch.device(name)
 
 
 def set_arithmetic(device: torch.device, precision: str) -> None:
-    """Tells torch how to compute on ``device``: with which float32 products, and deterministically.
+    """Sets torch's global switches for ``device``: TF32 and deterministic algorithms.
 
-    It sets everything in every run, so nothing stays from the run before in the same process. It is called before the first
-    operation on a GPU, because cuBLAS reads its variable when it starts.
+    Each call sets every switch, so nothing is left from an earlier run in the same process. The call must come before the first
+    operation on a GPU, because cuBLAS reads its environment variable when it starts.
 
-    On CUDA, ``fp32`` and ``bf16`` switch TF32 off: torch's default has it on in cuDNN's convolutions. ``tf32`` switches it on in
-    convolutions and matrix products. TF32 keeps 10 of the 23 bits of a factor's fraction.
+    On CUDA, ``fp32`` and ``bf16`` switch TF32 off. (torch's default uses TF32 in the convolutions of cuDNN.) ``tf32`` switches it
+    on in convolutions and matrix products. TF32 keeps 10 of the 23 bits of a factor's fraction.
 
     Raises:
         UserError: ``precision`` is ``tf32``, and the device does not have it.
@@ -58,9 +58,9 @@ def set_arithmetic(device: torch.device, precision: str) -> None:
     cuda = device.type == "cuda"
     if cuda and os.environ.get("CUBLAS_WORKSPACE_CONFIG") not in DETERMINISTIC_WORKSPACES:
         os.environ["CUBLAS_WORKSPACE_CONFIG"] = DETERMINISTIC_WORKSPACES[0]
-    if torch.are_deterministic_algorithms_enabled() != cuda:  # on the CPU what we use is deterministic without it
+    if torch.are_deterministic_algorithms_enabled() != cuda:  # all operations of a run are deterministic on the CPU
         torch.use_deterministic_algorithms(cuda)
-    # torch would fill the memory of each new tensor first. Nothing here reads memory that was not written.
+    # torch would fill the memory of each new tensor first. No code here reads memory that was not written.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
@@ -73,18 +73,18 @@ def _check_tf32(device: torch.device) -> None:
 
 
 def _set_tf32(on: bool) -> None:
-    """torch 2.9 has new names for this. It raises an error where both are used, so a version gets one of them."""
+    """torch 2.9 has new names for these switches, and raises an error if old and new names are mixed."""
     if hasattr(torch.backends.cudnn, "conv"):
-        word = "tf32" if on else "ieee"
-        torch.backends.cudnn.conv.fp32_precision = word
-        torch.backends.cuda.matmul.fp32_precision = word
+        precision = "tf32" if on else "ieee"
+        torch.backends.cudnn.conv.fp32_precision = precision
+        torch.backends.cuda.matmul.fp32_precision = precision
     else:
         torch.backends.cudnn.allow_tf32 = on
         torch.backends.cuda.matmul.allow_tf32 = on
 
 
 def processor_flags() -> str:
-    """What the processor can do, as Linux lists it; elsewhere its name."""
+    """The features of the processor, as Linux lists them. On other systems, its name."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
@@ -93,21 +93,19 @@ def processor_flags() -> str:
 
 
 def supports_bfloat16() -> bool:
-    """Whether the processor has instructions for bfloat16 products; without them it is slower than float32."""
+    """True if the processor has instructions for bfloat16 products. Without them, bfloat16 is slower than float32."""
     return bool({"avx512_bf16", "amx_bf16"} & set(processor_flags().split()))
 
 
-def use_threads(asked: int | None) -> int:
-    """Makes torch use so many threads of the CPU, or its own choice; how many that is."""
-    torch.set_num_threads(asked or _default_threads())
+def set_threads(threads: int | None) -> int:
+    """Sets the number of CPU threads of torch. None means torch's default. Returns the number."""
+    torch.set_num_threads(threads or _default_threads())
     return torch.get_num_threads()
 
 
 @cache
 def _default_threads() -> int:
-    return (
-        torch.get_num_threads()
-    )  # as it was before anybody has set it: the next run of a sweep may leave it open again
+    return torch.get_num_threads()  # cached, because a run in the same process may set another number
 
 
 def describe_device(device: torch.device, threads: int) -> str:

@@ -1,9 +1,9 @@
-"""Convolutions over small maps as one matrix product.
+"""Convolutions over small maps, computed as one matrix product.
 
-torch's bfloat16 convolution on the CPU slows down where a map has few places and many channels: base's 512 to 1024 channels on
-5 x 5, forward and backward, took 101 ms for 128 images; gathering the inputs of each output and one product take 44 ms. For
-the whole of base the ratio to the plain loop went from 1.6 to 2.2. On larger maps the gathering costs more than it saves
-(14 x 14: 38 ms against 70).
+torch's bfloat16 convolution on the CPU is slow where a map is small and has many channels. Measured in base, for 128 images,
+forward and backward, 512 to 1024 channels on 5 x 5: the convolution takes 101 ms, and copying the inputs of each output plus one
+matrix product takes 44 ms. For all of base, the ratio to the plain loop goes from 1.6 to 2.2. On larger maps the copy costs more
+than the product saves (14 x 14: 70 ms, and 38 ms with torch's convolution).
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ MIN_WEIGHTS = 1_000_000
 
 
 def forward(network: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """``network(x)`` for a network of layers one after the other; ``x`` ``(N, C, H, W)``, best with channels last."""
+    """``network(x)`` for a ``Sequential``. ``x`` is ``(N, C, H, W)``; channels last is the faster memory format."""
     for layer in network.children():
-        x = product(layer, x) if isinstance(layer, nn.Conv2d) and suits(layer, x) else layer(x)
+        x = matmul_conv(layer, x) if isinstance(layer, nn.Conv2d) and is_faster(layer, x) else layer(x)
     return x
 
 
-def suits(layer: nn.Conv2d, x: torch.Tensor) -> bool:
-    """Whether the product is faster than the convolution."""
-    plain = layer.stride == layer.dilation == (1, 1) and layer.padding == (0, 0) and layer.groups == 1
-    high, wide = (side - kernel + 1 for side, kernel in zip(x.shape[2:], layer.kernel_size, strict=True))
-    return plain and high * wide <= MAX_POSITIONS and layer.weight.numel() >= MIN_WEIGHTS
+def is_faster(layer: nn.Conv2d, x: torch.Tensor) -> bool:
+    """True if the matrix product is faster than the convolution."""
+    supported = layer.stride == layer.dilation == (1, 1) and layer.padding == (0, 0) and layer.groups == 1
+    height, width = (side - kernel + 1 for side, kernel in zip(x.shape[2:], layer.kernel_size, strict=True))
+    return supported and height * width <= MAX_POSITIONS and layer.weight.numel() >= MIN_WEIGHTS
 
 
-def product(layer: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
+def matmul_conv(layer: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
     """``layer(x)`` for a layer without stride, padding, dilation and groups."""
     rows, columns = layer.kernel_size
-    high, wide = x.shape[2] - rows + 1, x.shape[3] - columns + 1
-    last = x.permute(0, 2, 3, 1)
-    taps = [last[:, i : i + high, j : j + wide] for i in range(rows) for j in range(columns)]
+    height, width = x.shape[2] - rows + 1, x.shape[3] - columns + 1
+    channels_last = x.permute(0, 2, 3, 1)
+    taps = [channels_last[:, i : i + height, j : j + width] for i in range(rows) for j in range(columns)]
     weight = layer.weight.permute(0, 2, 3, 1).flatten(1)
     result = F.linear(torch.cat(taps, -1).flatten(0, 2), weight, layer.bias)
-    return result.view(len(x), high, wide, -1).permute(0, 3, 1, 2)
+    return result.view(len(x), height, width, -1).permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""When memory runs out: how that is known, and which batch size would have fitted."""
+"""Recognises out-of-memory errors, and finds a batch size that fits."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Callable
 
 import torch
 
-_CPU_WORDS = ("can't allocate memory", "not enough memory")
+_CPU_MESSAGES = ("can't allocate memory", "not enough memory")
 
 
-def ran_out(error: BaseException) -> bool:
-    """Whether ``error`` says that the device or the machine has no memory left."""
+def is_out_of_memory(error: BaseException) -> bool:
+    """True if ``error`` means that the device or the machine has no memory left."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _CPU_WORDS)
+    return isinstance(error, RuntimeError) and any(message in str(error) for message in _CPU_MESSAGES)
 
 
 def largest_that_fits(trial: Callable[[int], None], batch_size: int) -> int | None:
-    """The largest of ``batch_size`` halved again and again for which ``trial`` does not run out of memory; None if none.
+    """Halves ``batch_size`` until ``trial`` does not run out of memory. Returns None if no batch size fits.
 
-    It is tried and not reckoned: what a network needs depends on the algorithms that the device's libraries choose.
+    A trial is needed, because the memory depends on the algorithms that the libraries of the device choose.
     """
     while batch_size > 1:
         batch_size //= 2
@@ -31,6 +31,6 @@ def largest_that_fits(trial: Callable[[int], None], batch_size: int) -> int | No
             trial(batch_size)
             return batch_size
         except (RuntimeError, MemoryError) as error:
-            if not ran_out(error):
+            if not is_out_of_memory(error):
                 raise
     return None

@@ -1,4 +1,7 @@
-"""What ``auto`` means for precision, backend and memory_format: one rule each, measured in docs/performance.md."""
+"""Selects how a run computes: what ``auto`` means for ``precision``, ``backend`` and ``memory_format``.
+
+Each rule comes from a measurement in docs/performance.md. Nothing global is set here: the caller applies ``torch_threads``.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,11 @@ from mnist_lite.errors import UserError
 from mnist_lite.model.build import INPUT_SHAPE, Network
 
 MAX_PARAMETERS = 500_000
-"""Of a network that the kernels are faster on, measured on convolutions; above, products are large enough for torch's own."""
+"""Of a network for the kernels. The matrix products of larger networks are large enough for torch's own kernels."""
 MAX_GRADIENTS = 100_000_000
-"""Parameters times batch size: the kernels keep a gradient for each group of 16 images, so memory and time grow with both."""
+"""Parameters times batch size for the kernels. They keep one gradient per group of 16 images, so memory grows with both."""
 MIN_IMAGES = 20_000
-"""To be trained in all, for building the kernels to pay: it takes some 4 s and saves some 200 microseconds an image."""
+"""Training images of all epochs. Building the kernels takes about 4 s, and they save about 200 microseconds per image."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +32,20 @@ class ExecutionPlan:
 
     backend: Backend
     precision: str
+    """``fp32``, ``tf32`` or ``bf16``."""
     memory_format: str
+    """``contiguous`` or ``channels_last``."""
     threads: int
+    """CPU threads of the backend."""
+    torch_threads: int
+    """For ``torch.set_num_threads``. One with the kernels: torch has little left to compute, and its waiting threads spin on the
+    cores that the kernels need (era4 on two cores: 57 microseconds per image with two torch threads, 32 with one)."""
     reason: str
-    """What the user should know about it; may be empty."""
+    """Why the run does not use the kernels; empty if that is no surprise."""
 
     @property
     def record(self) -> dict[str, str | int]:
-        """What can change the bits."""
+        """The values that can change the last bits of the result."""
         return {
             "threads": self.threads,
             "precision": self.precision,
@@ -50,32 +59,29 @@ class ExecutionPlan:
 
 
 def select_backend(
-    config: Config, network: Network, device: torch.device, threads: int, images: int, before: str | None = None
+    config: Config, network: Network, device: torch.device, threads: int, images: int, previous: str | None = None
 ) -> ExecutionPlan:
-    """Resolves what is ``auto``. ``images`` are trained on in all; ``before`` is what a resumed run computed with.
+    """The execution plan for ``network`` on ``device``.
 
-    With the kernels torch itself is put on one thread: what is left to it is small, and its threads wait by spinning on the cores
-    that the kernels want (era4 on two cores: 57 microseconds an image that way, 32 this way).
+    ``images`` is the number of training images of all epochs. ``previous`` is the name of the backend that a resumed run had.
 
     Raises:
-        UserError: ``backend=kernels`` where it cannot be.
+        UserError: ``backend=kernels`` is not possible.
     """
     precision = config.precision
     if precision == "auto":
         large = network.parameters > MAX_PARAMETERS and config.backend != "kernels"
         precision = "bf16" if large and device.type == "cpu" and supports_bfloat16() else "fp32"
-    backend, reason = _kernels(config, network, device, precision, threads, images, before)
-    if backend is not None:
-        torch.set_num_threads(1)
-        return ExecutionPlan(backend, precision, "contiguous", threads, reason)
+    kernels, reason = _kernels(config, network, device, precision, threads, images, previous)
+    if kernels is not None:
+        return ExecutionPlan(kernels, precision, "contiguous", threads, 1, reason)
     memory_format = config.memory_format
     if memory_format == "auto":
-        kinds = {layer.kind for layer in network.layers}
-        plain = not any("Norm" in kind for kind in kinds)  # batch norm is slow where channels are last
-        half_on_cpu = device.type == "cpu" and precision == "bf16"
-        memory_format = "channels_last" if half_on_cpu and plain else "contiguous"
-    eager = TorchBackend(network.module, config.label_smoothing, precision, memory_format)
-    return ExecutionPlan(eager, precision, memory_format, threads, reason)
+        has_norm = any("Norm" in layer.kind for layer in network.layers)  # batch norm is slow with channels_last
+        bf16_on_cpu = device.type == "cpu" and precision == "bf16"
+        memory_format = "channels_last" if bf16_on_cpu and not has_norm else "contiguous"
+    backend = TorchBackend(network.module, config.label_smoothing, precision, memory_format)
+    return ExecutionPlan(backend, precision, memory_format, threads, threads, reason)
 
 
 def _kernels(
@@ -85,37 +91,40 @@ def _kernels(
     precision: str,
     threads: int,
     images: int,
-    before: str | None,
+    previous: str | None,
 ) -> tuple[KernelBackend | None, str]:
-    """The kernels, or why not."""
-    if config.backend == "torch" or (config.backend == "auto" and before == TorchBackend.name):
+    """The kernels, or None and the reason."""
+    auto = config.backend == "auto"
+    if config.backend == "torch" or (auto and previous == TorchBackend.name):
         return None, ""
-    against = None
-    if device.type != "cpu":
-        against = f"the kernels are for device=cpu, not {device.type}"
-    elif precision != "fp32":
-        against = f"the kernels are for precision=fp32, not {precision}"
-    elif config.memory_format == "channels_last":
-        against = "the kernels have their own layout, not memory_format=channels_last"
-    if config.backend == "auto" and (against or network.parameters > MAX_PARAMETERS):
+    reason = _conflict(config, device, precision)
+    if auto and (reason or network.parameters > MAX_PARAMETERS):
         return None, ""
-    if config.backend == "auto" and before != KernelBackend.name and images < MIN_IMAGES:
-        return None, f"less than {MIN_IMAGES:,} images to train on"
-    if (
-        config.backend == "auto"
-        and before != KernelBackend.name
-        and network.parameters * config.batch_size > MAX_GRADIENTS
-    ):
-        return None, f"parameters times batch size are more than {MAX_GRADIENTS:,}"
-    if against is None:
+    if auto and previous != KernelBackend.name:
+        if images < MIN_IMAGES:
+            return None, f"fewer than {MIN_IMAGES:,} training images"
+        if network.parameters * config.batch_size > MAX_GRADIENTS:
+            return None, f"more than {MAX_GRADIENTS:,} parameters times batch size"
+    if not reason:
         try:
             return KernelBackend(network.module, INPUT_SHAPE, config.label_smoothing, threads), ""
-        except UnsupportedError as reason:
-            against = f"the kernels do not have {reason}"
-        except BuildError as reason:
-            against = f"the kernels cannot be built: {reason}"
-        except MemoryError as reason:
-            against = str(reason)
-    if config.backend == "kernels":
-        raise UserError(f"backend: kernels is asked for, and {against}")
-    return None, against
+        except UnsupportedError as error:
+            reason = f"the kernels do not have {error}"
+        except BuildError as error:
+            reason = f"the kernels cannot be built: {error}"
+        except MemoryError as error:
+            reason = str(error)
+    if not auto:
+        raise UserError(f"backend: kernels is not possible: {reason}")
+    return None, reason
+
+
+def _conflict(config: Config, device: torch.device, precision: str) -> str:
+    """The setting that the kernels cannot have; empty if there is none."""
+    if device.type != "cpu":
+        return f"the kernels need device=cpu, not {device.type}"
+    if precision != "fp32":
+        return f"the kernels need precision=fp32, not {precision}"
+    if config.memory_format == "channels_last":
+        return "the kernels have their own memory format, not channels_last"
+    return ""

@@ -1,4 +1,4 @@
-"""How losses and gradients are computed: torch's modules and autograd, or the kernels where they are faster."""
+"""The interface of a backend, and the backend ``torch``: torch's modules and autograd."""
 
 from __future__ import annotations
 
@@ -15,48 +15,54 @@ from mnist_lite.backends.nonfinite import all_finite
 
 @dataclass(frozen=True)
 class StepResult:
-    """Of one training step: 0-dimensional tensors on the device."""
+    """The results of one training step: 0-dimensional tensors on the device."""
 
     loss: torch.Tensor
     """Mean over the batch."""
     correct: torch.Tensor
-    """Images whose largest logit is that of their label."""
+    """Number of images whose largest logit is that of their label."""
     finite: torch.Tensor
-    """Whether the loss and every gradient are."""
+    """True if the loss and every gradient are finite."""
 
 
 class Backend(Protocol):
-    """What the training loop asks for."""
+    """What the trainer needs from a backend."""
 
     @property
     def name(self) -> str:
-        """One word, for the run's record."""
+        """``torch`` or ``kernels``."""
 
     @property
     def version(self) -> str:
-        """What may change the bits under the same name: compiler and processor of the kernels. Empty for torch's own."""
+        """What can change the bits under the same name: compiler and processor of the kernels. Empty for torch."""
 
     def gradients(self, inputs: torch.Tensor, labels: torch.Tensor, seed: int) -> StepResult:
-        """Sets the gradient of every parameter; dropout draws from ``seed`` alone."""
+        """Sets the gradient of every parameter. ``inputs`` ``(N, 1, 28, 28)`` float32, ``labels`` ``(N,)`` int64.
+
+        Dropout draws from ``seed`` only.
+        """
 
     def evaluate(self, network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """``(2,)`` float64 (float32 on MPS): sum of cross-entropies and right answers of ``network`` in evaluation mode."""
+        """Sum of cross-entropies and number of right answers of ``network`` in evaluation mode: ``(2,)`` float64.
+
+        On MPS, which has no float64, the result is float32.
+        """
 
 
 class TorchBackend:
-    """torch's modules and autograd, in float32 (or TF32, see ``environment``) or with autocast to bfloat16."""
+    """torch's modules and autograd, in float32 (or TF32, see ``device.set_arithmetic``), or with autocast to bfloat16."""
 
     name = "torch"
     version = ""
 
     def __init__(self, module: nn.Module, label_smoothing: float, precision: str, memory_format: str) -> None:
-        """``precision`` is ``fp32``, ``tf32`` or ``bf16``, ``memory_format`` ``contiguous`` or ``channels_last``."""
-        self._module, self._smoothing, self._half = module, label_smoothing, precision == "bf16"
+        """``precision`` is ``fp32``, ``tf32`` or ``bf16``; ``memory_format`` is ``contiguous`` or ``channels_last``."""
+        self._module, self._smoothing, self._bf16 = module, label_smoothing, precision == "bf16"
         self._format = torch.channels_last if memory_format == "channels_last" else torch.contiguous_format
         module.to(memory_format=self._format)
 
     def gradients(self, inputs: torch.Tensor, labels: torch.Tensor, seed: int) -> StepResult:
-        """``inputs`` ``(N, 1, 28, 28)`` float32, ``labels`` ``(N,)`` int64."""
+        """See ``Backend``."""
         torch.manual_seed(seed)
         self._module.train()
         logits = self._forward(self._module, inputs)
@@ -67,7 +73,7 @@ class TorchBackend:
         return StepResult(loss.detach(), correct, all_finite(loss, self._module))
 
     def evaluate(self, network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Sum of cross-entropies and number of right answers."""
+        """See ``Backend``."""
         network.eval()
         with torch.inference_mode():
             logits = self._forward(network, inputs)
@@ -77,8 +83,8 @@ class TorchBackend:
 
     def _forward(self, network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
         inputs = inputs.contiguous(memory_format=self._format)
-        with torch.autocast(inputs.device.type, dtype=torch.bfloat16, enabled=self._half):
-            if self._half and inputs.device.type == "cpu":
+        with torch.autocast(inputs.device.type, dtype=torch.bfloat16, enabled=self._bf16):
+            if self._bf16 and inputs.device.type == "cpu":
                 return matmul_conv.forward(network, inputs).float()
             logits: torch.Tensor = network(inputs)
         return logits.float()

@@ -174,13 +174,13 @@ def _serve(maker: Callable[[Config, int], Loop], config: Config, images: int, pi
 def baseline_loop(config: Config, images: int) -> Loop:
     """The loop of ``plain.py`` on the network, optimiser and augmentation of ``config``; its rate stays what it is."""
 
-    from mnist_lite.backends.device import describe_device, pick_device, use_threads
+    from mnist_lite.backends.device import describe_device, pick_device, set_threads
     from mnist_lite.benchmark import baseline
     from mnist_lite.model.build import build
     from mnist_lite.training.optimizer import build_optimizer
 
     device = pick_device(config.device)
-    threads = use_threads(config.threads)
+    threads = set_threads(config.threads)
     network = build(config.model, config.init).module.to(device)
     optimizer = build_optimizer(config.optimizer, network)
     root = Path(config.data.root).expanduser()

@@ -169,7 +169,7 @@ class Run:
                 "try a lower optimizer.lr or clip_grad_norm=1"
             ) from error
         except Exception as error:
-            if not out_of_memory.ran_out(error):
+            if not out_of_memory.is_out_of_memory(error):
                 self._reporter.note(traceback.format_exc())
                 self._reporter.warn(
                     f"internal error; the traceback is in {self._folder.path / 'run.log'}; {self._describe_last_checkpoint()}"

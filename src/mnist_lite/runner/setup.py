@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from mnist_lite import rng
-from mnist_lite.backends.device import describe_device, pick_device, set_arithmetic, use_threads
+from mnist_lite.backends.device import describe_device, pick_device, set_arithmetic, set_threads
 from mnist_lite.backends.select import ExecutionPlan, select_backend
 from mnist_lite.backends.torch_backend import Backend, TorchBackend
 from mnist_lite.config.schema import Config
@@ -48,7 +48,7 @@ def set_up_run(config: Config, reporter: Console, state: Mapping[str, Any] | Non
     """
     device = pick_device(config.device)
     set_arithmetic(device, config.precision)
-    threads = use_threads(config.threads)
+    threads = set_threads(config.threads)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     rng.seed_global(config.seed, "init")
@@ -79,6 +79,7 @@ def set_up_run(config: Config, reporter: Console, state: Mapping[str, Any] | Non
     held = "" if data.holdout is None else f", {len(data.holdout):,} held out"
     before = None if state is None else state["conditions"].get("backend")
     plan = select_backend(config, network, device, threads, len(data.train) * config.epochs, before)
+    torch.set_num_threads(plan.torch_threads)
     reporter.line(
         f"data: {data.name}, {len(data.train):,} training images{held}, {len(data.test):,} test images; "
         f"{describe_device(device, threads)}, {plan}, seed {config.seed}"

@@ -89,7 +89,7 @@ def do(job: Job, tell: Callable[[Progress], None] | None) -> Ended:
         failure = run_job(job, tell)
         return Ended(None if failure is None else str(failure), isinstance(failure, NoMemoryError))
     except Exception as error:
-        details, crowded = traceback.format_exc(), out_of_memory.ran_out(error)
+        details, crowded = traceback.format_exc(), out_of_memory.is_out_of_memory(error)
         of_machine = crowded or isinstance(error, OSError)
         text = details.strip().splitlines()[-1]
         text = text if of_machine else f"internal error: {text}"

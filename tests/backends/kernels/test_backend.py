@@ -15,12 +15,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from mnist_lite.backends.kernels.backend import KernelBackend
-from mnist_lite.backends.kernels.build import compiler
+from mnist_lite.backends.kernels.build import compiler_command
 from mnist_lite.backends.torch_backend import TorchBackend
 from mnist_lite.model.build import build
 from tests.conftest import REPOSITORY
 
-pytestmark = pytest.mark.skipif(not compiler(), reason="no C++ compiler here")
+pytestmark = pytest.mark.skipif(not compiler_command(), reason="no C++ compiler here")
 
 SHAPE = (1, 28, 28)
 HEAD: list[Any] = [{"conv": 10, "kernel": 3, "stride": 2}, "global_avg_pool"]

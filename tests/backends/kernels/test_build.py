@@ -16,9 +16,9 @@ import pytest
 from filelock import FileLock, Timeout
 
 from mnist_lite.backends.kernels import build
-from mnist_lite.backends.kernels.build import BuildError, compiler
+from mnist_lite.backends.kernels.build import BuildError, compiler_command
 
-pytestmark = pytest.mark.skipif(not compiler(), reason="no C++ compiler here")
+pytestmark = pytest.mark.skipif(not compiler_command(), reason="no C++ compiler here")
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_a_compiler_that_fails_is_quoted(home: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_compiler_with_arguments(home: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("CXX", f"{compiler()[0]} -DUNUSED_WORD=1")
+    monkeypatch.setenv("CXX", f"{compiler_command()[0]} -DUNUSED_WORD=1")
     build.load()
     assert len(libraries(home)) == 1
 
@@ -157,7 +157,7 @@ def builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], l
     def start(before: str = "") -> list[int]:
         if not log.exists():
             log.touch()
-            script.write_text(COUNTING.format(compiler=compiler()[0], log=log, before=before))
+            script.write_text(COUNTING.format(compiler=compiler_command()[0], log=log, before=before))
             script.chmod(0o700)
             monkeypatch.setenv("CXX", str(script))
         return [int(line) for line in log.read_text().split()]

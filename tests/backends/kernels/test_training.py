@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from mnist_lite.backends.kernels.backend import KernelBackend
-from mnist_lite.backends.kernels.build import compiler
+from mnist_lite.backends.kernels.build import compiler_command
 from tests.backends.kernels.test_backend import HEAD, SHAPE, batch, network
 from tests.conftest import Compose
 from tests.training.test_trainer import BASE, figures, rows_of, trainer
 
-pytestmark = pytest.mark.skipif(not compiler(), reason="no C++ compiler here")
+pytestmark = pytest.mark.skipif(not compiler_command(), reason="no C++ compiler here")
 
 LAYERS = {
     "layers": [

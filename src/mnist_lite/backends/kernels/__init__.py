@@ -1,1 +1,1 @@
-"""A small network's step and evaluation on the CPU in C++, built by the machine's own compiler when first asked for."""
+"""A small network's training step and evaluation on the CPU in C++. The machine's own compiler builds the code on first use."""

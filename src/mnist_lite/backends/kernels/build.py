@@ -1,7 +1,7 @@
-"""Compiles the kernels for this machine's processor, once, and keeps the library in the user's cache folder.
+"""Compiles the C++ kernels for the processor of this machine and keeps the library in the user's cache folder.
 
-Of processes that need it at the same time one compiles and the others wait. When a new library is made, libraries that no
-process has loaded for ``UNUSED_DAYS`` are removed.
+``load()`` gives the library. If several processes need it at the same time, one compiles and the others wait. A new build removes
+libraries that no process has loaded for ``UNUSED_DAYS`` days.
 """
 
 from __future__ import annotations
@@ -25,106 +25,115 @@ from filelock import FileLock, Timeout
 from mnist_lite.backends.device import processor_flags
 from mnist_lite.process import startup
 
-HERE = Path(__file__).parent
-# no -ffast-math: NaN and infinity have to stay what they are, and sums in the order that is written
+SOURCES = Path(__file__).parent
+# No -ffast-math: NaN and infinity must stay, and sums must keep their order.
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC", "-pthread")
 COMPILERS = ("c++", "g++", "clang++")
 MAX_SECONDS = 300.0
-"""Seconds for the compiler, and for another process that compiles the same."""
+"""The time limit for the compiler, and for another process that compiles the same library."""
 UNUSED_DAYS = 30
 LOCK = "build.lock"
 
 
 class BuildError(Exception):
-    """The kernels cannot be built or loaded here; the message says why."""
+    """The kernels cannot be built or loaded on this machine. The message gives the reason."""
 
 
-def compiler() -> list[str]:
-    """The C++ compiler to use: the environment's ``CXX``, with its arguments, else the first that is found; or nothing."""
-    named = shlex.split(os.environ.get("CXX", ""))
-    return named or [found for name in COMPILERS if (found := shutil.which(name))][:1]
+def compiler_command() -> list[str]:
+    """The C++ compiler: the environment's ``CXX`` with its arguments, or the first that is installed. Empty if there is none."""
+    if command := os.environ.get("CXX", "").split():
+        return command
+    return [path for name in COMPILERS if (path := shutil.which(name))][:1]
 
 
 def cache_folder() -> Path:
-    """Where built libraries are kept: ``XDG_CACHE_HOME``, else ``~/.cache``."""
+    """The folder for libraries: ``mnist-lite`` in ``XDG_CACHE_HOME``, or in ``~/.cache``."""
     home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "mnist-lite"
+    return (Path(home) if home else Path("~/.cache").expanduser()) / "mnist-lite"
 
 
 @cache
 def load() -> ctypes.CDLL:
-    """The library for this processor, built if it is not there yet (some 4 s).
+    """The library for this processor. If there is none yet, it is built, which takes about 4 s.
 
     Raises:
-        BuildError: no compiler, one that fails, or a folder that cannot be written.
+        BuildError: no compiler, a compiler that fails, or a folder that cannot be written.
     """
-    with_what = compiler()
-    if not with_what:
+    compiler = compiler_command()
+    if not compiler:
         raise BuildError(f"no C++ compiler ({', '.join(COMPILERS)}, or the environment's CXX)")
     try:
-        name = f"kernels-{_fingerprint(with_what)}"
-        library = _kept(name) or _build_once(with_what, name)
-        with contextlib.suppress(OSError):  # a cache that can only be read
-            os.utime(library)  # when it was last used
-        return _declared(ctypes.CDLL(str(library)))
-    except subprocess.CalledProcessError as error:
-        said = error.stderr.strip().splitlines() or ["it says nothing"]
-        raise BuildError(f"{shlex.join(with_what)}: {said[0]}") from error
-    except (OSError, ValueError, subprocess.TimeoutExpired, RuntimeError) as error:  # RuntimeError: there is no home
-        raise BuildError(f"{shlex.join(with_what)}: {error}") from error
+        name = f"kernels-{_fingerprint(compiler)}"
+        path = _find(name) or _build_once(compiler, name)
+        with contextlib.suppress(OSError):  # a read-only cache folder
+            os.utime(path)  # the time of the last use
+        library = ctypes.CDLL(str(path))
+    except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:  # RuntimeError: the user has no home folder
+        raise BuildError(f"{shlex.join(compiler)}: {error}") from error
+    _declare(library)
+    return library
 
 
-def _kept(name: str) -> Path | None:
-    """The library of the fingerprint in ``name``; None: there is none, or none that is whole."""
-    return next((path for path in sorted(cache_folder().glob(f"{name}-*.so")) if path.name == _named(name, path)), None)
+def _find(name: str) -> Path | None:
+    """The library whose name begins with ``name``, if it is there and not damaged."""
+    paths = sorted(cache_folder().glob(f"{name}-*.so"))
+    return next((path for path in paths if path.name == _file_name(name, path)), None)
 
 
-def _build_once(with_what: list[str], name: str) -> Path:
-    """The library, built here or by the process that came first. The lock ends with its process, however that ends."""
+def _file_name(name: str, path: Path) -> str:
+    """``name`` and a checksum of the file ``path``. To load a damaged library would end the process."""
+    return f"{name}-{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}.so"
+
+
+def _build_once(compiler: list[str], name: str) -> Path:
+    """The library, built by this process or by another one. A lock ends when its process ends, even after a kill."""
     cache_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = FileLock(cache_folder() / LOCK)
-    with contextlib.suppress(Timeout):  # then two build at once, which only costs time
+    with contextlib.suppress(Timeout):  # then two processes build, which only costs time
         lock.acquire(timeout=MAX_SECONDS)
     try:
-        return _kept(name) or _build(with_what, name)
+        return _find(name) or _build(compiler, name)
     finally:
         lock.release()
 
 
-def _remove_unused(kept: Path) -> None:
-    """Removes libraries of other sources, compilers or machines that no process has loaded for a long time."""
-    for path in kept.glob("kernels-*.so"):
-        with contextlib.suppress(OSError):  # removed by another process
-            if time.time() - path.stat().st_mtime > UNUSED_DAYS * 86_400:
+def _build(compiler: list[str], name: str) -> Path:
+    folder = cache_folder()
+    for leftover in folder.glob("build-*"):  # of a process that was killed
+        if _age(leftover) > MAX_SECONDS:
+            shutil.rmtree(leftover, ignore_errors=True)
+    with startup.Cleanup(), tempfile.TemporaryDirectory(dir=folder, prefix="build-") as scratch:
+        output = Path(scratch) / "library.so"
+        _run([*compiler, *FLAGS, "-o", str(output), str(SOURCES / "network.cpp")], scratch)
+        if not output.is_file():
+            raise OSError("it ends without an error, but has written nothing")
+        # A rename is atomic: other processes see the whole library or none.
+        library = output.replace(folder / _file_name(name, output))
+    for path in folder.glob("kernels-*.so"):  # of other sources, compilers or machines
+        with contextlib.suppress(OSError):  # another process has removed it
+            if _age(path) > UNUSED_DAYS * 86_400:
                 path.unlink()
-
-
-def _build(with_what: list[str], name: str) -> Path:
-    kept = cache_folder()
-    for left in kept.glob("build-*"):  # by a process that was killed
-        if time.time() - left.stat().st_mtime > MAX_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
-    with startup.Cleanup(), tempfile.TemporaryDirectory(dir=kept, prefix="build-") as folder:
-        made = Path(folder) / "made.so"
-        _run([*with_what, *FLAGS, "-o", str(made), str(HERE / "network.cpp")], folder)
-        if not made.is_file():
-            raise OSError("it ends well and has written nothing")
-        # whole or not at all, for others that build or load at the same time
-        library = made.replace(kept / _named(name, made))
-    _remove_unused(kept)
     return library
 
 
-def _named(name: str, path: Path) -> str:
-    """The name that a library with the content of ``path`` must have: to load a damaged one would end the process."""
-    return f"{name}-{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}.so"
+def _age(path: Path) -> float:
+    return time.time() - path.stat().st_mtime
 
 
-def _run(command: list[str], folder: str | None = None) -> str:
-    """What ``command`` prints. With ``folder`` for its temporary files; a signal that ends us ends all that it has started."""
-    environment = {**os.environ, "TMPDIR": folder} if folder else None
+def _run(command: list[str], scratch: str | None = None) -> str:
+    """What ``command`` prints. ``scratch`` is a folder for its temporary files.
+
+    An exception here, such as a signal or the time limit, also ends the processes that ``command`` has started.
+    """
+    environment = {**os.environ, "TMPDIR": scratch} if scratch else None
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        start_new_session=True,
+        encoding="utf-8",
+        errors="replace",
     ) as process:
         try:
             output, errors = process.communicate(timeout=MAX_SECONDS)
@@ -133,27 +142,27 @@ def _run(command: list[str], folder: str | None = None) -> str:
                 os.killpg(process.pid, signal.SIGKILL)
             raise
     if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command, stderr=errors.decode(errors="replace"))
-    return output.decode(errors="replace")
+        raise OSError((errors.strip().splitlines() or [f"it ends with exit code {process.returncode}"])[0])
+    return output
 
 
-def _fingerprint(with_what: list[str]) -> str:
-    """Names what the library depends on: sources, compiler, flags, the processor's abilities, and the C library it needs."""
-    sources = [path.read_text("utf-8") for path in sorted((*HERE.glob("*.h"), *HERE.glob("*.cpp")))]
+def _fingerprint(compiler: list[str]) -> str:
+    """A hash of all that the library depends on: sources, compiler, flags, processor, and C library."""
     parts = [
-        *sources,
-        *with_what,
-        _run([*with_what, "--version"]),
+        *(path.read_text("utf-8") for path in sorted((*SOURCES.glob("*.h"), *SOURCES.glob("*.cpp")))),
+        *compiler,
+        _run([*compiler, "--version"]),
         *FLAGS,
         platform.system(),
-        *platform.libc_ver(),  # a library that was built with a newer one does not load
+        *platform.libc_ver(),  # a library that was built with a newer C library does not load
         platform.machine(),
         processor_flags(),
     ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
+def _declare(library: ctypes.CDLL) -> None:
+    """Declares the functions of network.cpp."""
     pointer = ctypes.c_void_p
     library.mnist_lite_new.argtypes, library.mnist_lite_new.restype = [pointer, ctypes.c_int, ctypes.c_int], pointer
     library.mnist_lite_delete.argtypes, library.mnist_lite_delete.restype = [pointer], None
@@ -162,4 +171,3 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         *(ctypes.c_uint64, ctypes.c_float, pointer),
     ]
     library.mnist_lite_run.restype = ctypes.c_int
-    return library

@@ -1,130 +1,136 @@
-// The three products of a convolution, each as register tiles of fused multiply-adds over a list of taps.
+// A convolution on one group of LANES images: forward, gradient of the input, gradient of the weights.
 //
-// A tap is a distance in vectors from the first input of an output to one of its inputs: kernel, dilation and channels are in
-// the list and nowhere else. The gradient of the input is the same product over the gradient of the output with a border.
+// The gradient of the input is the same product as forward, over the gradient of the output with a border and with flipped taps.
 #pragma once
 #include <algorithm>
-#include <vector>
+#include <cstring>
 
-#include "lanes.h"
+#include "op.h"
+#include "tiles.h"
 
-constexpr int MOST = 6;  // sides of a tile
-constexpr bool fits(int a, int b) { return a * b + b < REGISTERS - (REGISTERS == 16); }
-
-// K outputs at X neighbouring places. weights: count x K.
-template <int K, int X>
-void tile(const V* in, int step, const int32_t* taps, int count, const float* weights, const float* bias, V* out,
-          long channel, bool act, float slope) {
-    V total[K][X];
-    for (int k = 0; k < K; k++)
-        for (int x = 0; x < X; x++) total[k][x] = bias ? all(bias[k]) : V{};
-    for (int t = 0; t < count; t++) {
-        const V* from = in + taps[t];
-        V v[X];
-        for (int x = 0; x < X; x++) v[x] = from[x * step];
-        for (int k = 0; k < K; k++) {
-            const V w = all(weights[t * K + k]);
-            for (int x = 0; x < X; x++) total[k][x] += w * v[x];
-        }
-    }
-    for (int k = 0; k < K; k++)
-        for (int x = 0; x < X; x++) out[k * channel + x] = act ? rectify(total[k][x], slope) : total[k][x];
-}
-
-// Adds to K x J sums over rows x columns places: gradient of output k times the input of tap j.
-template <int K, int J>
-void outer(const V* gradient, long channel, int row, int step, const V* in, int in_row, int in_step, const int32_t* taps,
-           int rows, int columns, V* sums, int width) {
-    V total[K][J];
-    for (int k = 0; k < K; k++)
-        for (int j = 0; j < J; j++) total[k][j] = sums[k * width + j];
-    for (int y = 0; y < rows; y++) {
-        const V* g = gradient + (long)y * row;
-        const V* from[J];
-        for (int j = 0; j < J; j++) from[j] = in + (long)y * in_row + taps[j];
-        for (int x = 0; x < columns; x++) {
-            V v[K];
-            for (int k = 0; k < K; k++) v[k] = g[k * channel + x * step];
-            for (int j = 0; j < J; j++) {
-                const V u = from[j][x * in_step];
-                for (int k = 0; k < K; k++) total[k][j] += v[k] * u;
-            }
-        }
-    }
-    for (int k = 0; k < K; k++)
-        for (int j = 0; j < J; j++) sums[k * width + j] = total[k][j];
-}
-
-using Tile = decltype(&tile<1, 1>);
-using Outer = decltype(&outer<1, 1>);
-
-template <int K, int X>
-constexpr Tile tile_or_null() {
-    if constexpr (fits(K, X)) return &tile<K, X>;
-    else return nullptr;
-}
-template <int K, int J>
-constexpr Outer outer_or_null() {
-    if constexpr (fits(J, K)) return &outer<K, J>;
-    else return nullptr;
-}
-#define ROW(f, k) {nullptr, f<k, 1>(), f<k, 2>(), f<k, 3>(), f<k, 4>(), f<k, 5>(), f<k, 6>()}
-#define TABLE(f) {{}, ROW(f, 1), ROW(f, 2), ROW(f, 3), ROW(f, 4), ROW(f, 5), ROW(f, 6)}
-const Tile TILES[MOST + 1][MOST + 1] = TABLE(tile_or_null);
-const Outer OUTERS[MOST + 1][MOST + 1] = TABLE(outer_or_null);
-
-// Cuts length into parts that differ by at most one.
-struct Parts {
-    int length, count;
-    int start(int i) const { return (int)((long)length * i / count); }
-    int size(int i) const { return start(i + 1) - start(i); }
+// Memory of one thread for the group that it works on.
+struct Workspace {
+    std::vector<Vec> padded_input, bordered_grad, weight_grad_sums;
 };
 
-inline int parts_of(int length, int most) { return (length + most - 1) / most; }
-
-// The tile that loads least for all a x b sums.
-template <class Table>
-std::pair<Parts, Parts> best_tile(const Table& table, int a, int b) {
-    std::pair<Parts, Parts> best{{a, a}, {b, b}};
-    long least = -1;
-    for (int m = 1; m <= MOST; m++)
-        for (int n = 1; n <= MOST; n++) {
-            const int rows = parts_of(a, m), columns = parts_of(b, n);
-            if (!table[parts_of(a, rows)][parts_of(b, columns)]) continue;
-            const long loads = (long)rows * b + (long)columns * a;
-            if (least < 0 || loads < least) least = loads, best = {{a, rows}, {b, columns}};
-        }
-    return best;
-}
-
-// One product with its tiles: outputs channels of rows x columns from count taps.
-struct Product {
-    int outputs, rows, columns, step;
-    int in_row, out_row;
-    long out_channel;
+struct Convolution {
+    const Op op;
+    const int inputs, outputs;                   // channels of one of the convolution's groups
+    const int in_height, in_width;               // with padding
+    const int border;                            // around the gradient of the output, for the gradient of the input
+    const int bordered_width, bordered_height;
+    const bool is_1x1;                           // without stride and padding: the whole map is one row
+    TiledProduct forward_product, backward_product;
     std::vector<int32_t> taps;
-    Parts blocks{}, strips{};
+    Partition weight_blocks{}, tap_blocks{};
+    std::vector<float> forward_weights, backward_weights;  // packed for the two products
 
-    void plan() {
-        std::tie(blocks, strips) = best_tile(TILES, outputs, columns);
+    explicit Convolution(const Op& o)
+        : op(o), inputs(o.channels / o.groups), outputs(o.out_channels / o.groups), in_height(o.height + 2 * o.padding),
+          in_width(o.width + 2 * o.padding), border((o.kernel - 1) * o.dilation - o.padding),
+          bordered_width(o.width + (o.kernel - 1) * o.dilation), bordered_height(o.height + (o.kernel - 1) * o.dilation),
+          is_1x1(o.kernel == 1 && o.stride == 1 && o.padding == 0) {
+        const int k = o.kernel, d = o.dilation;
+        for (int c = 0; c < inputs; c++)
+            for (int y = 0; y < k; y++)
+                for (int x = 0; x < k; x++) taps.push_back((c * in_height + y * d) * in_width + x * d);
+        std::vector<int32_t> flipped_taps;
+        for (int c = 0; c < outputs; c++)
+            for (int y = 0; y < k; y++)
+                for (int x = 0; x < k; x++)
+                    flipped_taps.push_back((c * bordered_height + (k - 1 - y) * d) * bordered_width + (k - 1 - x) * d);
+        forward_product = {outputs, o.out_height, o.out_width, o.stride, o.stride * in_width, o.out_width, o.out_area(), taps};
+        backward_product = {inputs, o.height, o.width, 1, bordered_width, o.width, o.area(), flipped_taps};
+        if (is_1x1)
+            for (TiledProduct* product : {&forward_product, &backward_product})
+                product->columns *= product->rows, product->rows = 1;
+        forward_product.set_tiles();
+        backward_product.set_tiles();
+        std::tie(weight_blocks, tap_blocks) = choose_tiles(WEIGHT_GRAD_TILES, outputs, (int)taps.size());
+        forward_weights.resize(size());
+        backward_weights.resize(size());
     }
-    // weights: blocks one after the other, each taps x its outputs
-    void run(const V* in, const float* weights, const float* bias, V* out, bool act, float slope) const {
-        const int count = (int)taps.size();
-        for (int y = 0; y < rows; y++)
-            for (int s = 0; s < strips.count; s++)
-                for (int b = 0; b < blocks.count; b++) {
-                    const int x = strips.start(s), k = blocks.start(b);
-                    TILES[blocks.size(b)][strips.size(s)](
-                        in + (long)y * in_row + x * step, step, taps.data(), count, weights + (long)k * count,
-                        bias ? bias + k : nullptr, out + k * out_channel + (long)y * out_row + x, out_channel, act, slope);
+    long size() const { return (long)op.out_channels * (long)taps.size(); }  // of the weights
+    long in_plane() const { return (long)in_height * in_width; }
+
+    void pack_weights(const float* weights) {
+        const int area = op.kernel * op.kernel, count = (int)taps.size();
+        for (int g = 0; g < op.groups; g++) {
+            const long start = (long)g * outputs * count;
+            const float* own = weights + start;
+            forward_product.pack(&forward_weights[start], [&](int k, int t) { return own[(long)k * count + t]; });
+            backward_product.pack(&backward_weights[start],
+                                  [&](int c, int t) { return own[(long)(t / area) * count + c * area + t % area]; });
+        }
+    }
+
+    const Vec* pad(const Vec* in, Workspace& workspace) const {
+        if (!op.padding) return in;
+        for (int c = 0; c < op.channels; c++) {
+            Vec* to = &workspace.padded_input[c * in_plane()];
+            std::fill(to, to + in_plane(), Vec{});
+            for (int y = 0; y < op.height; y++)
+                std::memcpy(to + (y + op.padding) * in_width + op.padding, in + (long)c * op.area() + y * op.width,
+                            sizeof(Vec) * op.width);
+        }
+        return workspace.padded_input.data();
+    }
+
+    void forward(const Vec* in, const float* bias, Vec* out, Workspace& workspace) const {
+        in = pad(in, workspace);
+        for (int g = 0; g < op.groups; g++)
+            forward_product.run(in + g * inputs * in_plane(), &forward_weights[(long)g * outputs * taps.size()],
+                                bias ? bias + g * outputs : nullptr, out + (long)g * outputs * op.out_area(), op.relu,
+                                op.negative_slope);
+    }
+
+    // From the gradient of the output: the gradients of weights and bias, summed over this group of images, and the gradient
+    // of the input. bias and grad_in can be null.
+    void backward(const Vec* in, const Vec* out, Vec* grad_out, Vec* grad_in, float* weight_grad, float* bias_grad,
+                  Workspace& workspace) const {
+        const bool copied = grad_in && !is_1x1;
+        const int row = copied ? op.stride * bordered_width : op.out_width, step = copied ? op.stride : 1;
+        const long plane = copied ? (long)bordered_height * bordered_width : op.out_area();
+        Vec* const first = copied ? &workspace.bordered_grad[(long)border * bordered_width + border] : grad_out;
+        if (copied) std::fill_n(workspace.bordered_grad.data(), plane * op.out_channels, Vec{});
+        for (int k = 0; k < op.out_channels; k++) {
+            Vec total{};
+            for (int y = 0; y < op.out_height; y++)
+                for (int x = 0; x < op.out_width; x++) {
+                    const long at = (long)k * op.out_area() + (long)y * op.out_width + x;
+                    const Vec g = op.relu ? leaky_relu_backward(grad_out[at], out[at], op.negative_slope) : grad_out[at];
+                    total += g;
+                    first[k * plane + (long)y * row + x * step] = g;
                 }
+            if (bias_grad) bias_grad[k] = sum_lanes(total);
+        }
+        in = pad(in, workspace);
+        for (int g = 0; g < op.groups; g++) {
+            const long start = (long)g * outputs * taps.size();
+            accumulate_weight_grad(in + g * inputs * in_plane(), first + g * outputs * plane, plane, row, step,
+                                   weight_grad + start, workspace);
+            if (grad_in)
+                backward_product.run((copied ? workspace.bordered_grad.data() : first) + g * outputs * plane,
+                                     &backward_weights[start], nullptr, grad_in + (long)g * inputs * op.area(), false, 0);
+        }
     }
-    // value(output, tap) in the order that run wants
-    template <class F>
-    void pack(float* to, F value) const {
-        for (int b = 0; b < blocks.count; b++)
-            for (int t = 0; t < (int)taps.size(); t++)
-                for (int k = 0; k < blocks.size(b); k++) *to++ = value(blocks.start(b) + k, t);
+
+private:
+    void accumulate_weight_grad(const Vec* in, const Vec* grad, long plane, int row, int step, float* weight_grad,
+                                Workspace& workspace) const {
+        const int count = (int)taps.size(), rows = std::max(1, std::min(op.out_height, POSITIONS_AT_ONCE / op.out_width));
+        Vec* const sums = workspace.weight_grad_sums.data();
+        std::fill_n(sums, (long)outputs * count, Vec{});
+        for (int y = 0; y < op.out_height; y += rows)
+            for (int j = 0; j < tap_blocks.count; j++)
+                for (int b = 0; b < weight_blocks.count; b++) {
+                    const int k = weight_blocks.start(b), t = tap_blocks.start(j);
+                    WEIGHT_GRAD_TILES[weight_blocks.size(b)][tap_blocks.size(j)](
+                        grad + k * plane + (long)y * row, plane, row, step, in + (long)y * op.stride * in_width,
+                        op.stride * in_width, op.stride, &taps[t], std::min(rows, op.out_height - y), op.out_width,
+                        sums + (long)k * count + t, count);
+                }
+        for (long i = 0; i < (long)outputs * count; i++) weight_grad[i] = sum_lanes(sums[i]);
     }
+    static constexpr int POSITIONS_AT_ONCE = 96;  // so few that these rows of all channels stay in the first-level cache
 };

@@ -1,39 +1,42 @@
-// A vector holds the same place of L images. Every map of every network is a whole number of such vectors, whatever its
-// channels and sides are, so no operation has remainders to treat and a weight is one number for a whole vector.
+// Vectors of floats. One vector holds the same value of LANES images, one image in each lane.
+//
+// A map of any size is a whole number of such vectors. So no operation has a remainder to treat, and a weight is one number for
+// a whole vector.
 #pragma once
 #include <cstdint>
 
 #if defined(__AVX512F__)
-constexpr int L = 16;
+constexpr int LANES = 16;
 constexpr int REGISTERS = 32;
 #else
-constexpr int L = 8;  // AVX2: one register; others: two of half the width
+constexpr int LANES = 8;  // AVX2: one register. Other processors: two registers of half the width.
 constexpr int REGISTERS = 16;
 #endif
 
-typedef float V __attribute__((vector_size(L * 4)));
-typedef int32_t I __attribute__((vector_size(L * 4)));
-typedef uint32_t U __attribute__((vector_size(L * 4)));
+typedef float Vec __attribute__((vector_size(LANES * 4)));
+typedef int32_t IntVec __attribute__((vector_size(LANES * 4)));
+typedef uint32_t UintVec __attribute__((vector_size(LANES * 4)));
 
-inline V all(float value) { return value - V{}; }  // compiles to one broadcast; a loop over lanes goes through memory
+// Compiles to one broadcast. A loop over the lanes would go through memory.
+inline Vec broadcast(float value) { return value - Vec{}; }
 
-inline float sum(V v) {  // always in the same order
-    float pair[L];
-    for (int i = 0; i < L; i++) pair[i] = v[i];
-    for (int half = L / 2; half; half /= 2)
-        for (int i = 0; i < half; i++) pair[i] += pair[i + half];
-    return pair[0];
+// The sum of all lanes, always in the same order.
+inline float sum_lanes(Vec v) {
+    float sums[LANES];
+    for (int i = 0; i < LANES; i++) sums[i] = v[i];
+    for (int half = LANES / 2; half; half /= 2)
+        for (int i = 0; i < half; i++) sums[i] += sums[i + half];
+    return sums[0];
 }
 
-// Negative values times slope: ReLU with slope 0. NaN stays NaN, so that what has gone wrong shows in the loss, and infinity
-// below zero becomes zero, not NaN.
-inline V rectify(V v, float slope) {
-    const V low = slope == 0 ? V{} : v * slope;
-    return v < 0 ? low : v;
+// ReLU is the case negative_slope = 0. NaN stays NaN, so that the loss shows it. Minus infinity becomes zero, not NaN.
+inline Vec leaky_relu(Vec v, float negative_slope) {
+    const Vec negative = negative_slope == 0 ? Vec{} : v * negative_slope;
+    return v < 0 ? negative : v;
 }
 
-// Its derivative from its result, which is torch's: slope where the result is 0.
-inline V rectify_back(V gradient, V result, float slope) {
-    const V low = slope == 0 ? V{} : gradient * slope;
-    return result <= 0 ? low : gradient;
+// The gradient of leaky_relu from its result. As in torch, a result of 0 has the gradient of the negative side.
+inline Vec leaky_relu_backward(Vec grad, Vec result, float negative_slope) {
+    const Vec negative = negative_slope == 0 ? Vec{} : grad * negative_slope;
+    return result <= 0 ? negative : grad;
 }

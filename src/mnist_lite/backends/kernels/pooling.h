@@ -1,13 +1,13 @@
-// Pools of one map. Padding counts as zero in a mean, as in torch, and as nothing in a maximum.
+// Max pool and average pool of one channel. As in torch, padding counts as zero in a mean and is left out of a maximum.
 #pragma once
 #include "lanes.h"
 
 struct Window {
     int height, width, out_height, out_width, kernel, stride, padding;
 
-    // calls f(input place, number of the place in the window) for each place that is in the map
+    // Calls f(index in the map, index in the window) for each value of the window of output (y, x) that is inside the map.
     template <class F>
-    void each(int y, int x, F f) const {
+    void for_each(int y, int x, F f) const {
         for (int i = 0; i < kernel; i++) {
             const int row = y * stride - padding + i;
             if (row < 0 || row >= height) continue;
@@ -19,54 +19,54 @@ struct Window {
     }
 };
 
-struct Largest {
-    V value = all(-__builtin_inff());
-    I place{};
-    // the first of equals, and NaN before all: torch's choice
-    void see(V v, int number) {
-        const I larger = (v > value) | (v != v);
+struct RunningMax {
+    Vec value = broadcast(-__builtin_inff());
+    IntVec index{};  // in the window
+    // As in torch, the first of equal values wins, and NaN wins over all.
+    void update(Vec v, int number) {
+        const IntVec larger = (v > value) | (v != v);
         value = larger ? v : value;
-        place = larger ? I{} + number : place;
+        index = larger ? IntVec{} + number : index;
     }
 };
 
-inline Largest largest(const V* in, const Window& w, int y, int x) {
-    Largest best;
-    w.each(y, x, [&](int at, int number) { best.see(in[at], number); });
-    return best;
+inline RunningMax window_max(const Vec* in, const Window& w, int y, int x) {
+    RunningMax max;
+    w.for_each(y, x, [&](int at, int number) { max.update(in[at], number); });
+    return max;
 }
 
-inline void max_pool(const V* in, V* out, const Window& w) {
+inline void max_pool(const Vec* in, Vec* out, const Window& w) {
     for (int y = 0; y < w.out_height; y++)
-        for (int x = 0; x < w.out_width; x++) *out++ = largest(in, w, y, x).value;
+        for (int x = 0; x < w.out_width; x++) *out++ = window_max(in, w, y, x).value;
 }
 
-inline void max_pool_back(const V* in, const V* gradient, V* out, const Window& w) {
-    for (int i = 0; i < w.height * w.width; i++) out[i] = V{};
+inline void max_pool_backward(const Vec* in, const Vec* grad_out, Vec* grad_in, const Window& w) {
+    for (int i = 0; i < w.height * w.width; i++) grad_in[i] = Vec{};
     for (int y = 0; y < w.out_height; y++)
         for (int x = 0; x < w.out_width; x++) {
-            const I place = largest(in, w, y, x).place;
-            const V g = *gradient++;
-            w.each(y, x, [&](int at, int number) { out[at] += place == number ? g : V{}; });
+            const IntVec index = window_max(in, w, y, x).index;
+            const Vec g = *grad_out++;
+            w.for_each(y, x, [&](int at, int number) { grad_in[at] += index == number ? g : Vec{}; });
         }
 }
 
-inline void mean_pool(const V* in, V* out, const Window& w) {
-    const float share = 1.0f / (float)(w.kernel * w.kernel);
+inline void avg_pool(const Vec* in, Vec* out, const Window& w) {
+    const float factor = 1.0f / (float)(w.kernel * w.kernel);
     for (int y = 0; y < w.out_height; y++)
         for (int x = 0; x < w.out_width; x++) {
-            V total{};
-            w.each(y, x, [&](int at, int) { total += in[at]; });
-            *out++ = total * share;
+            Vec total{};
+            w.for_each(y, x, [&](int at, int) { total += in[at]; });
+            *out++ = total * factor;
         }
 }
 
-inline void mean_pool_back(const V* gradient, V* out, const Window& w) {
-    const float share = 1.0f / (float)(w.kernel * w.kernel);
-    for (int i = 0; i < w.height * w.width; i++) out[i] = V{};
+inline void avg_pool_backward(const Vec* grad_out, Vec* grad_in, const Window& w) {
+    const float factor = 1.0f / (float)(w.kernel * w.kernel);
+    for (int i = 0; i < w.height * w.width; i++) grad_in[i] = Vec{};
     for (int y = 0; y < w.out_height; y++)
         for (int x = 0; x < w.out_width; x++) {
-            const V g = *gradient++ * share;
-            w.each(y, x, [&](int at, int) { out[at] += g; });
+            const Vec g = *grad_out++ * factor;
+            w.for_each(y, x, [&](int at, int) { grad_in[at] += g; });
         }
 }

@@ -1,4 +1,4 @@
-// A few threads that do one piece of work together, group by group, with barriers between its parts.
+// A pool of threads that work on one job together. The job can have several parts with a barrier between them.
 #pragma once
 #include <atomic>
 #include <condition_variable>
@@ -10,38 +10,40 @@
 #include <immintrin.h>
 #endif
 
-class Team {
+class ThreadPool {
 public:
-    explicit Team(int size) : size_(size) {
+    // The thread that calls run() is one of the size threads.
+    explicit ThreadPool(int size) : size_(size) {
         try {
-            for (int i = 1; i < size; i++) members_.emplace_back([this, i] { serve(i); });
-        } catch (...) {  // the system has no more threads to give; those that have begun wait for work
-            end();
+            for (int i = 1; i < size; i++) workers_.emplace_back([this, i] { worker_loop(i); });
+        } catch (...) {  // the system has no more threads; end those that have started
+            stop();
             throw;
         }
     }
-    ~Team() { end(); }
+    ~ThreadPool() { stop(); }
     int size() const { return size_; }
 
-    // Every thread does job(its number); returns when all have.
+    // Every thread calls job(thread number). Returns when all threads are done.
     void run(const std::function<void(int)>& job) {
         {
             std::lock_guard<std::mutex> guard(mutex_);
             job_ = &job;
-            turn_++;
+            jobs_started_++;
         }
         wake_.notify_all();
         job(0);
         barrier([] {});
     }
 
-    // Waits for all; the last to come does alone() first. A short wait spins, a long one gives the core away.
+    // Waits until all threads have arrived. The last one calls serial() before the others go on.
+    // A short wait spins. A long wait gives the core to other threads.
     template <class F>
-    void barrier(F alone) {
+    void barrier(F serial) {
         const unsigned round = round_.load(std::memory_order_acquire);
         if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == size_) {
             next_.store(0, std::memory_order_relaxed);
-            alone();
+            serial();
             arrived_.store(0, std::memory_order_relaxed);
             round_.store(round + 1, std::memory_order_release);
             return;
@@ -52,29 +54,29 @@ public:
         }
     }
 
-    // The next of count groups that nobody has taken since the last barrier, or -1.
-    int take(int count) {
-        const int mine = next_.fetch_add(1, std::memory_order_relaxed);
-        return mine < count ? mine : -1;
+    // The next of 0 .. count - 1 that no thread has taken since the last barrier, or -1.
+    int take_next(int count) {
+        const int index = next_.fetch_add(1, std::memory_order_relaxed);
+        return index < count ? index : -1;
     }
 
 private:
-    void end() {
+    void stop() {
         {
             std::lock_guard<std::mutex> guard(mutex_);
-            over_ = true;
+            stopping_ = true;
         }
         wake_.notify_all();
-        for (auto& member : members_) member.join();
+        for (auto& worker : workers_) worker.join();
     }
-    void serve(int number) {
-        for (unsigned seen = 0;;) {
+    void worker_loop(int number) {
+        for (unsigned jobs_done = 0;;) {
             const std::function<void(int)>* job;
             {
                 std::unique_lock<std::mutex> lock(mutex_);
-                wake_.wait(lock, [&] { return over_ || turn_ != seen; });
-                if (over_) return;
-                seen = turn_;
+                wake_.wait(lock, [&] { return stopping_ || jobs_started_ != jobs_done; });
+                if (stopping_) return;
+                jobs_done = jobs_started_;
                 job = job_;
             }
             (*job)(number);
@@ -88,12 +90,12 @@ private:
     }
 
     const int size_;
-    std::vector<std::thread> members_;
+    std::vector<std::thread> workers_;
     std::mutex mutex_;
     std::condition_variable wake_;
     const std::function<void(int)>* job_ = nullptr;
-    unsigned turn_ = 0;
-    bool over_ = false;
+    unsigned jobs_started_ = 0;
+    bool stopping_ = false;
     std::atomic<int> next_{0};
     std::atomic<int> arrived_{0};
     std::atomic<unsigned> round_{0};
