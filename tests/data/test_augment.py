@@ -18,7 +18,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def blob(n: int, x: float = 0.0, y: float = 0.0) -> torch.Tensor:
-    """A smooth spot, ``x`` to the right of and ``y`` below the centre."""
+    """A smooth spot, ``x`` pixels right of the centre and ``y`` pixels below it."""
     places = torch.arange(28) - 13.5
     spot = torch.exp(-((places[None, :] - x) ** 2 + (places[:, None] - y) ** 2) / 8)
     return spot.expand(n, 1, 28, 28).clone()
@@ -35,7 +35,7 @@ def centre(images: torch.Tensor) -> torch.Tensor:
 
 
 def assert_uniform(values: torch.Tensor, low: float, high: float) -> None:
-    """Kolmogorov-Smirnov against the uniform distribution; 1.63 / sqrt(n) is the 1 % bound, 3 leaves no false alarms."""
+    """Kolmogorov-Smirnov test. 1.63 / sqrt(n) is the bound at 1 %; with 3 / sqrt(n) a false alarm never happens."""
     ordered = ((values.double() - low) / (high - low)).sort().values
     assert ordered[0] >= -1e-5 and ordered[-1] <= 1 + 1e-5
     steps = torch.arange(1, len(ordered) + 1, dtype=torch.float64) / len(ordered)
@@ -46,7 +46,7 @@ def correlation(a: torch.Tensor, b: torch.Tensor) -> float:
     return float(torch.corrcoef(torch.stack([a, b]))[0, 1])
 
 
-def test_drawn_parameters_are_per_image_and_distributed_as_asked():
+def test_affine_parameters_are_random_per_image_and_uniform():
     angles = affine.rotate(N, seeded(), 10)
     assert_uniform(torch.rad2deg(torch.atan2(angles[:, 1, 0], angles[:, 0, 0])), -10, 10)
     shifts = affine.translate(N, seeded(), 3)
@@ -61,7 +61,7 @@ def test_drawn_parameters_are_per_image_and_distributed_as_asked():
         assert len(maps.flatten(1).unique(dim=0) if maps.ndim > 1 else maps.unique()) > 0.99 * N
 
 
-def test_pixel_draws_are_per_image_and_distributed_as_asked():
+def test_pixel_parameters_are_random_per_image_and_uniform():
     grey = torch.full((N, 1, 28, 28), 0.5)[:, :, :2, :2]
     assert_uniform(pixels.brightness(grey, seeded(), 0.4)[:, 0, 0, 0], 0.3, 0.7)
     two_tone = grey.clone()
@@ -96,7 +96,7 @@ def test_crop_is_pad_and_slice():
     assert torch.equal(pixels.crop(images, seeded(4), 3), expected)
 
 
-def test_erase_cuts_rectangles_of_the_asked_area_as_often_as_asked():
+def test_erase_draws_rectangles_with_the_given_area_and_probability():
     erased = pixels.erase(torch.ones(N, 1, 28, 28), seeded(), probability=0.4, min_area=0.05, max_area=0.1)
     holes = (erased == 0).flatten(1).sum(1)
     happened = holes > 0
@@ -112,7 +112,7 @@ def test_erase_cuts_rectangles_of_the_asked_area_as_often_as_asked():
 
 
 @pytest.mark.parametrize("angle", [-30.0, 7.0, 45.0])
-def test_rotation_is_torchvisions(angle):
+def test_rotation_is_the_same_as_torchvisions(angle):
     images = blob(1, 5, -3)
     radians = torch.tensor([math.radians(angle)])
     cos, sin = radians.cos(), radians.sin()
@@ -121,8 +121,7 @@ def test_rotation_is_torchvisions(angle):
     assert torch.allclose(affine.resample(images, maps), expected, atol=1e-4)
 
 
-def test_where_things_move():
-    """Each map moves a spot as its docstring says: right, down, away from the centre."""
+def test_each_transform_moves_a_spot_in_its_direction():
     device = torch.device("cpu")
     moved = affine.resample(blob(1), affine.matrix(1, 1.0, 0.0, -3.0, 0.0, 1.0, -2.0, device))
     assert torch.allclose(centre(moved), torch.tensor([[3.0, 2.0]]), atol=0.02)
@@ -136,8 +135,8 @@ def test_where_things_move():
     assert torch.allclose(placed[:, 0], -4 * slanted[:, 0, 1], atol=0.1)
 
 
-def test_neighbouring_maps_are_one_resampling_in_order():
-    """Rotate, then translate: the fused map moves a spot to where the two, one after the other, move it."""
+def test_neighbouring_affine_transforms_are_one_resampling_in_order():
+    """Rotate, then translate: the product moves a spot to the same position as the two transforms one after the other."""
     step = pipeline.build({"transforms": [{"rotate": 40}, {"translate": 4}]})
     generator = seeded(2)
     angle = affine.rotate(32, generator, 40)
@@ -148,7 +147,7 @@ def test_neighbouring_maps_are_one_resampling_in_order():
     assert fused.amax((1, 2, 3)).mean() > one_by_one.amax((1, 2, 3)).mean()  # blurred once, not twice
 
 
-def test_elastic_displaces_smoothly_and_each_image_its_own_way():
+def test_elastic_moves_each_image_differently_by_the_expected_distance():
     images = torch.rand(1, 1, 28, 28).expand(64, 1, 28, 28).clone()
     bent = pixels.elastic(images, seeded(), alpha=8, sigma=4)
     assert len(bent.flatten(1).unique(dim=0)) == 64
@@ -177,13 +176,13 @@ def test_two_images_of_one_batch_differ(name, composed):
     assert not torch.equal(out, step(images, seeded(1)))
 
 
-def test_none_changes_nothing(composed):
+def test_augment_none_changes_nothing(composed):
     images = torch.rand(3, 1, 28, 28)
     assert pipeline.build(composed("augment=none").augment)(images, seeded()) is images
 
 
 @pytest.mark.parametrize(
-    ("transforms", "said"),
+    ("transforms", "message"),
     [
         (["rotat"], "did you mean rotate?"),
         ([{"rotate": "much"}], "a finite number"),
@@ -207,13 +206,13 @@ def test_none_changes_nothing(composed):
         ([{"translate": math.inf}], "finite"),
     ],
 )
-def test_bad_transforms_are_one_line(transforms, said):
+def test_bad_transforms_are_one_line(transforms, message):
     with pytest.raises(UserError, match=r"augment\.transforms: entry 1") as caught:
         pipeline.build({"transforms": transforms})
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_the_largest_magnitudes_are_allowed():
+def test_the_largest_arguments_are_allowed():
     largest = [{"rotate": 180}, {"translate": 28}, {"scale": 0.1, "high": 10}, {"shear": 89}, {"crop": 28}]
     images = pipeline.build({"transforms": largest})(torch.rand(4, 1, 28, 28), seeded())
     assert bool(images.isfinite().all())

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
 from mnist_lite.config.entry import parse_entry
-from mnist_lite.data.augment.pipeline import SUPPLIED, WORDS
+from mnist_lite.data.augment.pipeline import SUPPLIED, TRANSFORMS
 from mnist_lite.errors import UserError
 
 MEAN, STD = (0.1307,), (0.3081,)
@@ -31,7 +31,7 @@ def training_transforms(augment: list[dict[str, Any]]) -> transforms.Compose:
     """
     steps: list[Any] = []
     for number, item in enumerate(augment, 1):
-        entry = parse_entry(item, WORDS, f"augment.transforms: entry {number}", SUPPLIED)
+        entry = parse_entry(item, TRANSFORMS, f"augment.transforms: entry {number}", SUPPLIED)
         if entry.word == "rotate":
             turn = entry.arguments["degrees"]
             steps.append(transforms.RandomRotation((-turn, turn), fill=0))

@@ -1,4 +1,4 @@
-"""The data set as tensors: which files, which images of them, on which device."""
+"""Loads the data set that the config asks for, as tensors: MNIST or the small digits, with holdout and limits."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ TRAIN_IMAGES = {"mnist": 60_000, "digits": 1_437}
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a run trains on and is measured on."""
+    """The images of a run."""
 
     name: str
-    """``mnist`` or ``digits``: what was in fact loaded."""
+    """The data set that was loaded: ``mnist`` or ``digits``. ``data=auto`` can give either."""
     train: Split
     test: Split
     holdout: Split | None
     mean: float
-    """Of the training images, pixels scaled to 0..1."""
+    """Over all training images, with pixels scaled to 0..1."""
     std: float
     warning: str | None = None
-    """What a user must know before believing the figures."""
+    """A warning for the user, such as that the data is not MNIST."""
 
     @property
     def selection_split(self) -> str:
-        """The split that may decide (best checkpoint, early stop): the held-out part of train if there is one."""
+        """The split that selects the best checkpoint and the early stop: ``holdout`` if there is one, else ``test``."""
         return "test" if self.holdout is None else "holdout"
 
     def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -42,7 +42,7 @@ class Dataset:
         return (pixels - self.mean) / self.std
 
     def to(self, device: torch.device) -> Dataset:
-        """The same data on ``device``, or where it is when the device has no room for it beside a network."""
+        """The same data on ``device``. If the data needs more than half of a GPU's free memory, it stays where it is."""
         if not _fits(self, device):
             return self
         holdout = None if self.holdout is None else self.holdout.to(device)
@@ -50,7 +50,7 @@ class Dataset:
 
 
 def possible_counts(config: DataConfig) -> list[int]:
-    """How many training images ``load`` can give, without reading any. ``auto`` can be either data set; MNIST comes first."""
+    """The numbers of training images that ``load`` can give, without reading files. ``auto`` gives two; MNIST comes first."""
     if config.train_limit is not None:
         return [config.train_limit]
     sizes = [TRAIN_IMAGES[config.name]] if config.name in TRAIN_IMAGES else list(TRAIN_IMAGES.values())
@@ -58,18 +58,18 @@ def possible_counts(config: DataConfig) -> list[int]:
 
 
 def load(config: DataConfig) -> Dataset:
-    """The data set that ``config`` asks for, on the CPU.
+    """The data set of ``config``, on the CPU.
 
     Raises:
         UserError: a value of ``config`` is missing or not allowed, MNIST is not available, or there are fewer images than
             ``config`` asks for.
     """
     check_values(config, "data.")
-    name, (train, test), warning = _source(str(config.name), str(Path(config.root).expanduser()))
+    name, (train, test), warning = _read(str(config.name), str(Path(config.root).expanduser()))
     holdout = None
     if config.holdout:
         if config.holdout >= len(train):
-            raise UserError(f"data.holdout: {config.holdout} of {len(train)} training images leave none to train on")
+            raise UserError(f"data.holdout: {config.holdout} of {len(train)} training images leave none for training")
         held = balanced(train, config.holdout, "data.holdout")
         holdout, train = train.take(held), train.take(without(len(train), held))
     if config.train_limit is not None:
@@ -81,15 +81,15 @@ def load(config: DataConfig) -> Dataset:
 
 
 def available(root: str) -> tuple[str, str | None]:
-    """What ``data=auto`` finds in ``root``: ``mnist`` or ``digits``, and in the second case a warning for the user."""
-    name, _, warning = _source("auto", str(Path(root).expanduser()))
+    """The data set that ``data=auto`` loads: ``mnist``, or ``digits`` and a warning for the user."""
+    name, _, warning = _read("auto", str(Path(root).expanduser()))
     return name, warning
 
 
 @lru_cache(maxsize=1)
-def _source(name: str, root: str) -> tuple[str, tuple[Split, Split], str | None]:
-    """The data set that was found, its splits, and a warning. A process reads and verifies it once, for all of its runs."""
-    # torchvision and scikit-learn each take a second to import; a run needs one of them.
+def _read(name: str, root: str) -> tuple[str, tuple[Split, Split], str | None]:
+    """The data set, its splits, and a warning. Cached: a process reads and verifies the files once for all of its runs."""
+    # The two imports below are slow, and a run needs only one of them.
     warning = None
     if name != "digits":
         from mnist_lite.data.mnist import load_mnist

@@ -1,4 +1,4 @@
-"""Real handwritten digits that need no download: scikit-learn's copy of the UCI "optical recognition" test set."""
+"""Handwritten digits that need no download: scikit-learn's copy of the test set "optical recognition" of UCI."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TEST_FRACTION = 0.2
 
 
 def load_digits() -> tuple[Split, Split]:
-    """1,437 training and 360 test images, 8x8 with 17 grey levels, resized to 28x28; always the same stratified split."""
+    """1,437 training and 360 test images: 8x8 with 17 grey levels, resized to 28x28. The stratified split is always the same."""
     source = load_sklearn_digits()
     images = torch.from_numpy(source.images).float().unsqueeze(1) * (255 / 16)
     images = F.interpolate(images, size=(28, 28), mode="bilinear", align_corners=False).round().to(torch.uint8)

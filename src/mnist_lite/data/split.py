@@ -1,4 +1,4 @@
-"""A split of a data set as two tensors, and the ways to take a part of it."""
+"""A split of a data set as two tensors, and functions that select a part of it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Split:
         return Split(self.images[indices], self.labels[indices])
 
     def to(self, device: torch.device) -> Split:
-        """The same on ``device``."""
+        """The same split on ``device``."""
         return Split(self.images.to(device), self.labels.to(device))
 
     def mean_and_std(self) -> tuple[float, float]:
@@ -39,34 +39,35 @@ class Split:
 
 
 def balanced(split: Split, limit: int, key: str) -> torch.Tensor:
-    """Indices of ``limit`` images, in order, the same number of each class (one more in the first few if it does not divide).
+    """Sorted indices of ``limit`` images with the same number of images of each class.
 
-    All of them, if ``limit`` is how many there are. Else the first images of each class are taken, so that a subset does
-    not depend on the seed, and a larger one holds a smaller one.
+    If ``limit`` cannot be divided by 10, the first classes have one image more. If ``limit`` is the size of the split, all images
+    are taken. Otherwise the first images of each class are taken. So a subset does not depend on the seed, and a larger subset
+    contains a smaller one. ``key`` is the key of ``limit`` in the config, for messages.
 
     Raises:
-        UserError: more images are asked for than there are, or more of a class.
+        UserError: the split has fewer images, or fewer images of a class.
     """
     if limit > len(split):
-        raise UserError(f"{key}: {limit} images are asked for and there are {len(split)}")
+        raise UserError(f"{key}: {limit} is more than the {len(split)} images that there are")
     if limit == len(split):
         return torch.arange(limit)
-    chosen = []
+    indices = []
     for digit in range(CLASSES):
-        wanted = limit // CLASSES + (digit < limit % CLASSES)
+        count = limit // CLASSES + (digit < limit % CLASSES)
         of_class = (split.labels == digit).nonzero().flatten()
-        if wanted > len(of_class):
-            most = CLASSES * min(int((split.labels == other).sum()) for other in range(CLASSES))
+        if count > len(of_class):
+            largest = CLASSES * int(split.labels.bincount(minlength=CLASSES).min())
             raise UserError(
-                f"{key}: a balanced {limit} needs {wanted} images of the digit {digit} and there are {len(of_class)}; "
-                f"at most {most} can be balanced"
+                f"{key}: {limit} balanced images need {count} images of the digit {digit}, and there are {len(of_class)}; "
+                f"the limit is {largest}"
             )
-        chosen.append(of_class[:wanted])
-    return torch.cat(chosen).sort().values
+        indices.append(of_class[:count])
+    return torch.cat(indices).sort().values
 
 
 def without(count: int, indices: torch.Tensor) -> torch.Tensor:
-    """All of ``range(count)`` that is not in ``indices``, in order."""
+    """The numbers 0 .. ``count`` - 1 that are not in ``indices``, sorted."""
     keep = torch.ones(count, dtype=torch.bool)
     keep[indices] = False
     return keep.nonzero().flatten()

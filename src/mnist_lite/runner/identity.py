@@ -55,7 +55,7 @@ def normalized_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     # These modules import torch. The command line imports this module, and must answer --help without torch.
     from mnist_lite.config.entry import parse_entry
-    from mnist_lite.data.augment.pipeline import SUPPLIED, WORDS
+    from mnist_lite.data.augment.pipeline import SUPPLIED, TRANSFORMS
     from mnist_lite.model.layer_list import parse_layers
     from mnist_lite.training.optimizer import optimizer_classes
 
@@ -67,8 +67,10 @@ def normalized_config(config: Mapping[str, Any]) -> dict[str, Any]:
     except UserError:
         parts["model"] = {"layers": layers}
     try:
-        entries = [parse_entry(item, WORDS, "augment.transforms", SUPPLIED) for item in transforms]
-        parts["augment"] = {"transforms": [[e.word, _without_defaults(WORDS[e.word], e.arguments)] for e in entries]}
+        entries = [parse_entry(item, TRANSFORMS, "augment.transforms", SUPPLIED) for item in transforms]
+        parts["augment"] = {
+            "transforms": [[e.word, _without_defaults(TRANSFORMS[e.word], e.arguments)] for e in entries]
+        }
     except UserError:
         parts["augment"] = {"transforms": transforms}
     parts["optimizer"] = _one_spelling(config["optimizer"], optimizer_classes())

@@ -1,6 +1,7 @@
-"""Augmentations that move pixels by an affine map. A draw gives one 2x3 matrix per image; a run of them is one resampling.
+"""Affine augmentations: rotation, shift, scale and shear. Each gives one random 3x3 matrix per image.
 
-A matrix takes output places to input places, in pixels about the image's centre, as ``grid_sample`` needs it.
+A matrix maps output positions to input positions, as ``grid_sample`` needs it. Positions are in pixels from the centre of the
+image. ``pipeline.py`` multiplies the matrices of neighbouring transforms, and ``resample`` moves the pixels once.
 """
 
 from __future__ import annotations
@@ -13,21 +14,21 @@ import torch.nn.functional as F
 
 
 def uniform(n: int, low: float, high: float, generator: torch.Generator) -> torch.Tensor:
-    """``(n,)`` float32 in [low, high), one draw per image, on the generator's device."""
+    """``(n,)`` float32, uniform in [low, high), on the device of the generator."""
     return torch.rand(n, generator=generator, device=generator.device) * (high - low) + low
 
 
 def matrix(
     n: int, a: object, b: object, x: object, c: object, d: object, y: object, device: torch.device
 ) -> torch.Tensor:
-    """``(n, 3, 3)`` from rows (a, b, x), (c, d, y), (0, 0, 1); each a number or a tensor of ``(n,)``."""
-    cells = [torch.as_tensor(value, dtype=torch.float32, device=device).expand(n) for value in (a, b, x, c, d, y)]
+    """``(n, 3, 3)`` with the rows (a, b, x), (c, d, y), (0, 0, 1). Each value is a number or a tensor ``(n,)``."""
+    values = [torch.as_tensor(value, dtype=torch.float32, device=device).expand(n) for value in (a, b, x, c, d, y)]
     zero, one = torch.zeros(n, device=device), torch.ones(n, device=device)
-    return torch.stack([*cells, zero, zero, one], dim=1).view(n, 3, 3)
+    return torch.stack([*values, zero, zero, one], dim=1).view(n, 3, 3)
 
 
 def rotate(n: int, generator: torch.Generator, degrees: float) -> torch.Tensor:
-    """Angle uniform in +-``degrees``, counter-clockwise as in torchvision. ``degrees`` is in [0, 180]."""
+    """Rotation by an angle uniform in +-``degrees``, counter-clockwise as in torchvision. ``degrees`` is in [0, 180]."""
     if not 0 <= degrees <= 180:
         raise ValueError("degrees must be in [0, 180]")
     angle = uniform(n, -degrees, degrees, generator) * (math.pi / 180)
@@ -36,7 +37,7 @@ def rotate(n: int, generator: torch.Generator, degrees: float) -> torch.Tensor:
 
 
 def translate(n: int, generator: torch.Generator, pixels: float) -> torch.Tensor:
-    """Shift uniform in +-``pixels``, in x and y each. ``pixels`` is in [0, 28]: a shift by 28 leaves a black image."""
+    """Shifts in x and in y, each uniform in +-``pixels``. ``pixels`` is in [0, 28]: a shift by 28 gives a black image."""
     if not 0 <= pixels <= 28:
         raise ValueError("pixels must be in [0, 28]")
     x, y = uniform(n, -pixels, pixels, generator), uniform(n, -pixels, pixels, generator)
@@ -44,7 +45,7 @@ def translate(n: int, generator: torch.Generator, pixels: float) -> torch.Tensor
 
 
 def scale(n: int, generator: torch.Generator, low: float, high: float) -> torch.Tensor:
-    """Size uniform in [``low``, ``high``]; above 1 the digit grows. Both are in [0.1, 10]."""
+    """Scaling by a factor uniform in [``low``, ``high``]. Above 1 the digit grows. Both are in [0.1, 10]."""
     if not 0.1 <= low <= high <= 10:
         raise ValueError("0.1 <= low <= high <= 10 is needed")
     size = uniform(n, low, high, generator)
@@ -52,30 +53,34 @@ def scale(n: int, generator: torch.Generator, low: float, high: float) -> torch.
 
 
 def shear(n: int, generator: torch.Generator, degrees: float) -> torch.Tensor:
-    """Shear in x by an angle uniform in +-``degrees``: x moves by tan(angle) * y."""
+    """Shear in x by an angle uniform in +-``degrees``: x moves by tan(angle) * y. ``degrees`` is in [0, 90)."""
     if not 0 <= degrees < 90:
         raise ValueError("degrees must be in [0, 90)")
-    slope = (uniform(n, -degrees, degrees, generator) * (math.pi / 180)).tan()
-    return matrix(n, 1.0, slope, 0.0, 0.0, 1.0, 0.0, generator.device)
+    factor = (uniform(n, -degrees, degrees, generator) * (math.pi / 180)).tan()
+    return matrix(n, 1.0, factor, 0.0, 0.0, 1.0, 0.0, generator.device)
 
 
-def resample(images: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
-    """``images`` ``(N, 1, H, W)`` in 0..1 through ``maps`` ``(N, 3, 3)``, bilinear, black outside."""
+def resample(images: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
+    """Moves the pixels of ``images`` ``(N, 1, H, W)`` by ``matrices`` ``(N, 3, 3)``. Bilinear; black outside of the image."""
     height, width = images.shape[-2:]
     half = torch.tensor([width / 2, height / 2], device=images.device)
-    theta = maps[:, :2].clone()
-    # from pixels about the centre to grid_sample's -1..1, on both sides of the map
+    theta = matrices[:, :2].clone()
+    # grid_sample has positions in -1..1, so input and output positions are converted from pixels
     theta[:, 0, 1] *= height / width
     theta[:, 1, 0] *= width / height
     theta[:, :, 2] /= half
-    # one matrix product; F.affine_grid makes it one per image, which took 0.6 ms for 128 images against 0.03
-    grid = (theta.view(-1, 3) @ _places(height, width, images.device)).view(-1, 2, height, width).permute(0, 2, 3, 1)
+    # One matrix product for all images: 0.03 ms for 128 images. F.affine_grid computes one per image, which takes 0.6 ms.
+    grid = (
+        (theta.view(-1, 3) @ _pixel_centres(height, width, images.device))
+        .view(-1, 2, height, width)
+        .permute(0, 2, 3, 1)
+    )
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
 @cache
-def _places(height: int, width: int, device: torch.device) -> torch.Tensor:
-    """``(3, H * W)``: x, y and 1 of every pixel's centre, in -1..1 from edge to edge."""
+def _pixel_centres(height: int, width: int, device: torch.device) -> torch.Tensor:
+    """``(3, H * W)``: x, y and 1 for the centre of each pixel. x and y go from -1 to 1 between the edges of the image."""
     x, y = ((2 * torch.arange(side, device=device) + 1) / side - 1 for side in (width, height))
     rows = [x.expand(height, width), y[:, None].expand(height, width), torch.ones(height, width, device=device)]
     return torch.stack(rows).view(3, -1)

@@ -1,4 +1,4 @@
-"""Augmentation of a batch on its device, with a random draw per image, from a YAML list of transforms."""
+"""Builds the augmentation of a batch from a YAML list of transforms. Each image gets its own random numbers."""
 
 from __future__ import annotations
 
@@ -12,45 +12,45 @@ from mnist_lite.config.entry import parse_entry
 from mnist_lite.data.augment import affine, pixels
 from mnist_lite.errors import UserError
 
-GEOMETRIC: dict[str, Callable[..., torch.Tensor]] = {
+AFFINE: dict[str, Callable[..., torch.Tensor]] = {
     word.__name__: word for word in (affine.rotate, affine.translate, affine.scale, affine.shear)
 }
 PIXELS: dict[str, Callable[..., torch.Tensor]] = {
     word.__name__: word
     for word in (pixels.crop, pixels.erase, pixels.brightness, pixels.contrast, pixels.noise, pixels.elastic)
 }
-WORDS = {**GEOMETRIC, **PIXELS}
+TRANSFORMS = {**AFFINE, **PIXELS}
 SUPPLIED = ("n", "images", "generator")
-"""Parameters of a transform that the program fills in, not YAML."""
+"""Parameters of a transform that do not come from YAML."""
 
 Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
-"""``augment(images, generator)``: ``(N, 1, 28, 28)`` float pixels in 0..1 to the same, drawing from ``generator``."""
+"""``augment(images, generator)``: ``(N, 1, 28, 28)`` float pixels in 0..1 to the same shape and range."""
 
 
 def build(augment: dict[str, Any]) -> Augment:
     """The transforms of ``augment["transforms"]``, in order.
 
-    Neighbouring rotations, shifts, scalings and shears are multiplied into one map per image and resampled once: it is
-    faster, and the image is blurred once instead of each time.
+    Neighbouring affine transforms are multiplied into one matrix per image, and the image is resampled once. This is faster, and
+    the image is blurred only once.
 
     Raises:
-        UserError: an unknown transform or an argument that it does not take.
+        UserError: an unknown transform or a wrong argument.
     """
     steps: list[Augment] = []
-    affine: list[Callable[[int, torch.Generator], torch.Tensor]] = []
+    matrices: list[Callable[[int, torch.Generator], torch.Tensor]] = []
     for index, item in enumerate(augment["transforms"], 1):
         where = f"augment.transforms: entry {index}"
-        entry = parse_entry(item, WORDS, where, SUPPLIED)
-        step = partial(WORDS[entry.word], **entry.arguments)
-        _try(step, entry.word in GEOMETRIC, f"{where} ({entry})")
-        if entry.word not in GEOMETRIC:
-            affine = []
+        entry = parse_entry(item, TRANSFORMS, where, SUPPLIED)
+        step = partial(TRANSFORMS[entry.word], **entry.arguments)
+        _check(step, entry.word in AFFINE, f"{where} ({entry})")
+        if entry.word not in AFFINE:
+            matrices = []
             steps.append(step)
-        elif affine:
-            affine.append(step)
+        elif matrices:
+            matrices.append(step)
         else:
-            affine = [step]
-            steps.append(partial(_resample, affine))
+            matrices = [step]
+            steps.append(partial(_resample, matrices))
     return partial(_apply, steps)
 
 
@@ -61,17 +61,19 @@ def _apply(steps: list[Augment], images: torch.Tensor, generator: torch.Generato
 
 
 def _resample(
-    draws: list[Callable[[int, torch.Generator], torch.Tensor]], images: torch.Tensor, generator: torch.Generator
+    transforms: list[Callable[[int, torch.Generator], torch.Tensor]], images: torch.Tensor, generator: torch.Generator
 ) -> torch.Tensor:
-    maps = draws[0](len(images), generator)
-    for draw in draws[1:]:  # a map goes from output to input, so the first transform stands last in the product
-        maps = maps @ draw(len(images), generator)
-    return affine.resample(images, maps)
+    matrices = transforms[0](len(images), generator)
+    for transform in transforms[
+        1:
+    ]:  # a matrix maps output to input, so the matrix of the first transform is applied last
+        matrices = matrices @ transform(len(images), generator)
+    return affine.resample(images, matrices)
 
 
-def _try(step: Callable[..., torch.Tensor], is_geometric: bool, where: str) -> None:
-    """Runs a transform on a small black batch, so that numbers out of range are found before any data is touched."""
+def _check(step: Callable[..., torch.Tensor], is_affine: bool, where: str) -> None:
+    """Runs a transform on two black images, so that an argument out of range is an error before the run starts."""
     try:
-        step(2 if is_geometric else torch.zeros(2, 1, 28, 28), torch.Generator())
+        step(2 if is_affine else torch.zeros(2, 1, 28, 28), torch.Generator())
     except (ValueError, RuntimeError) as error:
         raise UserError(f"{where}: {str(error).splitlines()[0]}") from error
