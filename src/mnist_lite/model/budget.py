@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from mnist_lite.config.schema import Budget, Config
 from mnist_lite.errors import UserError
@@ -139,19 +138,3 @@ def describe_test_set(data: str, images: int) -> str:
     if data == "mnist":
         return f"{images:,} of MNIST's {MNIST_TEST_IMAGES:,} test images"
     return f"{images:,} test images of {data} (NOT MNIST)"
-
-
-def reached_by(summary: Mapping[str, Any]) -> Reached:
-    """The ``Reached`` of a finished run, from its ``summary.json``.
-
-    Raises:
-        KeyError, TypeError, ValueError: the summary is not complete.
-    """
-    return Reached(
-        parameters=int(summary["parameters"]),
-        fully_connected=bool(summary["fully_connected"]),
-        epochs=int(summary["epochs"]),
-        test_accuracies=list(summary["accuracy"]["test"]["by_epoch"]),
-        data=str(summary["data"]["name"]),
-        test_images=int(summary["data"]["test"]),
-    )
