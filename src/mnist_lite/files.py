@@ -1,4 +1,8 @@
-"""Files that are whole or not there, whatever happens to the process, the disk or the power."""
+"""Atomic file writes: after a crash, a full disk or a power cut, a file has its old content or its new content.
+
+Input: a path and bytes. Failures of the system become ``MachineError``. This module does not know what the files
+contain.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +18,16 @@ from mnist_lite.process import startup
 
 
 def write(path: Path, content: bytes, keep: Path | None = None) -> None:
-    """Puts ``content`` at ``path``: temporary file in the same folder, fsync, rename, fsync of the folder.
+    """Replaces the file at ``path`` by one with ``content``.
 
-    With ``keep`` the new file is first proven, by reading it back, and what was at ``path`` is kept under that name.
+    Steps: write a temporary file in the same folder, fsync it, rename it to ``path``, fsync the folder. With ``keep``,
+    the new file is read back and compared first, and the old file is renamed to ``keep``.
 
     Raises:
-        MachineError: it cannot be written. What was at ``path`` is still there then, and the temporary file is gone.
+        MachineError: the file cannot be written. The old file is unchanged, and the temporary file is removed.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    with startup.Cleanup(), explained(path):
+    with startup.Cleanup(), machine_errors(path):
         try:
             with temporary.open("wb") as file:
                 file.write(content)
@@ -41,21 +46,25 @@ def write(path: Path, content: bytes, keep: Path | None = None) -> None:
         sync_folder(path.parent)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Removes temporary files of a process that was killed."""
-    for leftover in folder.glob(".*.tmp"):
-        leftover.unlink()
+def remove_temporary_files(folder: Path) -> None:
+    """Removes the temporary files that a killed process left in ``folder``."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink()
 
 
 def sync(file: IO[bytes], path: Path) -> None:
-    """Makes all that was written to ``file``, which is ``path``, durable."""
-    with explained(path):
+    """Writes the buffer of the open ``file`` to the disk. ``path`` is for the error message.
+
+    Raises:
+        MachineError: the file cannot be written.
+    """
+    with machine_errors(path):
         file.flush()
         os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes the names in ``folder`` durable; a rename is not before this."""
+    """Writes the file names of ``folder`` to the disk. A rename is safe only after this."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -64,8 +73,8 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """``with explained(path): ...`` turns an ``OSError`` on the way into a ``MachineError`` of one line."""
+def machine_errors(path: Path) -> Iterator[None]:
+    """Inside ``with machine_errors(path):``, an ``OSError`` becomes a ``MachineError`` that names ``path``."""
     try:
         yield
     except OSError as error:

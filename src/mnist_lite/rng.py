@@ -1,7 +1,7 @@
-"""Random streams that depend on (seed, purpose, place) alone.
+"""Random streams. Each stream depends on three values only: the seed, a purpose, and an index (an epoch or a step).
 
-What is drawn for the order of epoch 3 or the dropout of step 1200 does not depend on what was drawn before, so that a run
-does not change with logging, evaluation or interruption.
+The shuffle of epoch 3, for example, does not depend on what was drawn before it. Therefore logging, evaluation and a
+resumed run do not change the numbers, and a checkpoint holds no random state.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ import torch
 
 
 def derive(seed: int, purpose: str, index: int = 0) -> int:
-    """A 63-bit seed for one purpose at one place; SHA-256, so that near seeds give unrelated streams."""
+    """The seed of a stream, from 0 to 2**63 - 1. SHA-256 makes streams of neighbouring seeds independent."""
     digest = hashlib.sha256(f"{seed}/{purpose}/{index}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
 def generator(device: torch.device, seed: int, purpose: str, index: int = 0) -> torch.Generator:
-    """A generator on ``device`` for one purpose at one place."""
-    made = torch.Generator(device)
-    made.manual_seed(derive(seed, purpose, index))
-    return made
+    """A new generator on ``device`` at the start of a stream."""
+    result = torch.Generator(device)
+    result.manual_seed(derive(seed, purpose, index))
+    return result
 
 
 def seed_global(seed: int, purpose: str, index: int = 0) -> None:
-    """Sets torch's global state, for what takes no generator: initialisation and dropout."""
+    """Sets torch's global random state, for functions that accept no generator: initialisation and dropout."""
     torch.manual_seed(derive(seed, purpose, index))

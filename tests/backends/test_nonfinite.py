@@ -115,13 +115,13 @@ def test_the_counter_of_the_average_is_on_the_cpu():
 @pytest.mark.parametrize("more", [(), ("ema_decay=0.9",), ("clip_grad_norm=1",), ("augment=strong", "l1=0.001")])
 def test_no_step_asks_the_device_for_a_value(more: tuple[str, ...], composed: Any, monkeypatch: pytest.MonkeyPatch):
     """As on a GPU: the update is taken back on the device, and figures are read in packets."""
-    from tests.training.test_trainer import BASE, trainer
+    from tests.training.trainers import BASE, trainer
 
     monkeypatch.setattr("mnist_lite.training.trainer.step_if", nonfinite.step_and_undo)
     ready: Trainer = trainer(composed(*BASE, *more))
     ready._recorder._size = 32
     ready.epoch = 1
-    batches = ready._order()
+    batches = ready._batches()
     with NoQuestions():
         for batch in batches:
             ready._train_step(batch)

@@ -19,7 +19,7 @@ from mnist_lite.config.schema import Config, SummaryConfig, validate
 from mnist_lite.data.augment import pipeline
 from mnist_lite.errors import UserError
 from mnist_lite.model.build import build
-from mnist_lite.training import schedule
+from mnist_lite.training import schedule, trial
 from mnist_lite.training.optimizer import build_optimizer
 from tests.published import ALIASES, NOTATION
 
@@ -41,7 +41,7 @@ def test_file_composes_and_builds(group, name, composed):
     network = build(config.model, config.init)
     pipeline.build(config.augment)
     optimizer = build_optimizer(config.optimizer, network.module)
-    schedule.rehearse(config.scheduler, optimizer, config.epochs, 10, config.data.holdout > 0)
+    trial.rehearse(config.scheduler, optimizer, config.epochs, 10, config.data.holdout > 0)
 
 
 def test_every_published_model_has_its_file_and_recipe():

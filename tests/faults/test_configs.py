@@ -208,7 +208,7 @@ def first_step(config: Config) -> int:
         parts.trainer.config.eval_every = None
         parts.trainer.epoch = 1
         try:
-            parts.trainer._train_step(parts.trainer._order()[0])
+            parts.trainer._train_step(parts.trainer._batches()[0])
             parts.trainer.drain()
         except DivergedError:
             return 1

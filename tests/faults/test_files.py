@@ -86,7 +86,7 @@ def test_a_damaged_checkpoint_is_seen_and_the_one_before_is_used(damage: Damage,
     damage(run / "last.pt")
     bad = (run / "last.pt").read_bytes()
     done = go_on(run)
-    assert "last.pt cannot be used: it" in done.text and "going on after step 10" in done.text
+    assert "last.pt cannot be used: it" in done.text and "resuming after step 10" in done.text
     assert (run / "last.pt.damaged").read_bytes() == bad
     (run / "last.pt.damaged").unlink()
     assert_same_run(run, reference)
@@ -125,7 +125,7 @@ def test_rows_that_are_lost_are_made_again(run: Path, reference: Path):
     """previous.pt still has its rows. The run continues from it, and trains the lost rows again."""
     os.truncate(run / "metrics.jsonl", bytes_of_rows(run, "last.pt") - 1)
     done = go_on(run)
-    assert "last.pt is good, but rows of metrics.jsonl" in done.text and "going on after step 10" in done.text
+    assert "last.pt is good, but rows of metrics.jsonl" in done.text and "resuming after step 10" in done.text
     assert not list(run.glob("*.damaged"))
     assert_same_run(run, reference)
 
@@ -138,7 +138,7 @@ def test_a_good_checkpoint_is_never_thrown_away_because_of_its_rows(part: float,
     kept = [row["step"] for line in text.splitlines(keepends=True) if line.endswith("\n") and (row := json.loads(line))]
     last = max(kept, default=0)
     done = go_on(run)
-    assert "going on after step 12" in done.text and f"are missing, in the curves too: {last + 1} to 12." in done.text
+    assert "resuming after step 12" in done.text and f"are missing, in the curves too: {last + 1} to 12." in done.text
     assert [path.name for path in run.glob("*.damaged")] == ["metrics.jsonl.damaged"]
     ours, theirs = (torch.load(folder / "last.pt", weights_only=True) for folder in (run, reference))
     assert first_difference(ours["model"], theirs["model"]) is None
@@ -155,7 +155,7 @@ def test_rows_that_were_changed_cost_no_step(run: Path, reference: Path):
     lines[2] = "no row\n"
     (run / "metrics.jsonl").write_text("".join(lines), encoding="utf-8")
     done = go_on(run)
-    assert "or were changed" in done.text and "going on after step 12" in done.text
+    assert "or were changed" in done.text and "resuming after step 12" in done.text
     assert "are missing, in the curves too: 3 to 3." in done.text
     assert (run / "metrics.jsonl.damaged").read_text(encoding="utf-8").startswith("".join(lines[:3]))
     ours, theirs = (torch.load(folder / "last.pt", weights_only=True) for folder in (run, reference))
@@ -316,7 +316,7 @@ def test_a_finished_run_without_checkpoints_is_not_trained_again(reference: Path
     for name in ("last.pt", "previous.pt"):
         (run / name).unlink(missing_ok=True)
     before = content(run)
-    one_error(train(tmp_path, f"resume={run}"), 2, "is finished and cannot be gone on with: its checkpoints are gone")
+    one_error(train(tmp_path, f"resume={run}"), 2, "is finished and cannot continue: its checkpoints are missing")
     assert content(run) == before
 
 
@@ -326,7 +326,7 @@ def test_a_finished_run_that_lost_its_rows_is_left_as_it_is(reference: Path, tmp
     rows_before = (run / "metrics.jsonl").read_bytes()
     (run / "metrics.jsonl").write_bytes(b"")
     before = content(run)
-    one_error(train(tmp_path, "resume=finished"), 2, "is finished and cannot be gone on with", "rows of metrics.jsonl")
+    one_error(train(tmp_path, "resume=finished"), 2, "is finished and cannot continue", "rows of metrics.jsonl")
     assert content(run) == before
     (run / "metrics.jsonl").write_bytes(rows_before)
     assert "is finished: nothing is left" in train(tmp_path, "resume=finished").text
@@ -378,7 +378,7 @@ def test_what_is_no_run_folder_is_one_line(name: str, tmp_path: Path):
 
 @pytest.mark.parametrize("override", ["optimizer.lr=1", "seed=3", "model=base", "+x=1", "~augment", "runs_dir=a"])
 def test_a_resumed_run_keeps_its_config(override: str, run: Path):
-    one_error(train(run.parents[1], f"resume={run}", override), 2, "a run that is resumed keeps its own")
+    one_error(train(run.parents[1], f"resume={run}", override), 2, "a resumed run keeps its config")
 
 
 def test_the_cost_of_checkpoints_is_under_two_percent(tmp_path: Path):

@@ -133,7 +133,7 @@ def test_one_cycle_cannot_be_extended(tmp_path: Path):
     ended = train(tmp_path, f"resume={run}", "epochs=4")
     assert ended.code == 2
     last = ended.text.splitlines()[-1]
-    assert last.startswith("error: epochs: OneCycleLR was laid out over 2 epochs"), last
+    assert last.startswith("error: epochs: the schedule of OneCycleLR was made for 2 epochs"), last
     assert before == {path.name: path.read_bytes() for path in run.iterdir() if path.name != "run.log"}
 
 

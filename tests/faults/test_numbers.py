@@ -20,7 +20,7 @@ from tests.conftest import Compose
 from tests.faults.child import train
 from tests.faults.compare import assert_same_run, rows, same
 from tests.faults.recipes import FEW, RECIPES
-from tests.training.test_trainer import trainer
+from tests.training.trainers import trainer
 
 
 @dataclass
@@ -83,7 +83,7 @@ def test_the_run_stops_before_the_update(
     done = train(tmp_path, *FEW, *RECIPES[recipe], "checkpoint.steps=3", fault=Bad(8, what, value, device_like))
     assert done.code == 1, done.text
     (line,) = [line for line in done.text.splitlines() if line.startswith("error: ")]
-    assert f"{'a gradient' if what == 'gradient' else 'the loss'}" in line
+    assert f"{'a gradient' if what == 'gradient' else 'train/loss (nan)'}" in line
     assert "not finite at step 8 (epoch 2, lr " in line
     (run,) = (tmp_path / "runs").iterdir()
     assert f"last good checkpoint: runs/{run.name}/last.pt (step 6)" in line

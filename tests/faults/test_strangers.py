@@ -152,10 +152,10 @@ def parts_of(state: dict[str, Any], key: str, **values: Any) -> dict[str, Any]:
 WRONG: dict[str, Callable[[dict[str, Any]], Any]] = {
     **{
         f"without {key}": without(key)
-        for key in ("model", "optimizer", "scheduler", "best", "config", "data", "metrics", "step", "version")
+        for key in ("model", "optimizer", "scheduler", "best", "config", "data", "metrics", "step", "format")
     },
     "a list": list,
-    "a version from the future": instead(version=99),
+    "a format from the future": instead(format=99),
     "a step that is a word": instead(step="seven"),
     "a step below zero": instead(step=-3),
     "a model of another shape": lambda s: parts_of(s, "model", **{"0.weight": torch.zeros(3)}),

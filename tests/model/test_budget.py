@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mnist_lite.config.schema import Budget
-from mnist_lite.model.budget import RunResults, after_training, before_training, describe_test_set, results_from_summary
+from mnist_lite.model.budget import RunResults, after_training, before_training, describe_test_set
 from mnist_lite.model.build import build
 from tests.conftest import Compose, RunCommand
 
@@ -144,14 +144,3 @@ def test_summary_as_json_has_the_verdict(run_command: RunCommand):
     verdict = json.loads(done.stdout)["budget"]
     assert done.returncode == 1 and verdict["met"] is False
     assert [check["met"] for check in verdict["checks"]] == [False, True]
-
-
-def test_a_summary_has_all_that_a_verdict_needs():
-    summary = {
-        "parameters": 7,
-        "fully_connected": False,
-        "epochs": 2,
-        "accuracy": {"test": {"by_epoch": [98.0, 99.0]}},
-        "data": {"name": "mnist", "test": 10_000},
-    }
-    assert results_from_summary(summary) == results(7, 2, False, [98.0, 99.0])

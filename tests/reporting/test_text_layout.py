@@ -18,8 +18,7 @@ from tqdm import tqdm
 
 from mnist_lite.model.build import build
 from mnist_lite.reporting import layer_table, text_layout
-from mnist_lite.reporting.console import bar_format
-from mnist_lite.runner import metrics
+from mnist_lite.reporting.progress_text import bar_format, epoch_line
 from mnist_lite.sweeps.progress import jobs_text
 from mnist_lite.sweeps.table import aligned
 from tests.published import NOTATION
@@ -68,9 +67,9 @@ def test_the_epoch_line_fits_and_keeps_accuracies_and_rate(epochs, held, lr):
         **held,
     }
     for row_now in (row, {**row, "epoch_end": False}):
-        full = metrics.epoch_line(row_now, epochs)
+        full = epoch_line(row_now, epochs)
         for width in WIDTHS:
-            line = metrics.epoch_line(row_now, epochs, width)
+            line = epoch_line(row_now, epochs, width)
             assert len(line) <= width
             for word in ("99.41", "98.99", f"{lr:.2g}", *(["100.00"] if held else [])):
                 assert word in line.split(), line
@@ -81,7 +80,7 @@ def test_the_epoch_line_fits_and_keeps_accuracies_and_rate(epochs, held, lr):
 def test_the_epoch_line_at_sixty_columns():
     row = {"epoch": 14, "epoch_end": True, "step": 10**6, "train/epoch_accuracy": 99.41, "train/epoch_loss": 0.02}
     row |= {"test/accuracy": 98.99, "test/loss": 0.0291, "lr": 4e-08, "seconds/train": 2.6, "seconds/eval": 0.1}
-    assert metrics.epoch_line(row, 14, 60) == "14/14  train  99.41 %  test  98.99 %  lr 4e-08  2.7 s"
+    assert epoch_line(row, 14, 60) == "14/14  train  99.41 %  test  98.99 %  lr 4e-08  2.7 s"
 
 
 @pytest.mark.parametrize("epochs", [9, 1000])

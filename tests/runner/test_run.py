@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import io
 import json
 import math
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import torch
@@ -13,15 +12,16 @@ import yaml
 from matplotlib.image import imread
 
 from mnist_lite.config.schema import Config
-from mnist_lite.errors import UserError
+from mnist_lite.errors import RunError, UserError
 from mnist_lite.model.build import build
 from mnist_lite.reporting import curves
-from mnist_lite.reporting.console import Console
-from mnist_lite.runner import metrics, run, setup, summary
-from mnist_lite.runner.folder import RunFolder
+from mnist_lite.reporting.png import DrawingError
+from mnist_lite.runner import run, setup, summary
+from mnist_lite.runner.checkpoint import Best, Checkpoint
+from mnist_lite.runner.run_format import FORMAT
+from mnist_lite.training.trainer import Trainer
 from tests.conftest import Compose
 
-CHANCE = math.log(10)
 # On a busy machine a run can take longer than the 10 s between checkpoints.
 FEW = ("data=digits", "data.train_limit=200", "data.test_limit=100", "epochs=3", "batch_size=50", "model=era4")
 QUICK = (*FEW, "checkpoint.seconds=1000")
@@ -83,10 +83,11 @@ def test_run_folder_tells_the_whole_story(quick, capsys):
     assert summary["versions"]["torch"] == str(torch.__version__)
     assert summary["device"].startswith("cpu")
     assert {"git", "threads", "budget"} <= set(summary)
+    assert summary["format"] == FORMAT
 
     assert "7,838 parameters" in (folder / "model.txt").read_text(encoding="utf-8")
     saved = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    assert saved["epochs"] == 3 and saved["model"]["layers"][3] == {"dropout": 0.05}
+    assert saved["format"] == FORMAT and saved["epochs"] == 3 and saved["model"]["layers"][3] == {"dropout": 0.05}
     assert imread(folder / "curves.png").shape[0] > 500
 
     printed = capsys.readouterr()
@@ -108,8 +109,9 @@ def test_checkpoints_load_safely_and_are_the_networks_they_say(quick):
     last = torch.load(folder / "last.pt", weights_only=True)
     assert best["row"]["test/accuracy"] == max(row["test/accuracy"] for row in ends)
     assert last["epoch"] == 3 and last["step"] == 12
-    assert {"model", "optimizer", "scheduler", "ema", "config"} <= set(last)
-    assert {"model", "ema", "config", "row", "score", "step", "epoch"} == set(best)
+    assert set(last) == {*Checkpoint.__required_keys__}
+    assert set(best) == {*Best.__required_keys__, "format", "config"}
+    assert last["format"] == best["format"] == FORMAT
     from mnist_lite.data import dataset
 
     loaded = dataset.load(quick.data)
@@ -118,11 +120,8 @@ def test_checkpoints_load_safely_and_are_the_networks_they_say(quick):
         module.load_state_dict(state["model"])
         module.eval()
         with torch.no_grad():
-            right = (
-                (module(loaded.normalise(loaded.test.images.float() / 255)).argmax(1) == loaded.test.labels)
-                .float()
-                .mean()
-            )
+            logits = module((loaded.test.images.float() / 255 - loaded.mean) / loaded.std)
+        right = (logits.argmax(1) == loaded.test.labels).float().mean()
         assert 100 * float(right) == pytest.approx(row["test/accuracy"])
 
 
@@ -180,25 +179,60 @@ def test_missed_budget_is_an_exit_code_only_when_enforced(composed, tmp_path, ca
     assert summary["budget"]["met"] is False
 
 
-def test_divergence_ends_the_run_with_one_line(composed, tmp_path, capsys):
+def test_a_diverged_run_raises_one_line_and_has_its_curves(composed, tmp_path, capsys):
     wild = composed(
         *QUICK, f"runs_dir={tmp_path}", "optimizer=sgd", "optimizer.lr=1e30", "scheduler=constant", "model=step1"
     )
-    assert run.run(wild) == 1
-    assert "training has diverged" in capsys.readouterr().err
-    assert "diverged" in (only_folder(wild) / "run.log").read_text(encoding="utf-8")
+    with pytest.raises(RunError, match=r"not finite at step \d+ .*training has diverged.*no checkpoint was due"):
+        run.run(wild)
+    folder = only_folder(wild)
+    assert "error: " in (folder / "run.log").read_text(encoding="utf-8")
+    assert "diverged" not in capsys.readouterr().err  # the command prints the error, once
+    assert imread(folder / "curves.png").shape[0] > 500 and not (folder / "summary.json").exists()
 
 
-def test_internal_faults_keep_their_traceback_in_the_log(quick, monkeypatch, capsys):
+def test_an_evaluation_that_is_not_finite_is_divergence(quick, monkeypatch):
+    def broken(trainer: Trainer, _split: object) -> tuple[float, float]:
+        return (math.inf if trainer.step > 4 else 2.0), 10.0
+
+    monkeypatch.setattr(Trainer, "evaluate", broken)
+    with pytest.raises(RunError, match=r"test/loss \(inf\) is not finite at step 8 \(epoch 2, .*training has diverged"):
+        run.run(quick)
+    folder = only_folder(quick)
+    rows = rows_of(folder)
+    assert [row["step"] for row in rows if "train/loss" in row] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert [row["step"] for row in rows if "test/loss" in row] == [4]
+    assert (folder / "curves.png").is_file()
+
+
+def test_an_internal_error_keeps_its_traceback_and_the_run_its_curves(quick, monkeypatch, capsys):
     def broken(*_args: object) -> None:
         raise ZeroDivisionError("made for the test")
 
-    monkeypatch.setattr(summary, "summary", broken)
-    with pytest.raises(ZeroDivisionError):
+    monkeypatch.setattr(summary, "build_summary", broken)
+    with pytest.raises(ZeroDivisionError) as caught:
         run.run(quick)
-    log = (only_folder(quick) / "run.log").read_text(encoding="utf-8")
+    assert any(entry.name == "broken" for entry in caught.traceback)
+    folder = only_folder(quick)
+    log = (folder / "run.log").read_text(encoding="utf-8")
     assert "Traceback" in log and "made for the test" in log
     assert "run.log" in capsys.readouterr().err
+    assert imread(folder / "curves.png").shape[0] > 500
+
+
+def test_a_failed_run_keeps_its_error_if_its_curves_cannot_be_drawn(quick, monkeypatch, capsys):
+    def broken(*_args: object) -> NoReturn:
+        raise DrawingError("made for the test")
+
+    def diverged(trainer: Trainer, _batch: object) -> NoReturn:
+        raise RunError("the error of the run")
+
+    monkeypatch.setattr(curves, "draw", broken)
+    monkeypatch.setattr(Trainer, "_train_step", diverged)
+    with pytest.raises(RunError, match="the error of the run"):
+        run.run(quick)
+    assert "The curves were not drawn: made for the test" in capsys.readouterr().err
+    assert not (only_folder(quick) / "curves.png").exists()
 
 
 def test_a_dead_network_is_reported_with_its_cause(composed, tmp_path, capsys, monkeypatch):
@@ -212,20 +246,6 @@ def test_a_dead_network_is_reported_with_its_cause(composed, tmp_path, capsys, m
     assert run.run(dead) == 0
     err = capsys.readouterr().err
     assert "2.303" in err and "ReLU" in err
-
-
-def test_folders_are_claimed_exclusively(tmp_path):
-    claimed = [RunFolder.create(tmp_path, "same/../name é") for _ in range(20)]
-    assert len({folder.path for folder in claimed}) == 20
-    for folder in claimed:
-        assert folder.path.parent == tmp_path
-        folder.close()
-
-
-def test_an_unusable_runs_dir_is_one_line(tmp_path):
-    (tmp_path / "file").write_text("x", encoding="utf-8")
-    with pytest.raises(UserError, match="runs_dir"):
-        RunFolder.create(tmp_path / "file" / "runs", "x")
 
 
 def test_what_can_be_known_before_training_is_said_before(composed, tmp_path, capsys):
@@ -258,72 +278,3 @@ def test_a_run_that_cannot_pass_an_enforced_budget_is_refused_at_once(
 def test_a_run_that_may_stop_early_is_not_refused_for_its_epochs(composed, tmp_path):
     words = ("budget.epochs=2", "budget.accuracy=null", "budget.enforce=true", "stop_at_accuracy=1")
     assert run.run(composed(*QUICK, f"runs_dir={tmp_path}", *words)) == 0
-
-
-def test_final_and_mean_are_of_whole_epochs_and_best_is_of_all_evaluations():
-    def end(epoch: int, test: float, end: bool = True) -> dict[str, float]:
-        row = {"step": epoch, "epoch": epoch, "epoch_end": end, "train/epoch_accuracy": 50.0, "test/accuracy": test}
-        return {**row, "train/epoch_loss": 1.0, "seconds/train": 2.0, "seconds/eval": 1.0}
-
-    rows = [end(1, 99.9, end=False), end(1, 90.0), end(2, 95.0), end(3, 93.0), {"step": 9, "train/loss": 1.0}]
-    figures = metrics.accuracies(rows)
-    assert figures["test"] == {
-        "first_epoch": 90,
-        "final": 93,
-        "best": 99.9,
-        "best_epoch": 1,
-        "mean_last_5": None,
-        "by_epoch": [90, 95, 93],
-    }
-    more = [*rows[:-1], end(4, 94.0), end(5, 96.0), end(6, 97.0)]
-    assert metrics.accuracies(more)["test"]["mean_last_5"] == pytest.approx((95 + 93 + 94 + 96 + 97) / 5)
-    assert metrics.seconds(rows) == {"train": 6.0, "eval": 4.0}
-
-
-@pytest.mark.parametrize(
-    ("train", "test", "steps", "dead"),
-    [
-        (CHANCE, CHANCE, 469, True),
-        (2.2, CHANCE, 469, False),
-        (CHANCE, 2.2, 469, False),
-        (CHANCE, CHANCE, 20, False),
-        (2.3006, 2.2955, 469, False),
-    ],
-)
-def test_death_is_a_loss_at_ln_10(train, test, steps, dead):
-    assert metrics.has_died({"epoch_end": True, "train/epoch_loss": train, "test/loss": test}, steps) is dead
-
-
-def test_smoothing_is_the_trailing_mean():
-    values = [1.0, 2.0, 3.0, 4.0, 5.0]
-    assert curves.smooth(values, 2) == [1.0, 1.5, 2.5, 3.5, 4.5]
-    assert curves.smooth(values, 10) == [1.0, 1.5, 2.0, 2.5, 3.0]
-
-
-def test_curves_of_one_step_and_of_a_stopped_epoch():
-    step = {"step": 1, "epoch": 1, "lr": 0.1, "train/loss": 2.0, "train/accuracy": 10.0}
-    one = curves.draw([step], "one step", 99.4)
-    evaluation = {
-        "step": 1,
-        "epoch": 1,
-        "test/loss": 2.0,
-        "test/accuracy": 12.0,
-        "holdout/loss": 1.0,
-        "holdout/accuracy": 9.0,
-    }
-    two = curves.draw([step, evaluation], "one evaluation")
-    assert len(one) > 10_000 < len(two)
-    assert imread(io.BytesIO(two), format="png").shape[0] > 500
-
-
-def test_lines_before_the_log_are_in_the_log(tmp_path, capsys):
-    reporter = Console()
-    reporter.line("early")
-    reporter.log_to(tmp_path / "run.log")
-    reporter.line("late")
-    reporter.close()
-    assert [line.split(" ", 1)[1] for line in (tmp_path / "run.log").read_text(encoding="utf-8").splitlines()] == [
-        "early",
-        "late",
-    ]
-    assert capsys.readouterr().out == "early\nlate\n"

@@ -58,7 +58,7 @@ def test_a_job_that_is_preempted_goes_on_from_its_checkpoint(reference: Path, tm
     assert code == 0, text
     assert_same_sweep(tmp_path / "sweep", reference)
     logs = [path.read_text() for path in sweep.folder.glob("*/run.log")]
-    assert any("going on after step" in log for log in logs)
+    assert any("resuming after step" in log for log in logs)
 
 
 def test_a_job_that_fails_there_is_counted_here(tmp_path: Path):
@@ -139,4 +139,4 @@ def test_a_node_of_ray_that_dies_costs_nothing_but_time(cluster: Cluster, tmp_pa
     assert code == 0, text
     assert_same_sweep(sweep.folder, tmp_path / "here" / "sweep")
     logs = [path.read_text() for path in sweep.folder.glob("*/run.log")]
-    assert sum("going on after step" in log for log in logs) == 1
+    assert sum("resuming after step" in log for log in logs) == 1

@@ -16,6 +16,7 @@ import torch
 from mnist_lite import files
 from mnist_lite.errors import MachineError
 from mnist_lite.runner.folder import RunFolder
+from mnist_lite.runner.metrics_file import MetricsFile
 from mnist_lite.sweeps import worker
 from mnist_lite.sweeps.job import DONE, FAILED, MISSING, Job, is_settled, status
 from mnist_lite.training.trainer import Trainer
@@ -47,14 +48,14 @@ def failing(error: Exception) -> Callable[..., NoReturn]:
 
 def refused(number: int) -> MachineError:
     """What a run folder raises when the system refuses a write."""
-    with pytest.raises(MachineError) as caught, files.explained(Path("last.pt")):
+    with pytest.raises(MachineError) as caught, files.machine_errors(Path("last.pt")):
         raise OSError(number, os.strerror(number))
     return caught.value
 
 
 FAULTS = [
     *((RunFolder, "save", refused(number)) for number in (errno.ENOSPC, errno.EDQUOT, errno.EIO)),
-    *((RunFolder, "add_rows", refused(number)) for number in (errno.EACCES, errno.EROFS)),
+    *((MetricsFile, "append", refused(number)) for number in (errno.EACCES, errno.EROFS)),
     (Trainer, "_train_step", MemoryError("no memory")),
     (Trainer, "_train_step", torch.OutOfMemoryError("CUDA out of memory")),
     (Trainer, "_train_step", OSError(errno.EMFILE, "Too many open files")),

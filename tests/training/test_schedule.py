@@ -9,7 +9,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from mnist_lite.cli.app import config_dir
 from mnist_lite.errors import RunError, UserError
-from mnist_lite.training.schedule import Schedule, build_schedule, rehearse
+from mnist_lite.training.schedule import Schedule, build_schedule
+from mnist_lite.training.trial import rehearse
 
 EPOCHS, STEPS, LR = 12, 20, 0.1
 TOTAL = EPOCHS * STEPS
@@ -113,7 +114,7 @@ def test_onecycle_peaks_at_max_lr_and_ends_low(composed):
         ({"name": "ReduceLROnPlateau", "interval": "step", "monitor": "train/epoch_loss"}, "interval: epoch"),
         (
             {"name": "ReduceLROnPlateau", "interval": "epoch", "monitor": "train/loss"},
-            "scheduler.monitor: 'train/loss' is the figure of one step; did you mean train/epoch_loss?",
+            "scheduler.monitor: 'train/loss' is a metric of one step; did you mean train/epoch_loss?",
         ),
         (
             {"name": "ReduceLROnPlateau", "interval": "epoch", "monitor": "train/accuracy"},

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,50 +8,16 @@ import torch.nn.functional as F
 from torch import nn
 
 from mnist_lite import rng
-from mnist_lite.backends.select import select_backend
 from mnist_lite.backends.torch_backend import TorchBackend
 from mnist_lite.config.schema import Config
 from mnist_lite.data import dataset
-from mnist_lite.data.augment import pipeline
 from mnist_lite.model.build import build
 from mnist_lite.training import schedule
 from mnist_lite.training.optimizer import build_optimizer
 from mnist_lite.training.step_metrics import Row
 from mnist_lite.training.trainer import Trainer
 from tests.conftest import Compose
-
-CPU = torch.device("cpu")
-TINY: dict[str, Any] = {
-    "layers": [
-        {"conv": 4, "kernel": 5, "stride": 3},
-        "relu",
-        "batch_norm",
-        {"dropout": 0.1},
-        {"conv": 10},
-        "global_avg_pool",
-    ]
-}
-BASE = ("data=digits", "data.train_limit=250", "data.test_limit=100", "batch_size=64", "epochs=2", "optimizer=sgd")
-
-
-def trainer(config: Config, model: dict[str, Any] | None = None) -> Trainer:
-    rng.seed_global(config.seed, "init")
-    network = build(model or TINY, config.init)
-    module = network.module
-    optimizer = build_optimizer(config.optimizer, module)
-    loaded = dataset.load(config.data)
-    steps = math.ceil(len(loaded.train) / config.batch_size)
-    plan = schedule.build_schedule(config.scheduler, optimizer, config.epochs, steps, loaded.holdout is not None)
-    choice = select_backend(config, network, CPU, threads=1, images=0)
-    return Trainer(config, module, choice.backend, optimizer, plan, pipeline.build(config.augment), loaded, CPU)
-
-
-def rows_of(fit: Iterator[list[Row]]) -> list[Row]:
-    return [row for new in fit for row in new]
-
-
-def figures(rows: list[Row]) -> list[dict[str, float]]:
-    return [{key: value for key, value in row.items() if not key.startswith("seconds/")} for row in rows]
+from tests.training.trainers import BASE, CPU, TINY, rows_of, trainer, without_times
 
 
 def test_same_as_the_plain_loop_by_hand(composed: Compose):
@@ -141,9 +105,9 @@ def test_a_scheduler_watches_the_figure_that_metrics_jsonl_has_under_this_name(m
 def test_every_image_once_an_epoch_in_a_new_order(composed: Compose):
     seen = trainer(composed(*BASE))
     seen.epoch = 1
-    first = torch.cat(seen._order())
+    first = torch.cat(seen._batches())
     seen.epoch = 2
-    second = torch.cat(seen._order())
+    second = torch.cat(seen._batches())
     assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(250))
     assert first.tolist() != second.tolist() != list(range(250))
 
@@ -157,22 +121,22 @@ def test_all_test_images_count_whatever_the_batch(size, composed: Compose, monke
     assert ready.evaluate(ready.data.test) == pytest.approx(expected, rel=1e-5)
     ready.module.eval()
     with torch.no_grad():
-        out = ready.module(ready.data.normalise(ready.data.test.images.float() / 255))
+        out = ready.module(ready.data.inputs(ready.data.test.images, CPU))
     assert round(expected[1] * 360 / 100) == int((out.argmax(1) == ready.data.test.labels).sum())
 
 
 def test_same_seed_same_numbers_other_seed_other_numbers(composed: Compose):
     strong = (*BASE, "augment=strong")
     torch.manual_seed(123)
-    first = figures(rows_of(trainer(composed(*strong)).fit()))
+    first = without_times(rows_of(trainer(composed(*strong)).fit()))
     torch.rand(99)  # whatever else has been drawn in the process
-    assert figures(rows_of(trainer(composed(*strong)).fit())) == first
-    assert figures(rows_of(trainer(composed(*strong, "seed=1")).fit())) != first
+    assert without_times(rows_of(trainer(composed(*strong)).fit())) == first
+    assert without_times(rows_of(trainer(composed(*strong, "seed=1")).fit())) != first
 
 
 def test_evaluating_more_often_changes_nothing_but_the_extra_rows(composed: Compose):
-    plain = figures(rows_of(trainer(composed(*BASE)).fit()))
-    often = figures(rows_of(trainer(composed(*BASE, "eval_every=3")).fit()))
+    plain = without_times(rows_of(trainer(composed(*BASE)).fit()))
+    often = without_times(rows_of(trainer(composed(*BASE, "eval_every=3")).fit()))
     assert [row for row in often if row.get("epoch_end", True)] == plain
     assert [(row["step"], row["epoch"]) for row in often if row.get("epoch_end") is False] == [(3, 1), (6, 2)]
 
@@ -206,11 +170,11 @@ def one_step(config: Config, model: dict[str, Any]) -> tuple[nn.Module, nn.Modul
     next(ready.fit())
     ready2 = trainer(config, model)
     ready2.epoch = 1
-    batch = ready2._order()[0]
+    batch = ready2._batches()[0]
     return (
         ready.module,
         before,
-        ready2.data.normalise(ready2.data.train.images[batch].float() / 255),
+        ready2.data.inputs(ready2.data.train.images[batch], CPU),
         ready2.data.train.labels[batch],
     )
 

@@ -24,7 +24,7 @@ from mnist_lite.config.overrides import path_override, train_command
 from mnist_lite.config.schema import Config, SweepConfig, validate, validate_sweep
 from mnist_lite.errors import LauncherError, RunError, UserError
 from mnist_lite.process.startup import keep_streams_usable
-from mnist_lite.runner import resume
+from mnist_lite.runner.config_file import resumed_config
 from mnist_lite.sweeps.job import InvalidJob, Job, has_checkpoint, job_folder, known_folders, score, without_sweep_keys
 from mnist_lite.sweeps.manifest import add, manifest_entry
 
@@ -285,7 +285,7 @@ def _checked(composed: DictConfig, schema: type[C]) -> C:
             raise UserError("resume: empty; name the folder of a run")
         if schema is not Config or settings.mode == RunMode.MULTIRUN:
             raise UserError("resume: goes on with one run, by the train command and without -m")
-        config = resume.config(Path(str(folder)).expanduser(), composed, settings.overrides.task)
+        config = resumed_config(Path(str(folder)).expanduser(), composed, settings.overrides.task)
     else:
         config = validate(composed, schema)
     assert isinstance(config, schema)

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from mnist_lite.config.schema import DataConfig, check_values
+from mnist_lite.data.augment.pipeline import Augment
 from mnist_lite.data.split import Split, balanced, without
 from mnist_lite.errors import UserError
 
@@ -37,8 +38,22 @@ class Dataset:
         """The split that selects the best checkpoint and the early stop: ``holdout`` if there is one, else ``test``."""
         return "test" if self.holdout is None else "holdout"
 
-    def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Float pixels in 0..1 to mean 0, standard deviation 1 over the training images."""
+    def inputs(
+        self,
+        images: torch.Tensor,
+        device: torch.device,
+        augment: Augment | None = None,
+        generator: torch.Generator | None = None,
+    ) -> torch.Tensor:
+        """The network's input for ``images``: ``(N, 1, 28, 28)`` uint8 in, the same shape in float32 on ``device`` out.
+
+        Pixels are scaled to 0..1, changed by ``augment`` with random numbers from ``generator``, and normalised: mean 0 and
+        standard deviation 1 over the training images. Every image takes this path, in training and in evaluation.
+        """
+        pixels = images.to(device, non_blocking=True).float().div_(255)
+        if augment is not None:
+            assert generator is not None  # augment draws from it
+            pixels = augment(pixels, generator)
         return (pixels - self.mean) / self.std
 
     def to(self, device: torch.device) -> Dataset:

@@ -5,9 +5,8 @@ It neither trains nor prints. ``before_training`` judges what is known without t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from mnist_lite.config.schema import Budget, Config
 from mnist_lite.errors import UserError
@@ -141,19 +140,3 @@ def describe_test_set(data: str, images: int) -> str:
     if data == "mnist":
         return f"{images:,} of MNIST's {MNIST_TEST_IMAGES:,} test images"
     return f"{images:,} test images of {data} (NOT MNIST)"
-
-
-def results_from_summary(summary: Mapping[str, Any]) -> RunResults:
-    """The results of a finished run, from its ``summary.json``.
-
-    Raises:
-        KeyError, TypeError, ValueError: the summary is not complete.
-    """
-    return RunResults(
-        parameters=int(summary["parameters"]),
-        fully_connected=bool(summary["fully_connected"]),
-        epochs=int(summary["epochs"]),
-        test_accuracies=list(summary["accuracy"]["test"]["by_epoch"]),
-        data=str(summary["data"]["name"]),
-        test_images=int(summary["data"]["test"]),
-    )

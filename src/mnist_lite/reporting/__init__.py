@@ -1,1 +1,1 @@
-"""Text and pictures from plain values."""
+"""Text and pictures. Takes plain values, and returns text or the bytes of a PNG file. Only the console prints."""

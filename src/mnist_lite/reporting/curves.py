@@ -1,4 +1,7 @@
-"""Draws the curves of a run from its rows: accuracy, loss and learning rate against the training step."""
+"""The curves of a run: accuracy, loss and learning rate against the training step, as a PNG file.
+
+Input: rows of ``metrics.jsonl``. Output: the bytes of the file.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,26 @@ from typing import TYPE_CHECKING
 
 from mnist_lite.reporting import png
 
-if TYPE_CHECKING:  # imported when a picture is drawn
+if TYPE_CHECKING:  # matplotlib is imported when a picture is drawn
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Rows = Sequence[Mapping[str, float | int | bool]]
+Rows = Sequence[Mapping[str, float]]
 
 TRAIN, TEST, HOLDOUT = "tab:blue", "tab:red", "tab:green"
 
 
+def draw(rows: Rows, title: str, target: float | None = None) -> bytes:
+    """A PNG with the curves of ``rows``. ``target`` is an accuracy in percent: a dashed line.
+
+    Raises:
+        DrawingError: matplotlib fails.
+    """
+    return png.draw(lambda: _figure(rows, title, target))
+
+
 def smooth(values: Sequence[float], window: int) -> list[float]:
-    """The mean over the last ``window`` values at each place, over as many as there are at the beginning."""
+    """At each index, the mean of the last ``window`` values. At the start, the mean of all values so far."""
     result, total = [], 0.0
     for index, value in enumerate(values):
         total += value
@@ -27,64 +39,53 @@ def smooth(values: Sequence[float], window: int) -> list[float]:
     return result
 
 
-def draw(rows: Rows, title: str, target: float | None = None) -> bytes:
-    """A PNG. ``rows`` are those of ``metrics.jsonl``; ``target`` is an accuracy in percent to mark.
-
-    Raises:
-        DrawingError: it cannot be drawn.
-    """
-    return png.draw(lambda: _figure(rows, title, target))
-
-
 def _figure(rows: Rows, title: str, target: float | None) -> Figure:
     from matplotlib.figure import Figure
 
     steps = [row for row in rows if "train/loss" in row]
     evaluations = [row for row in rows if "test/loss" in row]
-    window = max(1, len(steps) // 60)
     figure = Figure(figsize=(9, 9.5), layout="constrained")
     accuracy, loss, lr = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2, 1))
     for axes, key, unit in ((accuracy, "accuracy", "accuracy in %"), (loss, "loss", "cross-entropy")):
-        _raw_and_smooth(axes, steps, f"train/{key}", window)
-        _points(axes, evaluations, f"test/{key}", TEST)
-        _points(axes, evaluations, f"holdout/{key}", HOLDOUT)
+        _plot_steps(axes, steps, f"train/{key}")
+        _plot_evaluations(axes, evaluations, f"test/{key}", TEST)
+        _plot_evaluations(axes, evaluations, f"holdout/{key}", HOLDOUT)
         axes.set_ylabel(unit)
         axes.grid(alpha=0.3)
-    _zoom(accuracy, evaluations, target)
+    _zoom(accuracy, evaluations)
+    if target is not None:
+        accuracy.axhline(target, color="gray", linestyle="--", linewidth=1, label=f"required: {target:g} %")
+    accuracy.legend(loc="lower right", fontsize="small")
+    accuracy.set_title(title, fontsize="medium")
     loss.set_yscale("log")
+    loss.legend(loc="upper right", fontsize="small")
     lr.plot([row["step"] for row in steps], [row["lr"] for row in steps], color="black", linewidth=1)
     lr.set_ylabel("learning rate")
     lr.set_ylim(bottom=0)
     lr.set_xlabel("training step")
     lr.grid(alpha=0.3)
-    loss.legend(loc="upper right", fontsize="small")
-    accuracy.set_title(title, fontsize="medium")
     return figure
 
 
-def _raw_and_smooth(axes: Axes, steps: Rows, key: str, window: int) -> None:
-    x, y = [row["step"] for row in steps], [float(row[key]) for row in steps]
-    label = key if window == 1 else f"{key} (mean of {window} steps, raw behind)"
+def _plot_steps(axes: Axes, steps: Rows, key: str) -> None:
+    """The metric ``key`` of every step in a pale color, and its moving mean."""
+    window = max(1, len(steps) // 60)
+    x, y = [row["step"] for row in steps], [row[key] for row in steps]
+    label = key if window == 1 else f"{key} (mean of {window} steps; pale: each step)"
     axes.plot(x, y, color=TRAIN, alpha=0.18, linewidth=0.6)
     axes.plot(x, smooth(y, window), color=TRAIN, linewidth=1.4, label=label)
 
 
-def _points(axes: Axes, evaluations: Rows, key: str, color: str) -> None:
+def _plot_evaluations(axes: Axes, evaluations: Rows, key: str, color: str) -> None:
     rows = [row for row in evaluations if key in row]
     if rows:
-        values = [row[key] for row in rows]
-        axes.plot(
-            [row["step"] for row in rows], values, color=color, marker="o", markersize=3.5, linewidth=1.2, label=key
-        )
+        x, y = [row["step"] for row in rows], [row[key] for row in rows]
+        axes.plot(x, y, color=color, marker="o", markersize=3.5, linewidth=1.2, label=key)
 
 
-def _zoom(axes: Axes, evaluations: Rows, target: float | None) -> None:
-    """The top of the accuracy axis is where small networks differ; the first steps may leave the picture below."""
-    seen = [float(row["test/accuracy"]) for row in evaluations]
-    if not seen:
-        return
-    bottom = max(0.0, 100 - 3 * max(100 - min(seen[1:] or seen), 0.6))
-    axes.set_ylim(bottom, 100 + 0.03 * (100 - bottom))
-    if target is not None:
-        axes.axhline(target, color="gray", linestyle="--", linewidth=1, label=f"asked for: {target:g} %")
-    axes.legend(loc="lower right", fontsize="small")
+def _zoom(axes: Axes, evaluations: Rows) -> None:
+    """Shows the top of the accuracy axis, where good networks differ. The first steps may be below the picture."""
+    accuracies = [row["test/accuracy"] for row in evaluations]
+    if accuracies:
+        bottom = max(0.0, 100 - 3 * max(100 - min(accuracies[1:] or accuracies), 0.6))
+        axes.set_ylim(bottom, 100 + 0.03 * (100 - bottom))

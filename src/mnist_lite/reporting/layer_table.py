@@ -1,4 +1,4 @@
-"""Prints a network: our layer table, the same as JSON, and torchsummary's table for comparison with published ones."""
+"""The layer table of a network as text, as JSON, and as torchsummary prints it (to compare with published tables)."""
 
 from __future__ import annotations
 
@@ -17,34 +17,31 @@ from mnist_lite.reporting import text_layout
 
 
 def as_text(network: Network, width: int | None = None) -> str:
-    """The layer table, with totals.
-
-    In less than the ``width`` that it needs, the jump, the receptive field and the multiply-adds of the layers are left out
-    first.
-    """
-    head = ("#", "layer", "output", "parameters", "multiply-adds", "receptive field", "jump")
-    rows = []
-    for layer in network.layers:
-        text = f"{layer.block}: {layer.text}" if layer.block else layer.text
-        output = " x ".join(str(size) for size in layer.output)
-        numbers = (
+    """The layer table with totals. A narrow table has no jump, then no receptive field, then no multiply-adds."""
+    heads = ("#", "layer", "output", "parameters", "multiply-adds", "receptive field", "jump")
+    rows = [
+        (
+            str(layer.number),
+            f"{layer.block}: {layer.text}" if layer.block else layer.text,
+            " x ".join(str(size) for size in layer.output),
             f"{layer.parameters:,}" if layer.parameters else "",
             f"{layer.multiply_adds:,}" if layer.multiply_adds else "",
+            str(layer.receptive_field),
+            str(layer.jump),
         )
-        rows.append((str(layer.number), text, output, *numbers, str(layer.receptive_field), str(layer.jump)))
-    lines = text_layout.table(head, rows, left={1, 2}, width=width, drop=(6, 5, 4))
-    lines.append(next(line for line in lines if set(line) == {"-"}))
-    lines.append(
-        text_layout.wrapped(f"{network.parameters:,} parameters, {work(network):,} multiply-adds per image", width)
-    )
-    return "\n".join(lines)
+        for layer in network.layers
+    ]
+    lines = text_layout.table(heads, rows, left={1, 2}, width=width, drop=(6, 5, 4))
+    rule = next(line for line in lines if set(line) == {"-"})
+    totals = f"{network.parameters:,} parameters, {multiply_adds(network):,} multiply-adds per image"
+    return "\n".join([*lines, rule, text_layout.wrapped(totals, width)])
 
 
 def as_json(network: Network, verdict: Verdict) -> str:
-    """The layer table for programs, with the verdict on the budget."""
+    """The layer table for other programs, with the verdict on the budget."""
     table = {
         "parameters": network.parameters,
-        "multiply_adds": work(network),
+        "multiply_adds": multiply_adds(network),
         "fully_connected": network.fully_connected,
         "budget": verdict.as_dict(),
         "layers": [asdict(layer) for layer in network.layers],
@@ -53,10 +50,11 @@ def as_json(network: Network, verdict: Verdict) -> str:
 
 
 def as_torchsummary(network: Network) -> str:
-    """What ``torchsummary.summary`` prints, made without its side effects.
+    """What ``torchsummary.summary`` prints, without its side effects.
 
-    torchsummary runs the network as it finds it, on random input. Here it gets a copy in evaluation mode, under ``no_grad``
-    and with the random state put back, so that neither BatchNorm's statistics nor the next draw of the caller move.
+    torchsummary runs the network on random input in its current mode. Here it gets a copy in evaluation mode, and the
+    global random state is restored. Otherwise the statistics of BatchNorm and the next random number of the caller
+    would change.
     """
     printed = io.StringIO()
     with torch.random.fork_rng(devices=[]), torch.no_grad(), contextlib.redirect_stdout(printed):
@@ -64,6 +62,6 @@ def as_torchsummary(network: Network) -> str:
     return printed.getvalue().rstrip("\n")
 
 
-def work(network: Network) -> int:
-    """Multiplications for one image."""
+def multiply_adds(network: Network) -> int:
+    """Multiplications in convolutions and linear layers for one image."""
     return sum(layer.multiply_adds for layer in network.layers)

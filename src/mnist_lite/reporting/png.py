@@ -1,4 +1,4 @@
-"""The one place that turns figures into PNG files: with matplotlib's own defaults, and with every text taken literally."""
+"""Draws a matplotlib figure to the bytes of a PNG file, with matplotlib's default settings and without formulas in texts."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # a user's matplotlibrc that cannot be read makes this import fail, and a run must not
+if TYPE_CHECKING:  # this import fails if the user's matplotlibrc is damaged, and a run must not fail then
     from matplotlib.figure import Figure
 
 DPI = 110
 
 
 class DrawingError(Exception):
-    """A picture could not be drawn. The message is one line; the cause is matplotlib's error."""
+    """A picture was not drawn. The message is one line. The cause is matplotlib's error."""
 
 
 def draw(make: Callable[[], Figure]) -> bytes:
-    """The PNG of the figure that ``make`` returns.
+    """The PNG file of the figure that ``make`` returns.
 
-    A user's own settings (``matplotlibrc``, for example ``text.usetex: True``) do not apply: LaTeX may be missing, and the
-    pictures of all runs should look alike. Names of runs and keys may hold ``$``, ``_`` or letters that the font lacks.
-    They are drawn as they are: ``$`` does not start a formula.
+    The user's own settings (``matplotlibrc``, for example ``text.usetex: True``) do not apply: LaTeX may be missing,
+    and all runs should have pictures of the same style. Texts are drawn literally: a ``$`` in the name of a run does
+    not start a formula.
 
     Raises:
-        DrawingError: for any error while drawing. A run must not fail because of its pictures.
+        DrawingError: any error while drawing. A run does not fail because of its pictures.
     """
     logger = logging.getLogger("matplotlib")
     level = logger.level
-    logger.setLevel(logging.CRITICAL)  # remarks about the user's settings and fonts
+    logger.setLevel(logging.CRITICAL)  # no messages about the user's settings and fonts
     try:
         import matplotlib
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-        # not ``rcdefaults``: that reads the user's style files, and a broken one stops it
+        # ``rcdefaults`` would read the user's style files, which may be damaged
         defaults: Any = {key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"}
         with matplotlib.rc_context(defaults), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*[Gg]lyph")  # the font has no such letter: a box is drawn
+            warnings.filterwarnings("ignore", message=".*[Gg]lyph")  # a letter that the font lacks is drawn as a box
             figure = make()
             FigureCanvasAgg(figure)
-            _take_literally(figure)
+            _switch_formulas_off(figure)
             content = io.BytesIO()
             figure.savefig(content, format="png", dpi=DPI)
             return content.getvalue()
@@ -51,8 +51,8 @@ def draw(make: Callable[[], Figure]) -> bytes:
         logger.setLevel(level)
 
 
-def _take_literally(figure: Figure) -> None:
-    """Turns formulas off in titles, labels and legends. The numbers on a logarithmic axis are formulas, and stay."""
+def _switch_formulas_off(figure: Figure) -> None:
+    """For titles, labels and legends. The numbers of a logarithmic axis are formulas and stay as they are."""
     texts = list(figure.texts)
     for axes in figure.axes:
         texts += [axes.title, axes.xaxis.label, axes.yaxis.label]

@@ -1,47 +1,48 @@
-"""Fits lines and tables into the width of a terminal.
+"""Lines and tables for a terminal of a given width.
 
-A stream that is not a terminal has no width: files and pipes get every line and table in full. The environment variable
-``COLUMNS`` replaces the width of a terminal, and gives a width to a pipe. Widths below ``MIN_WIDTH`` count as ``MIN_WIDTH``.
+A file or a pipe has no width: it gets every line and every table in full. The environment variable ``COLUMNS`` replaces
+the width of a terminal, and gives a width to a pipe. A width below ``MIN_WIDTH`` counts as ``MIN_WIDTH``. In this
+module, the width None means no limit.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import textwrap
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import zip_longest
 from typing import TextIO
 
 MIN_WIDTH = 60
 MIN_CELL_WIDTH = 8
-"""A column of text is not made narrower than this."""
+"""The smallest width of a column whose cells take several lines."""
 GAP = "  "
 COMMAND = " -m mnist_lite."
-"""Marks a line to paste into a shell. It is never broken."""
+"""A line with this text is a shell command for the user to copy. It is never broken."""
 
 
 def width_of(stream: TextIO | None) -> int | None:
-    """The number of columns of ``stream``, at least ``MIN_WIDTH``; None: no limit."""
-    found = os.environ.get("COLUMNS", "")
-    if found.isdecimal() and int(found) > 0:
-        return max(int(found), MIN_WIDTH)
+    """The number of columns of the terminal that ``stream`` writes to. None: it is no terminal, or it is closed."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns) > 0:
+        return max(int(columns), MIN_WIDTH)
     try:
-        columns = os.get_terminal_size(stream.fileno()).columns if stream is not None else 0
-    except (OSError, ValueError):  # not a terminal, or closed
+        width = os.get_terminal_size(stream.fileno()).columns if stream is not None else 0
+    except (OSError, ValueError):
         return None
-    return max(columns, MIN_WIDTH) if columns > 0 else None
+    return max(width, MIN_WIDTH) if width > 0 else None
 
 
 def first_fitting(texts: Sequence[str], width: int | None) -> str:
-    """The first of ``texts`` that is at most ``width`` long, else the last."""
+    """The first of ``texts`` that is at most ``width`` long. If none is, the last one."""
     return next((text for text in texts if width is None or len(text) <= width), texts[-1])
 
 
 def wrapped(text: str, width: int | None) -> str:
-    """``text`` with every line broken at spaces; what follows a break is indented. Words, such as paths, stay whole."""
+    """``text`` with long lines broken at spaces. The rest of a broken line is indented. Words, such as paths, stay whole."""
     if width is None:
         return text
-    return "\n".join(piece for line in text.split("\n") for piece in _broken(line, width))
+    return "\n".join(piece for line in text.split("\n") for piece in _wrap_line(line, width))
 
 
 def table(
@@ -51,11 +52,11 @@ def table(
     width: int | None,
     drop: Sequence[int] = (),
 ) -> list[str]:
-    """The lines of a table: the heads, a rule, the rows. Columns in ``left`` are aligned to the left, the others to the right.
+    """The lines of a table: the heads, a rule, the rows. The columns ``left`` are aligned to the left, the others to the right.
 
-    A table that is wider than ``width`` is made narrower in steps, until it fits: the heads take several lines; the columns
-    in ``drop`` are left out, one after the other; the cells in ``left`` take several lines; each row becomes a list of its
-    cells.
+    If the table is wider than ``width``, it becomes narrower in these steps, until it fits: the heads take several
+    lines; the columns ``drop`` are left out, one after the other; the cells of the columns ``left`` take several lines;
+    each row becomes a list of ``head: cell``.
     """
     widths = {i: max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))}
     if width is None:
@@ -63,63 +64,61 @@ def table(
     for dropped in (None, *drop):
         if _total(widths) <= width:
             return _layout(heads, rows, widths, left)
-        widths = {
-            i: max(len(word) for word in [*_words(heads[i]), *(row[i] for row in rows)]) for i in widths if i != dropped
-        }
+        widths = {i: max([_longest_word(heads[i]), *(len(row[i]) for row in rows)]) for i in widths if i != dropped}
     for i in sorted(set(left) & set(widths), key=lambda i: -widths[i]):
-        least = max(MIN_CELL_WIDTH, *(len(word) for word in _words(heads[i])))
-        widths[i] = max(min(widths[i], least), widths[i] - max(0, _total(widths) - width))
+        narrowest = max(MIN_CELL_WIDTH, _longest_word(heads[i]))
+        excess = max(0, _total(widths) - width)
+        widths[i] = max(min(widths[i], narrowest), widths[i] - excess)
     if _total(widths) <= width:
         return _layout(heads, rows, widths, left)
-    pairs = [[(head, cell) for head, cell in zip(heads, row, strict=True) if cell] for row in rows]
-    named = [", ".join(f"{head}: {cell}" if head else cell for head, cell in row) for row in pairs]
-    return ["-" * width, *(line for row in named for line in _broken(row, width))]
+    lists = [
+        [f"{head}: {cell}" if head else cell for head, cell in zip(heads, row, strict=True) if cell] for row in rows
+    ]
+    return ["-" * width, *(line for items in lists for line in _wrap_line(", ".join(items), width))]
 
 
 def _layout(
     heads: Sequence[str], rows: Sequence[Sequence[str]], widths: dict[int, int], left: Collection[int]
 ) -> list[str]:
-    stacks = [{i: _stack(heads[i], width) for i, width in widths.items()}]
-    stacks += [
-        {i: textwrap.wrap(row[i], max(1, width), break_on_hyphens=False) for i, width in widths.items()} for row in rows
+    """The lines of a table whose column ``i`` has the width ``widths[i]``."""
+
+    def lines(cells: list[list[str]]) -> Iterator[str]:
+        """The lines of one row. Each cell is a list of lines."""
+        for texts in zip_longest(*cells, fillvalue=""):
+            columns = zip(texts, widths.items(), strict=True)
+            yield GAP.join(t.ljust(width) if i in left else t.rjust(width) for t, (i, width) in columns).rstrip()
+
+    head_cells = [_wrap_head(heads[i], width) for i, width in widths.items()]
+    height = max(map(len, head_cells))
+    above = list(lines([[""] * (height - len(cell)) + cell for cell in head_cells]))
+    below = [
+        line
+        for row in rows
+        for line in lines([textwrap.wrap(row[i], max(1, w), break_on_hyphens=False) for i, w in widths.items()])
     ]
-    result = []
-    for number, cells in enumerate(stacks):
-        height = max(1, *(len(cell) for cell in cells.values()))
-        for line in range(height):
-            texts = []
-            for i, cell in cells.items():
-                above = height - len(cell) if number == 0 else 0  # heads stand on the rule
-                text = cell[line - above] if 0 <= line - above < len(cell) else ""
-                texts.append(text.ljust(widths[i]) if i in left else text.rjust(widths[i]))
-            result.append(GAP.join(texts).rstrip())
-    heads_end = max(1, *(len(cell) for cell in stacks[0].values()))
-    result.insert(heads_end, "-" * max(map(len, result)))
-    return result
+    return [*above, "-" * max(map(len, above + below)), *below]
 
 
 def _total(widths: dict[int, int]) -> int:
     return sum(widths.values()) + len(GAP) * (len(widths) - 1)
 
 
-def _words(head: str) -> list[str]:
-    """The pieces of a head between which a line may end: words, and the parts of a key such as ``optimizer.lr``."""
-    return re.split(r" |(?<=\.)(?=\w)", head)
+def _spaced(head: str) -> str:
+    """``head`` with a space after each dot: a key such as ``optimizer.lr`` may be broken there."""
+    return head.replace(".", ". ")
 
 
-def _stack(head: str, width: int) -> list[str]:
-    """The lines of a head in a column of ``width``."""
-    lines = [""]
-    for word in _words(head):
-        longer = word if not lines[-1] else lines[-1] + ("" if lines[-1].endswith(".") else " ") + word
-        if len(longer) <= width or not lines[-1]:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return lines
+def _longest_word(head: str) -> int:
+    return max(map(len, _spaced(head).split()), default=0)
 
 
-def _broken(line: str, width: int) -> list[str]:
+def _wrap_head(head: str, width: int) -> list[str]:
+    if len(head) <= width:
+        return [head]
+    return [line.replace(". ", ".") for line in textwrap.wrap(_spaced(head), width, break_on_hyphens=False)]
+
+
+def _wrap_line(line: str, width: int) -> list[str]:
     if len(line) <= width or COMMAND in line:
         return [line]
     indent = " " * (len(line) - len(line.lstrip()) + 2)

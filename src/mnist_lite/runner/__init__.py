@@ -1,1 +1,1 @@
-"""One run: its folder, its checkpoints, its results."""
+"""One run: its folder, its checkpoints, its metrics and its summary."""

@@ -1,7 +1,8 @@
-"""Checkpoints as bytes: written so that any change to them is seen, read so that none of them can run code.
+"""A checkpoint: what it holds, its bytes, and when the next one is due.
 
-A checkpoint is what ``torch.save`` writes, with the SHA-256 of it as the comment of the zip archive that it is: one file, and
-``torch.load(..., weights_only=True)`` reads it as any other.
+The bytes are those of ``torch.save``, with their SHA-256 in the comment of the zip archive. Therefore every change of
+the file is found, and ``torch.load(path, weights_only=True)`` still reads it. Nothing in a checkpoint can run code when
+it is read here.
 """
 
 from __future__ import annotations
@@ -10,26 +11,64 @@ import hashlib
 import io
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
+import msgspec
 import torch
+
+from mnist_lite.runner.metrics_file import Position
+from mnist_lite.runner.run_format import check_resumable
+from mnist_lite.runner.summary import DataRecord
+from mnist_lite.training.step_metrics import Row
+from mnist_lite.training.trainer import TrainerState
 
 _PREFIX = b"sha256:"
 _COMMENT_BYTES = len(_PREFIX) + 64
 MAX_COST = 0.02
-"""Writing checkpoints takes at most this part of the time."""
+"""The largest fraction of the time for writing checkpoints."""
+
+
+class Best(TypedDict):
+    """The best evaluation so far, on the held-out images if there are any, else on the test images."""
+
+    epoch: int
+    step: int
+    score: float
+    """Accuracy in percent."""
+    row: Row
+    """The row of this evaluation."""
+    model: dict[str, Any]
+    ema: dict[str, Any] | None
+
+
+class Checkpoint(TrainerState):
+    """What ``last.pt`` and ``previous.pt`` hold: all of the run at the end of a step. ``best.pt`` is a copy of ``best``."""
+
+    format: int
+    """See ``run_format.py``."""
+    best: Best | None
+    """None: there was no evaluation yet."""
+    config: dict[str, Any]
+    """The config as a dict."""
+    data: DataRecord
+    conditions: dict[str, str]
+    """What can change the last bits of the result: see ``provenance.conditions``."""
+    resumes: list[dict[str, Any]]
+    """One entry for each resume: the step, and the conditions that were different."""
+    metrics: Position
+    """The end of ``metrics.jsonl`` at this step."""
 
 
 class DamagedError(Exception):
-    """A checkpoint that is not what was written. Its text says how that is known."""
+    """A checkpoint file was changed after it was written, or it is incomplete. The message says how this is known."""
 
 
 class ForeignError(Exception):
-    """A checkpoint that is whole and not of our making. Its text says what is wrong with it."""
+    """The checksum of a file is right, but it is not a checkpoint of this program. The message says why."""
 
 
-def pack(state: dict[str, Any]) -> bytes:
-    """``state`` (tensors and plain values) as the bytes of a checkpoint."""
+def pack(state: Any) -> bytes:
+    """The bytes of a checkpoint with the content ``state``: a dict of tensors and plain values."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     # the last two bytes of a zip archive without a comment are the length of the comment
@@ -38,22 +77,22 @@ def pack(state: dict[str, Any]) -> bytes:
 
 
 def unpack(content: bytes) -> dict[str, Any]:
-    """The state in the bytes of a checkpoint, tensors on the CPU.
+    """The dict in the bytes of a checkpoint, tensors on the CPU.
 
     Raises:
         DamagedError: the checksum is missing or wrong.
-        ForeignError: the content cannot be read without running code, or is not a state.
+        ForeignError: the content is not a dict, or reading it would run code.
     """
     if not content:
         raise DamagedError("it is empty")
     body, comment = content[:-_COMMENT_BYTES], content[-_COMMENT_BYTES:]
     if not comment.startswith(_PREFIX):
-        raise DamagedError("it does not end with a checksum, so it was cut short or is not from here")
+        raise DamagedError("it does not end with a checksum, so it is incomplete or not a checkpoint of this program")
     if comment[len(_PREFIX) :] != hashlib.sha256(body).hexdigest().encode():
         raise DamagedError("its checksum is wrong")
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # an unpickler meets anything in what a stranger made
+    except Exception as error:  # torch.load raises errors of many types for a file from a stranger
         raise ForeignError(f"it holds what a checkpoint must not: {str(error).splitlines()[0]}") from error
     if not isinstance(state, dict):
         raise ForeignError(f"it holds a {type(state).__name__}, not the state of a run")
@@ -61,11 +100,11 @@ def unpack(content: bytes) -> dict[str, Any]:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """``unpack`` of a file.
+    """``unpack`` of the file ``path``.
 
     Raises:
-        DamagedError: as ``unpack``, or the file cannot be read.
-        ForeignError: as ``unpack``.
+        DamagedError: see ``unpack``. Or the file cannot be read.
+        ForeignError: see ``unpack``.
     """
     try:
         return unpack(path.read_bytes())
@@ -73,21 +112,41 @@ def read(path: Path) -> dict[str, Any]:
         raise DamagedError(f"it cannot be read: {error.strerror}") from error
 
 
+def load(path: Path) -> Checkpoint:
+    """The checkpoint in the file ``path``. The names and types of its parts are checked.
+
+    Raises:
+        DamagedError: see ``read``.
+        ForeignError: see ``read``. Or a part is missing or has a wrong type.
+        UserError: it has another format.
+    """
+    state = read(path)
+    check_resumable(path, state.get("format"))
+    try:
+        msgspec.convert(state, Checkpoint)
+    except msgspec.ValidationError as error:
+        raise ForeignError(f"it does not hold what a checkpoint holds: {error}") from error
+    return state  # type: ignore[return-value]  # checked just now
+
+
 class CheckpointTimer:
-    """When the next checkpoint is due: every ``steps``, or every ``seconds`` but never so often that it costs 2 %."""
+    """When the next checkpoint is due: every ``steps`` steps, or every ``seconds`` seconds.
+
+    With ``steps`` None, the pause is longer where writing checkpoints would take more than ``MAX_COST`` of the time.
+    """
 
     def __init__(self, steps: int | None, seconds: float) -> None:
         self._steps, self._seconds = steps, seconds
         self._pause = 0.0
-        self._since = time.monotonic()
+        self._last = time.monotonic()
 
     def due(self, step: int) -> bool:
-        """Whether to write one after ``step``."""
+        """Whether to write a checkpoint after ``step``."""
         if self._steps is not None:
             return step % self._steps == 0
-        return time.monotonic() - self._since >= max(self._seconds, self._pause)
+        return time.monotonic() - self._last >= max(self._seconds, self._pause)
 
     def written(self, cost: float) -> None:
-        """Tells that one has been written and took ``cost`` seconds."""
+        """Call this after a checkpoint. Writing it took ``cost`` seconds."""
         self._pause = cost / MAX_COST
-        self._since = time.monotonic()
+        self._last = time.monotonic()

@@ -1,77 +1,89 @@
-"""The folder of one run: claimed by one process, written so that a kill at any moment leaves it good to go on from."""
+"""The folder of a run, ``runs/<time>_<name>/``: its lock, its files and its checkpoints.
+
+One process at a time owns a folder. The checkpoints are written so that a kill at any moment leaves a good one. What a
+checkpoint holds is in ``checkpoint.py``, and the rows of metrics are in ``metrics_file.py``.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import hashlib
-import json
 import re
 import shutil
 import time
-from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from mnist_lite import files
-from mnist_lite.errors import MachineError, RunError, UserError
+from mnist_lite.errors import MachineError, UserError
 from mnist_lite.runner import checkpoint
-from mnist_lite.runner.metrics import METRICS, read_summary
+from mnist_lite.runner.checkpoint import Checkpoint, DamagedError, ForeignError
+from mnist_lite.runner.config_file import CONFIG
+from mnist_lite.runner.metrics_file import MetricsFile
+from mnist_lite.runner.summary import read_summary
+from mnist_lite.training.step_metrics import Row
 
 MAX_NAME_LENGTH = 180
-STATE, STATE_BEFORE, BEST = "last.pt", "previous.pt", "best.pt"
-CONFIG, CURVES = "config.yaml", "curves.png"
+LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
+CURVES, MODEL, LOG = "curves.png", "model.txt", "run.log"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class FolderInUseError(UserError):
-    """Another process is at work in a run folder."""
+    """Another process is training in a run folder."""
+
+
+@dataclass
+class Latest:
+    """The checkpoint that a resumed run continues from. See ``RunFolder.find_checkpoint``."""
+
+    state: Checkpoint | None = None
+    """None: there is no good checkpoint."""
+    rows_intact: bool = True
+    """Whether the rows of ``metrics.jsonl`` that belong to the checkpoint are unchanged."""
+    damaged: list[Path] = field(default_factory=list)
+    """Checkpoint files with a wrong checksum."""
+    warnings: list[str] = field(default_factory=list)
 
 
 class RunFolder:
-    """``runs/<time>_<name>/`` and its files, locked while this object lives: a lock of the system, gone with the process."""
+    """A run folder that this process has locked. The system removes the lock when the process ends, however it ends."""
 
     def __init__(self, path: Path) -> None:
-        """``path`` is there already.
+        """Locks the folder ``path``, which exists.
 
         Raises:
-            TakenError: another process has it.
+            FolderInUseError: another process has it.
+            MachineError: the folder cannot be written.
         """
         self.path = path
         self._lock = FileLock(path / ".lock", thread_local=False)
-        with files.explained(path / ".lock"):
+        with files.machine_errors(path / ".lock"):
             try:
                 self._lock.acquire(timeout=0)
             except Timeout as error:
                 raise FolderInUseError(f"resume: {path} is being trained by another process") from error
-        with files.explained(path / METRICS):
-            self._metrics = (path / METRICS).open("ab", buffering=1 << 16)
-        self._size = self._metrics.tell()
-        self._digest = hashlib.sha256()
-        self._bad: list[Path] = []
-        self.altered = False
-        """Whether the checkpoint of ``latest`` is good and the rows in ``metrics.jsonl`` are not those that it knows of."""
+        self.metrics = MetricsFile(path)
 
     @classmethod
     def create(cls, root: Path, name: str) -> RunFolder:
-        """A new folder that no other run has or will get: ``mkdir`` fails if it exists, and the next number is tried.
+        """Creates a new folder in ``root``. Its name is the time and ``name``, and a number if that folder exists.
 
         Raises:
-            UserError: the folder cannot be made.
-            RunError: the disk is full.
+            UserError: the folder cannot be created.
+            MachineError: the disk is full.
         """
-        stem = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{re.sub(r'[^A-Za-z0-9.+=-]+', '_', name) or 'run'}"[
-            :MAX_NAME_LENGTH
-        ]
+        safe_name = re.sub(r"[^A-Za-z0-9.+=-]+", "_", name) or "run"
+        stem = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{safe_name}"[:MAX_NAME_LENGTH]
         number = 1
         try:
             root.mkdir(parents=True, exist_ok=True)
             while True:
                 path = root / (stem if number == 1 else f"{stem}_{number}")
                 try:
-                    path.mkdir()
+                    path.mkdir()  # fails if another run has just created it
                     break
                 except FileExistsError:
                     number += 1
@@ -80,209 +92,133 @@ class RunFolder:
             raise kind(f"runs_dir: cannot make a run folder in {root}: {error.strerror}") from error
         try:
             return cls(path)
-        except RunError:
+        except MachineError:
             shutil.rmtree(path, ignore_errors=True)
             raise
 
     @classmethod
     def create_at(cls, path: Path) -> RunFolder:
-        """The folder ``path`` for a run that has not begun: made, or as a process left it that was killed before its first file.
+        """Creates the folder ``path`` for a new run. A process that was killed before its first file may have left it.
 
         Raises:
-            TakenError: another process has it, or has begun the run meanwhile.
-            MachineError: it cannot be made.
+            FolderInUseError: another process has it, or has started a run in it.
+            MachineError: it cannot be created.
         """
-        try:
+        with files.machine_errors(path):
             path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise MachineError(f"sweep.dir: cannot make {path}: {error.strerror}") from error
         folder = cls(path)
         if (path / CONFIG).exists():
             folder.close()
-            raise FolderInUseError(f"sweep.dir: the run in {path} has been begun by another process")
-        with files.explained(path):
-            files.remove_leftovers(path)
+            raise FolderInUseError(f"sweep.dir: another process has started the run in {path}")
+        with files.machine_errors(path):
+            files.remove_temporary_files(path)
         return folder
 
     @classmethod
     def open_existing(cls, path: Path) -> RunFolder:
-        """The folder of a run to go on with.
+        """Opens the folder of a run, to resume it.
 
         Raises:
-            UserError: it is not a run folder, has what could lead our writing elsewhere, or another process has it.
+            UserError: it is not a run folder, it has a link or a folder in it, or another process has it.
         """
         if not (path / CONFIG).is_file():
             raise UserError(f"resume: {path} is not a run folder: it has no {CONFIG}")
         for entry in path.iterdir():
-            if entry.is_symlink() or not entry.is_file():
+            if entry.is_symlink() or not entry.is_file():  # we would write to another place
                 raise UserError(f"resume: {entry} is not a plain file; a run folder has nothing else")
         folder = cls(path)
-        with files.explained(path):
-            files.remove_leftovers(path)
+        with files.machine_errors(path):
+            files.remove_temporary_files(path)
         return folder
 
-    def add_rows(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Appends to ``metrics.jsonl``, one object a line."""
-        text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows).encode()
-        self._size += len(text)
-        self._digest.update(text)
-        with files.explained(self.path / METRICS):
-            self._metrics.write(text)
+    def write(self, name: str, content: bytes) -> None:
+        """Writes a file, completely or not at all.
 
-    def flush(self) -> None:
-        """Makes the rows so far visible to readers."""
-        with files.explained(self.path / METRICS):
-            self._metrics.flush()
-
-    def write_text(self, name: str, text: str) -> None:
-        """Writes a text file, whole or not at all."""
-        files.write(self.path / name, text.encode())
-
-    def write_json(self, name: str, value: dict[str, Any]) -> None:
-        """Writes a JSON file, whole or not at all."""
-        self.write_text(name, json.dumps(value, indent=2, allow_nan=False) + "\n")
-
-    def write_bytes(self, name: str, content: bytes) -> None:
-        """Writes a binary file, whole or not at all."""
+        Raises:
+            MachineError: it cannot be written.
+        """
         files.write(self.path / name, content)
 
     def remove(self, name: str) -> None:
-        """Removes a file if it is there."""
-        with files.explained(self.path / name):
+        """Removes a file, if it exists."""
+        with files.machine_errors(self.path / name):
             (self.path / name).unlink(missing_ok=True)
 
     def save(self, state: dict[str, Any]) -> None:
-        """Makes ``state`` the checkpoint to go on from. The one before stays, as ``previous.pt``, until the next.
+        """Writes ``last.pt``, and keeps the old one as ``previous.pt``.
 
-        The rows so far are made durable first, and the checkpoint knows how far they reach and their checksum.
+        ``state`` is a ``Checkpoint`` without its part ``metrics``: the rows so far are written to the disk here.
         """
-        files.sync(self._metrics, self.path / METRICS)
-        rows = {"bytes": self._size, "sha256": self._digest.hexdigest()}
-        files.write(self.path / STATE, checkpoint.pack({**state, "metrics": rows}), keep=self.path / STATE_BEFORE)
+        content = checkpoint.pack({**state, "metrics": self.metrics.sync()})
+        files.write(self.path / LAST, content, keep=self.path / PREVIOUS)
 
-    def save_best(self, state: dict[str, Any]) -> None:
-        """Writes ``best.pt``."""
-        files.write(self.path / BEST, checkpoint.pack(state))
+    def find_checkpoint(self) -> Latest:
+        """The newest good checkpoint. Changes nothing in the folder.
 
-    def latest(self) -> tuple[dict[str, Any] | None, list[str]]:
-        """The checkpoint to continue from (None if there is no good one), and a complaint for each problem. Changes nothing.
-
-        A checkpoint is good when its checksum is right. Of two good ones the first counts whose rows are still in
-        ``metrics.jsonl``: rows that are missing after it will be made again. If the rows of neither are there, it is the newer
-        one, and ``altered`` is true.
+        A checkpoint is good if its checksum is right. ``previous.pt`` is taken if only its rows are intact, because
+        rows that are missing after it will be trained again. If the rows of both have changed, ``last.pt`` is taken.
 
         Raises:
-            UserError: a checkpoint holds what no checkpoint of this program holds.
+            UserError: a checkpoint has another format, or is not a checkpoint of this program.
         """
-        complaints: list[str] = []
-        self._bad, self.altered = [], False
-        newest: dict[str, Any] | None = None
-        for name in (STATE, STATE_BEFORE):
+        latest = Latest()
+        for name in (LAST, PREVIOUS):
             path = self.path / name
             if not path.exists():
                 continue
             try:
-                state = checkpoint.read(path)
-                problem = self._problem_of_rows(state)
-            except checkpoint.ForeignError as error:
+                state = checkpoint.load(path)
+            except ForeignError as error:
                 raise UserError(
-                    f"resume: {path} is not a checkpoint of this program: {error}; remove it to go on without it"
+                    f"resume: {path} is not a checkpoint of this program: {error}; remove it to continue without it"
                 ) from error
-            except checkpoint.DamagedError as error:
-                complaints.append(f"{path} cannot be used: {error}. It is kept under the name {name}.damaged.")
-                self._bad.append(path)
+            except DamagedError as error:
+                latest.warnings.append(f"{path} cannot be used: {error}. It is kept under the name {name}.damaged.")
+                latest.damaged.append(path)
                 continue
+            problem = self.metrics.problem(state["metrics"])
             if problem is None:
-                return state, complaints
-            complaints.append(f"{path} is good, but {problem}.")
-            newest = newest or state
-        self.altered = newest is not None
-        return newest, complaints
+                latest.state, latest.rows_intact = state, True
+                break
+            latest.warnings.append(f"{path} is good, but {problem}.")
+            if latest.state is None:
+                latest.state, latest.rows_intact = state, False
+        return latest
 
-    def finished(self) -> bool:
-        """Whether a run has come to its end here and all its files are good."""
-        try:
-            checkpoint.read(self.path / BEST)
-        except (OSError, checkpoint.DamagedError, checkpoint.ForeignError):
-            return False
-        whole = read_summary(self.path) is not None
-        return whole and all((self.path / name).exists() for name in (STATE, CURVES, "model.txt"))
+    def rewind(self, latest: Latest) -> list[Row]:
+        """Goes back to the checkpoint ``latest``: removes all later rows of metrics. Returns the rows that are left.
 
-    def rewind(self, state: dict[str, Any] | None) -> list[dict[str, Any]]:
-        """Cuts ``metrics.jsonl`` to the rows that belong to ``state`` (None: to no rows) and returns them.
-
-        Checkpoints that are not good are renamed to ``<name>.damaged``. If the rows were ``altered``, the old file is kept
-        under such a name, and the rows up to the step of ``state`` that can still be read are kept.
+        Damaged checkpoints are renamed to ``<name>.damaged``. If the rows have changed, those that can still be read
+        are kept.
 
         Raises:
             UserError: ``metrics.jsonl`` is not a file of this program.
         """
-        for bad in self._bad:
-            with files.explained(bad):
-                bad.replace(bad.with_name(f"{bad.name}.damaged"))
-        path = self.path / METRICS
-        if state is not None and self.altered:
-            return self._rewrite(int(state["step"]))
-        size = 0 if state is None else int(state["metrics"]["bytes"])
-        with files.explained(path):
-            self._metrics.truncate(size)
-            content = path.read_bytes()
-        files.sync(self._metrics, path)
-        self._size, self._digest = size, hashlib.sha256(content)
-        try:
-            return [_row(json.loads(line)) for line in content.splitlines()]
-        except ValueError as error:
-            raise UserError(f"resume: {path} is not what this program writes: {error}") from error
+        for path in latest.damaged:
+            with files.machine_errors(path):
+                path.replace(path.with_name(f"{path.name}.damaged"))
+        if latest.state is None:
+            return self.metrics.truncate(0)
+        if latest.rows_intact:
+            return self.metrics.truncate(latest.state["metrics"]["bytes"])
+        return self.metrics.salvage(latest.state["step"])
 
-    def _rewrite(self, last_step: int) -> list[dict[str, Any]]:
-        """Writes ``metrics.jsonl`` anew from the rows in it that can be read, are in order, and are not after ``last_step``."""
-        path, rows, content = self.path / METRICS, list[dict[str, Any]](), b""
-        with files.explained(path):
-            original = path.read_bytes()
-        files.write(path.with_name(f"{METRICS}.damaged"), original)  # a copy: a kill here must not lose the rows
-        for line in original.splitlines():
-            with contextlib.suppress(ValueError):
-                row = _row(json.loads(line))
-                before = int(rows[-1]["step"]) if rows else 0
-                # the row of an evaluation has the step of the training row before it
-                if before <= row["step"] <= last_step and ("train/loss" not in row or row["step"] > before):
-                    rows.append(row)
-                    content += line + b"\n"
-        files.write(path, content)
-        self._metrics.close()
-        with files.explained(path):
-            self._metrics = path.open("ab", buffering=1 << 16)
-        self._size, self._digest = len(content), hashlib.sha256(content)
-        return rows
+    def is_complete(self) -> bool:
+        """Whether the folder has all files of a finished run."""
+        try:
+            checkpoint.read(self.path / BEST)
+        except (DamagedError, ForeignError):
+            return False
+        return read_summary(self.path) is not None and all(
+            (self.path / name).exists() for name in (LAST, CURVES, MODEL)
+        )
 
     def delete(self) -> None:
-        """Removes the folder: nothing has been trained yet."""
+        """Removes the folder of a run that has trained nothing."""
         self.close()
         shutil.rmtree(self.path, ignore_errors=True)
 
     def close(self) -> None:
-        """Ends the writing of metrics and gives the folder free."""
-        with contextlib.suppress(OSError):  # what could not be written has been reported where it was missed
-            self._metrics.close()
+        """Closes the files and releases the lock."""
+        self.metrics.close()
         self._lock.release()
-
-    def _problem_of_rows(self, state: dict[str, Any]) -> str | None:
-        """What is wrong with the rows in ``metrics.jsonl`` that belong to ``state``; None: nothing."""
-        known = state.get("metrics")
-        size = known.get("bytes") if isinstance(known, dict) else None
-        if not isinstance(known, dict) or type(size) is not int or size < 0:
-            raise checkpoint.ForeignError("it does not say which rows of metrics.jsonl belong to it")
-        try:
-            content = (self.path / METRICS).read_bytes()[:size]
-        except OSError as error:
-            return f"metrics.jsonl cannot be read: {error.strerror}"
-        if len(content) < size or hashlib.sha256(content).hexdigest() != known.get("sha256"):
-            return "rows of metrics.jsonl that belong to it are missing or were changed"
-        return None
-
-
-def _row(value: Any) -> dict[str, Any]:
-    numbers = isinstance(value, dict) and all(isinstance(figure, (bool, int, float)) for figure in value.values())
-    if not numbers or not {"step", "epoch", "lr"} <= set(value):
-        raise ValueError(f"{str(value)[:60]} is not a row of figures")
-    return dict(value)

@@ -1,7 +1,7 @@
 """Which run a config describes: the parts that change the result, each value in one spelling.
 
-Two configs describe the same run if these parts are equal. A sweep uses this to find out which jobs are done. A resume uses
-it to check that a checkpoint belongs to the config.
+Two configs describe the same run if these parts are equal. A sweep uses this to find out which jobs are done. A resume
+uses it to check that a checkpoint belongs to the config.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where and with what a run took place: device, versions, commit."""
+"""Where and with what a run was trained: device, settings, machine, versions, commit. Part of ``summary.json``."""
 
 from __future__ import annotations
 
@@ -8,50 +8,70 @@ import subprocess
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import torch
+from msgspec import Struct
+from msgspec.structs import asdict
 
+if TYPE_CHECKING:
+    import torch
 
-def conditions(device: torch.device, plan: Mapping[str, object]) -> dict[str, str]:
-    """What can change the bits of a run beside its config and its data, each as one word or two; with what ``auto`` chose."""
-    return {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        **{key: str(value) for key, value in plan.items()},
-        "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
-        "torch": str(torch.__version__),
-        "mnist-lite": version("mnist-lite"),
-        "code": str(git_commit(Path(__file__).parent)),
-    }
+PACKAGES = ("mnist-lite", "torch", "torchvision", "hydra-core", "omegaconf", "numpy")
 
 
-def record(device: torch.device, plan: Mapping[str, object]) -> dict[str, object]:
-    """Where and how a run took place, for its summary."""
-    return {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+class Provenance(Struct, frozen=True, kw_only=True):
+    """The first six fields are what the run used; ``auto`` is resolved. See ``backends/select.py`` for the meaning."""
+
+    device: str
+    """The name of the GPU, or ``cpu`` or ``mps``."""
+    threads: int
+    precision: str
+    backend: str = ""
+    """Format 1 does not have this key."""
+    kernels: str
+    memory_format: str
+    machine: str
+    cpu_capability: str
+    """The vector instructions that torch uses, such as ``AVX512``."""
+    cores: int | None
+    platform: str
+    versions: dict[str, str]
+    git: str | None
+    """The commit of the checkout, with ``-dirty`` if files were changed. None: the code is not in a checkout."""
+
+
+def collect(device: torch.device, plan: Mapping[str, Any]) -> Provenance:
+    """The provenance of a run on ``device``. ``plan`` is ``ExecutionPlan.record``."""
+    import torch
+
+    return Provenance(
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         **plan,
-        "machine": platform.machine(),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "cores": os.cpu_count(),
-        "platform": platform.platform(),
-        "versions": {"python": platform.python_version(), "torch": str(torch.__version__), **_versions()},
-        "git": git_commit(Path(__file__).parent),
-    }
+        machine=platform.machine(),
+        cpu_capability=torch.backends.cpu.get_cpu_capability(),
+        cores=os.cpu_count(),
+        platform=platform.platform(),
+        versions={"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        git=git_commit(Path(__file__).parent),
+    )
 
 
-def _versions() -> dict[str, str]:
-    names = ("mnist-lite", "torchvision", "hydra-core", "omegaconf", "numpy")
-    return {name: version(name) for name in names}
+def conditions(provenance: Provenance) -> dict[str, str]:
+    """All that can change the last bits of a result, beside the config and the data."""
+    fields = asdict(provenance)
+    irrelevant = ("cores", "platform", "versions")
+    versions = {name: provenance.versions[name] for name in ("torch", "mnist-lite")}
+    return {**{key: str(value) for key, value in fields.items() if key not in irrelevant}, **versions}
 
 
 def git_commit(folder: Path) -> str | None:
-    """The commit of the checkout that ``folder`` is in, with ``-dirty`` for local changes; None outside of a checkout."""
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    """The commit of the checkout that contains ``folder``, with ``-dirty`` for local changes. None: there is no checkout."""
+    git = ["git", "-C", str(folder)]
     try:
-        # a checkout that ignores this folder (an environment inside somebody's project) is not ours to name
-        ignored = subprocess.run(
-            [*command[:3], "check-ignore", "-q", "."], capture_output=True, timeout=10, check=False
-        )
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        # an environment inside somebody's checkout is ignored by git, and the checkout is not ours
+        ignored = subprocess.run([*git, "check-ignore", "-q", "."], capture_output=True, timeout=10, check=False)
+        describe = [*git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        done = subprocess.run(describe, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):  # git is not installed, or the disk is slow
         return None
     return done.stdout.strip() if done.returncode == 0 and ignored.returncode == 1 else None

@@ -1,117 +1,93 @@
-"""Goes back to a run: its config, read without trusting it, and the checks that what goes on is the same run."""
+"""The checks of a resumed run: whether its checkpoint fits the config and the data, and what is left to train."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-import yaml
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
-from mnist_lite.config.schema import Config, validate
+from mnist_lite.config.schema import Config
+from mnist_lite.data.dataset import Dataset
 from mnist_lite.errors import UserError
+from mnist_lite.runner.checkpoint import Checkpoint
+from mnist_lite.runner.config_file import CHANGEABLE_KEYS
+from mnist_lite.runner.folder import Latest, RunFolder
 from mnist_lite.runner.identity import normalized_config
-
-CHANGEABLE_KEYS = ("epochs", "device", "threads", "data.root", "checkpoint.steps", "checkpoint.seconds")
-"""What may be said anew when a run goes on. Of these only ``epochs`` changes the run, and it is checked."""
-Parts: TypeAlias = dict[str, type | tuple[type, ...]]
-VERSION = 2
-"""Of what a checkpoint holds."""
-PARTS: Parts = {
-    "epoch": int,
-    "step": int,
-    "good_enough": bool,
-    "best": (dict, type(None)),
-    "config": dict,
-    "data": dict,
-    "conditions": dict,
-    "resumes": list,
-}
-BEST_PARTS: Parts = {"epoch": int, "step": int, "score": float, "row": dict, "model": dict, "ema": (dict, type(None))}
+from mnist_lite.runner.summary import SUMMARY, describe_data
+from mnist_lite.training.trial import can_extend
 
 
-def config(folder: Path, composed: DictConfig, overrides: Sequence[str]) -> Config:
-    """The config of the run in ``folder`` with what ``overrides`` (``key=value``, read into ``composed``) say anew.
+def nothing_left(config: Config, folder: RunFolder, latest: Latest) -> str | None:
+    """The reason why a finished run has nothing left to train. None: there is something left, or a file is missing.
 
     Raises:
-        UserError: no run there, a config that is not one of ours, or an override that would make another run of it.
+        UserError: the run is finished and cannot continue, or the checkpoint belongs to another config.
     """
-    stored = _read(folder / "config.yaml")
-    for override in overrides:
-        key = override.partition("=")[0].lstrip("+~")
-        if key == "resume":
-            continue
-        if key not in CHANGEABLE_KEYS:
-            raise UserError(
-                f"{key}: a run that is resumed keeps its own; only {', '.join(CHANGEABLE_KEYS)} can be given. "
-                "For another run leave resume out"
-            )
-        OmegaConf.update(stored, key, OmegaConf.select(composed, key))
-    validate(composed)  # so that what is wrong now is in the file
-    stored.resume = str(folder)
-    try:
-        return validate(stored)
-    except UserError as error:
-        raise UserError(f"resume: {folder / 'config.yaml'}: {error}") from error
+    state = latest.state
+    if (state is None or not latest.rows_intact) and (folder.path / SUMMARY).exists():
+        reason = "; ".join(latest.warnings) or "its checkpoints are missing"
+        raise UserError(f"resume: the run in {folder.path} is finished and cannot continue: {reason}")
+    if state is None:
+        return None
+    _check_config(config, state)
+    if latest.warnings or not folder.is_complete():
+        return None
+    if state["target_reached"]:
+        return f"it reached stop_at_accuracy={config.stop_at_accuracy:g}"
+    if state["config"]["epochs"] != config.epochs:
+        return None
+    if can_extend(config, config.epochs, config.epochs + 1, _steps_per_epoch(config, state)):
+        return "epochs=... extends it"
+    return f"a run with {config.scheduler['name']} cannot be extended: the schedule depends on the number of epochs"
 
 
-def check(config: Config, state: Mapping[str, Any]) -> None:
-    """That ``state`` is of a checkpoint of this version, and ``config`` the one that it was made with, but for what may change.
+def check_fits(config: Config, data: Dataset, state: Checkpoint) -> None:
+    """Checks that the checkpoint fits the images and the number of epochs.
 
     Raises:
-        UserError: it is not; the first difference is named.
+        UserError: the images are others, the schedule does not allow the new number of epochs, or the run has more
+            epochs already.
     """
-    if state.get("version") != VERSION:
-        raise UserError("resume: the checkpoint was written by another version of this program")
-    _check_parts(state, PARTS, "")
-    if state["best"] is not None:
-        _check_parts(state["best"], BEST_PARTS, "best.")
+    if state["data"] != describe_data(data):
+        raise UserError(f"data.root: the images are not those of the run ({state['data']})")
+    steps, before = _steps_per_epoch(config, state), state["config"]["epochs"]
+    if before != config.epochs and not can_extend(config, before, config.epochs, steps):
+        raise UserError(
+            f"epochs: the schedule of {config.scheduler['name']} was made for {before} epochs; with {config.epochs} epochs the "
+            "learning rates would be different from the first step; leave resume out for a new run"
+        )
+    if state["step"] > config.epochs * steps:
+        raise UserError(f"epochs: {config.epochs} asked for, and the run is in epoch {state['epoch']} already")
+
+
+def changed_conditions(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, list[str | None]]:
+    """The conditions that differ from those of the checkpoint, as ``[before, now]``. They can change the last bits."""
+    return {key: [before.get(key), now[key]] for key in now if before.get(key) != now[key]}
+
+
+def _steps_per_epoch(config: Config, state: Checkpoint) -> int:
+    return math.ceil(state["data"]["train"] / config.batch_size)
+
+
+def _check_config(config: Config, state: Checkpoint) -> None:
     try:
-        parts = [normalized_config(each) for each in (asdict(config), state["config"])]
-    except (KeyError, TypeError, AttributeError) as error:
+        saved = dict(_leaves(normalized_config(state["config"])))
+    except (KeyError, TypeError, AttributeError) as error:  # the checkpoint is from a stranger
         raise UserError("resume: the checkpoint does not fit the run: it holds no good config") from error
-    ours, theirs = (dict(_flat(each)) for each in parts)
-    for key in [*ours, *theirs]:
-        if key not in CHANGEABLE_KEYS and (key not in ours or key not in theirs or ours[key] != theirs[key]):
+    ours = dict(_leaves(normalized_config(asdict(config))))
+    for key in [*ours, *saved]:
+        if key not in CHANGEABLE_KEYS and (key not in ours or key not in saved or ours[key] != saved[key]):
             raise UserError(
                 f"{key}: config.yaml says {ours.get(key, 'nothing')!r} and the checkpoint was made with "
-                f"{theirs.get(key, 'nothing')!r}; put the config back as it was"
+                f"{saved.get(key, 'nothing')!r}; undo the change of config.yaml"
             )
 
 
-def _check_parts(state: Mapping[str, Any], parts: Parts, where: str) -> None:
-    for key, kind in parts.items():
-        if key not in state or not isinstance(state[key], kind):
-            raise UserError(f"resume: the checkpoint does not fit the run: it holds no good {where}{key}")
-
-
-def _read(path: Path) -> DictConfig:
-    try:
-        text = path.read_text(encoding="utf-8")
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            # we write neither, and a short text can say an endless one with them
-            if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None):
-                raise UserError(f"resume: {path} has YAML tags or aliases, which no config of a run has")
-        stored = OmegaConf.create(text)
-    except OSError as error:
-        raise UserError(f"resume: {path.parent} is not a run folder: {path.name}: {error.strerror}") from error
-    except (yaml.YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
-        raise UserError(f"resume: {path} cannot be read: {str(error).splitlines()[0]}") from error
-    if not isinstance(stored, DictConfig):
-        raise UserError(f"resume: {path} is not a config")
-    for key, value in _flat(OmegaConf.to_container(stored, resolve=False)):
-        if isinstance(value, str) and "${" in value:
-            raise UserError(f"resume: {path}: {key} has an interpolation, which no config of a run has")
-    return stored
-
-
-def _flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every leaf with its path; empty containers are leaves."""
+def _leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of nested dicts and lists, each with its path. Empty dicts and lists are leaves."""
     items = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
     if not items:
         yield prefix, node
     for key, value in items:
-        yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
+        yield from _leaves(value, f"{prefix}.{key}" if prefix else str(key))

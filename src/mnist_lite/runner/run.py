@@ -1,326 +1,304 @@
-"""One run from its config to its folder: prepares or recalls the parts, iterates over the engine, records what comes."""
+"""One run: from a config to a finished run folder.
+
+Prepares a new or a resumed run, iterates over the trainer, and decides what is printed, recorded and saved. It computes
+nothing itself.
+"""
 
 from __future__ import annotations
 
 import copy
-import math
 import time
 import traceback
-from collections.abc import Mapping
-from contextlib import closing
-from dataclasses import asdict
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+import torch
 
 from mnist_lite.backends import out_of_memory
 from mnist_lite.config.overrides import train_command
 from mnist_lite.config.schema import Config
-from mnist_lite.errors import NoMemoryError, RunError, UserError
+from mnist_lite.errors import MachineError, NoMemoryError, RunError
 from mnist_lite.model import budget
-from mnist_lite.model.build import build
+from mnist_lite.model.build import INPUT_SHAPE
 from mnist_lite.process.stop_request import Interrupted, StopRequest
 from mnist_lite.reporting import curves, layer_table
 from mnist_lite.reporting.console import Console
 from mnist_lite.reporting.png import DrawingError
-from mnist_lite.runner import checkpoint, metrics, provenance, resume, summary
-from mnist_lite.runner.folder import BEST, CONFIG, CURVES, STATE, RunFolder
-from mnist_lite.runner.metrics import SUMMARY
-from mnist_lite.runner.setup import RunParts, check_extension, same_so_far, set_up_run, trial_step
+from mnist_lite.reporting.progress_text import epoch_line
+from mnist_lite.runner import checkpoint, config_file, metrics, provenance, resume, summary
+from mnist_lite.runner.checkpoint import Best, CheckpointTimer
+from mnist_lite.runner.folder import BEST, CURVES, LAST, LOG, MODEL, Latest, RunFolder
+from mnist_lite.runner.run_format import FORMAT
+from mnist_lite.runner.setup import RunParts, set_up_run
+from mnist_lite.runner.summary import SUMMARY
 from mnist_lite.training.step_metrics import Row
 from mnist_lite.training.trainer import DivergedError
 
 
-def run(config: Config, reporter: Console | None = None, folder: Path | None = None) -> int:
-    """Trains as ``config`` says, or goes on with ``config.resume``, and writes the run folder. The result is the exit code.
+def run(config: Config, console: Console | None = None, folder: Path | None = None) -> int:
+    """Trains a new run, or continues the run in ``config.resume``. Returns the exit code.
 
-    The folder is a new one in ``config.runs_dir`` if ``folder`` does not name one.
-
-    0: trained. 1: training failed, or the budget was missed with ``budget.enforce``.
+    The exit code is 0, or 1 if ``budget.enforce`` is set and the budget is not met. A new run has its folder at
+    ``folder``. None: a new folder in ``config.runs_dir``.
 
     Raises:
-        UserError: the config or the data is not usable. Nothing has been written then.
-        Interrupted: a signal came; the state has been saved.
+        UserError: the config or the data is not usable. Nothing was written.
+        RunError: the training failed. The folder and its last checkpoint stay.
+        Interrupted: a signal came. The state was saved.
     """
-    with closing(reporter or Console()) as told, StopRequest() as stop:
+    console = console or Console()
+    with closing(console), StopRequest() as stop:
         try:
-            return _new(config, told, stop, folder) if config.resume is None else _resumed(config, told, stop)
+            return _start(config, console, stop, folder) if config.resume is None else _resume(config, console, stop)
         except RunError as failure:
-            told.error(failure)
-            return 1
+            with suppress(MachineError):  # the disk may be full
+                console.log(f"error: {failure}")
+            raise
 
 
-def _new(config: Config, reporter: Console, stop: StopRequest, where: Path | None) -> int:
-    parts = set_up_run(config, reporter)
+def _start(config: Config, console: Console, stop: StopRequest, path: Path | None) -> int:
+    parts = set_up_run(config, console)
     stop.armed = True
     root = Path(config.runs_dir).expanduser()
-    with closing(RunFolder.create(root, config.name) if where is None else RunFolder.create_at(where)) as folder:
+    with closing(RunFolder.create(root, config.name) if path is None else RunFolder.create_at(path)) as folder:
         try:
-            reporter.log_to(folder.path / "run.log")
+            console.log_to(folder.path / LOG)
             _write_config_and_model(config, parts, folder)
         except RunError:
             folder.delete()
             raise
-        reporter.line(f"run folder: {folder.path}\n")
-        return Run(config, parts, folder, reporter).train(stop)
+        console.line(f"run folder: {folder.path}\n")
+        return Run(config, parts, folder, console).train(stop)
 
 
-def _resumed(config: Config, reporter: Console, stop: StopRequest) -> int:
+def _resume(config: Config, console: Console, stop: StopRequest) -> int:
     assert config.resume is not None
     with closing(RunFolder.open_existing(Path(config.resume))) as folder:
-        state, complaints = folder.latest()
-        if (state is None or folder.altered) and (folder.path / SUMMARY).exists():
-            why = "; ".join(complaints) or "its checkpoints are gone"
-            raise UserError(f"resume: the run in {folder.path} is finished and cannot be gone on with: {why}")
-        if state is not None:
-            resume.check(config, state)
-            reached = state["good_enough"] is True
-            if not complaints and folder.finished() and (reached or state["config"]["epochs"] == config.epochs):
-                hint = (
-                    f"it reached stop_at_accuracy={config.stop_at_accuracy:g}" if reached else _extension(config, state)
-                )
-                reporter.line(f"{folder.path} is finished: nothing is left to train ({hint})")
-                return 0
-        reporter.log_to(folder.path / "run.log")
-        for complaint in complaints:
-            reporter.warn(complaint)
-        parts = set_up_run(config, reporter, state)
-        run = Run(config, parts, folder, reporter)
-        run.restore(state)
+        latest = folder.find_checkpoint()
+        finished = resume.nothing_left(config, folder, latest)
+        if finished is not None:
+            console.line(f"{folder.path} is finished: nothing is left to train ({finished})")
+            return 0
+        console.log_to(folder.path / LOG)
+        for warning in latest.warnings:
+            console.warn(warning)
+        run = Run(config, set_up_run(config, console, latest.state), folder, console)
+        run.restore(latest)
         stop.armed = True
         return run.train(stop)
 
 
 class Run:
-    """A prepared run and its open folder."""
+    """The parts of a run, its folder, and what it has recorded so far."""
 
-    def __init__(self, config: Config, parts: RunParts, folder: RunFolder, reporter: Console) -> None:
-        self._config, self._parts, self._folder, self._reporter = config, parts, folder, reporter
+    def __init__(self, config: Config, parts: RunParts, folder: RunFolder, console: Console) -> None:
+        self._config, self._parts, self._folder, self._console = config, parts, folder, console
         self._trainer = parts.trainer
+        self._provenance = provenance.collect(parts.trainer.device, parts.plan.record)
+        self._timer = CheckpointTimer(config.checkpoint.steps, config.checkpoint.seconds)
         self._rows: list[Row] = []
-        self._best: dict[str, Any] | None = None
-        self._best_is_new = False
+        self._best: Best | None = None
+        self._best_is_saved = True
         self._saved_step: int | None = None
-        self._conditions = provenance.conditions(parts.trainer.device, parts.plan.record)
         self._resumes: list[dict[str, Any]] = []
-        self._cadence = checkpoint.CheckpointTimer(config.checkpoint.steps, config.checkpoint.seconds)
 
-    def restore(self, state: dict[str, Any] | None) -> None:
-        """To the ``state`` of a checkpoint and the rows until then; None: to the beginning.
+    def restore(self, latest: Latest) -> None:
+        """Goes back to the checkpoint ``latest``, and removes all later results from the folder.
 
         Raises:
-            UserError: the state does not fit, or the run cannot be extended to the epochs that are asked for.
+            UserError: the checkpoint does not fit the config or the data.
         """
-        epochs = self._config.epochs
+        state, folder = latest.state, self._folder
         if state is not None:
-            if state["data"] != summary.describe_data(self._parts.data):
-                raise UserError(f"data.root: the images are not those of the run ({state['data']})")
-            if state["config"]["epochs"] != epochs:
-                check_extension(self._config, self._parts, state["config"]["epochs"])
-            if state["step"] > epochs * self._trainer.steps_per_epoch:
-                raise UserError(f"epochs: {epochs} asked for, and the run is in epoch {state['epoch']} already")
-        self._rows = self._folder.rewind(state)
+            resume.check_fits(self._config, self._parts.data, state)
+        self._rows = folder.rewind(latest)
         if state is None:
-            self._folder.remove(BEST)
-            self._reporter.line(f"no checkpoint in {self._folder.path}: starting from the first step\n")
+            folder.remove(BEST)
+            self._console.line(f"no checkpoint in {folder.path}: starting from the first step\n")
             return
         self._trainer.load_state_dict(state, self._rows)
-        self._best, self._best_is_new = state["best"], True
-        self._saved_step, self._resumes = state["step"], state["resumes"]
-        then, now = state["conditions"], self._conditions
-        changed = {key: [then.get(key), now[key]] for key in now if then.get(key) != now[key]}
-        missing = metrics.missing_steps(self._rows, int(state["step"]))
-        self._resumes.append({"step": state["step"], "changed": changed, "missing_steps": missing})
-        if self._folder.altered:
+        self._best, self._best_is_saved = state["best"], False
+        self._saved_step = state["step"]
+        changed = resume.changed_conditions(state["conditions"], provenance.conditions(self._provenance))
+        missing = metrics.missing_steps(self._rows, state["step"])
+        self._resumes = [*state["resumes"], {"step": state["step"], "changed": changed, "missing_steps": missing}]
+        if not latest.rows_intact:
             gaps = ", ".join(f"{first} to {last}" for first, last in missing) or "none"
-            self._reporter.warn(
+            self._console.warn(
                 "The run continues from a good checkpoint, with the rows of metrics.jsonl that can still be read.\n"
-                f"Rows of these steps are missing, in the curves too: {gaps}. Rows that were changed cannot be told from others."
+                f"Rows of these steps are missing, in the curves too: {gaps}. A row with changed numbers is not noticed."
             )
         if changed:
-            said = "; ".join(f"{key}: {old}, now {new}" for key, (old, new) in changed.items())
-            self._reporter.warn(
-                f"The run goes on under other conditions ({said}).\n"
-                "Its figures may differ in the last bits from those of a run that was never interrupted."
+            text = "; ".join(f"{key}: {before}, now {now}" for key, (before, now) in changed.items())
+            self._console.warn(
+                f"The run continues under other conditions ({text}).\n"
+                "Its results may differ in the last bits from those of a run without interruption."
             )
-        self._folder.remove(SUMMARY)
-        _write_config_and_model(self._config, self._parts, self._folder)
-        self._reporter.line(f"going on after step {state['step']} (epoch {state['epoch']}) in {self._folder.path}\n")
+        folder.remove(SUMMARY)
+        _write_config_and_model(self._config, self._parts, folder)
+        self._console.line(f"resuming after step {state['step']} (epoch {state['epoch']}) in {folder.path}\n")
 
     def train(self, stop: StopRequest) -> int:
-        """Trains to the end and writes everything; the exit code.
+        """Trains to the end and writes all files. Returns the exit code.
 
         Raises:
-            RunError: the training cannot go on.
-            Interrupted: a signal came.
+            RunError: the training failed.
+            Interrupted: a signal came. The state was saved.
         """
-        failure: BaseException
         try:
             self._iterate(stop)
             code = self._finish()
-        except (RunError, Interrupted):
+        except MachineError:  # the disk is full, or the folder cannot be written: there is no place for curves
             raise
-        except DivergedError as error:
-            self._add(error.rows)
-            self._folder.flush()
-            raise RunError(
-                f"{error}: training has diverged, and this update was not made; {self._describe_last_checkpoint()}; "
-                "try a lower optimizer.lr or clip_grad_norm=1"
-            ) from error
         except Exception as error:
-            if not out_of_memory.is_out_of_memory(error):
-                self._reporter.note(traceback.format_exc())
-                self._reporter.warn(
-                    f"internal error; the traceback is in {self._folder.path / 'run.log'}; {self._describe_last_checkpoint()}"
-                )
-                raise
-            failure = error.with_traceback(None)  # which holds what filled the memory
+            failure = error
         else:
             stop.raise_if_received()
             return code
-        raise NoMemoryError(self._describe_memory_error(failure)) from failure
+        explained = self._explain(
+            failure
+        )  # outside of ``except``, where Python 3.10 would keep the tensors of all frames
+        self._draw(f"{self._images_title()}, failed in epoch {self._trainer.epoch}")
+        if explained is failure:
+            raise failure
+        raise explained from failure
 
     def _iterate(self, stop: StopRequest) -> None:
-        trainer, epoch = self._trainer, -1
-        for new in trainer.fit():
+        trainer, console, epoch = self._trainer, self._console, None
+        for rows in trainer.fit():
             if trainer.epoch != epoch:
                 epoch = trainer.epoch
-                self._reporter.start_epoch(epoch, self._config.epochs, trainer.steps_per_epoch)
-            self._add(new)
-            self._reporter.show(trainer.step, [row for row in new if "train/loss" in row])
-            if new and "test/loss" in new[-1]:
-                self._evaluated(new[-1])
+                console.start_epoch(epoch, self._config.epochs, trainer.steps_per_epoch)
+            self._record(rows)
+            console.show_step(trainer.step, [row for row in rows if "train/loss" in row])
+            if rows and "test/loss" in rows[-1]:
+                self._show_evaluation(rows[-1])
+                self._keep_best(rows[-1])
             if stop.received is not None and not trainer.done:
-                self._interrupted(stop)
-            if self._cadence.due(trainer.step) and not trainer.done:
+                self._interrupt(Interrupted(stop.received))
+            if self._timer.due(trainer.step) and not trainer.done:
                 started = time.perf_counter()
                 self._save()
-                self._cadence.written(time.perf_counter() - started)
+                self._timer.written(time.perf_counter() - started)
 
-    def _add(self, rows: list[Row]) -> None:
-        for row in rows:
-            for key, value in row.items():
-                if not math.isfinite(value):
-                    raise RunError(
-                        f"{key} is {value} at step {row['step']} (epoch {row['epoch']}, lr {row['lr']:.3g}): training has "
-                        f"diverged; {self._describe_last_checkpoint()}; try a lower optimizer.lr or clip_grad_norm=1"
-                    )
+    def _record(self, rows: list[Row]) -> None:
         self._rows += rows
-        self._folder.add_rows(rows)
+        self._folder.metrics.append(rows)
 
-    def _evaluated(self, row: Row) -> None:
-        trainer = self._trainer
+    def _show_evaluation(self, row: Row) -> None:
         if row["epoch_end"]:
-            self._reporter.end_epoch()
-        self._reporter.evaluated(float(row["test/accuracy"]))
-        self._reporter.line(lambda width: metrics.epoch_line(row, self._config.epochs, width))
-        if metrics.has_died(row, trainer.steps_per_epoch):
-            self._reporter.warn(_DEATH.format(epoch=row["epoch"]))
-        self._folder.flush()
-        score = float(row[f"{trainer.data.selection_split}/accuracy"])
+            self._console.end_epoch()
+        self._console.show_accuracy(row["test/accuracy"])
+        self._console.line(lambda width: epoch_line(row, self._config.epochs, width))
+        if metrics.has_died(row, self._trainer.steps_per_epoch):
+            self._console.warn(DEAD_NETWORK.format(epoch=row["epoch"]))
+        self._folder.metrics.flush()
+
+    def _keep_best(self, row: Row) -> None:
+        trainer = self._trainer
+        score = row[f"{trainer.data.selection_split}/accuracy"]
         if self._best is None or score > self._best["score"]:
             state = trainer.state_dict()
-            weights = {key: copy.deepcopy(state[key]) for key in ("model", "ema")}
-            self._best = {"epoch": trainer.epoch, "step": trainer.step, "score": score, "row": row, **weights}
-            self._best_is_new = True
+            model, ema = copy.deepcopy((state["model"], state["ema"]))
+            self._best = Best(epoch=trainer.epoch, step=trainer.step, score=score, row=row, model=model, ema=ema)
+            self._best_is_saved = False
 
     def _save(self) -> None:
-        """Everything in one file, so that no kill leaves two that do not belong together; ``best.pt`` is a copy of its part."""
-        self._add(self._trainer.drain())
-        config = _recorded(self._config)
+        """Writes ``last.pt``, then ``best.pt``. One file holds all, so a kill cannot leave two files that do not fit together."""
+        self._record(self._trainer.drain())
+        config = config_file.as_dict(self._config)
         self._folder.save(
             {
-                "version": resume.VERSION,
                 **self._trainer.state_dict(),
+                "format": FORMAT,
                 "best": self._best,
                 "config": config,
                 "data": summary.describe_data(self._parts.data),
-                "conditions": self._conditions,
+                "conditions": provenance.conditions(self._provenance),
                 "resumes": self._resumes,
             }
         )
         self._saved_step = self._trainer.step
-        if self._best is not None and self._best_is_new:
-            self._folder.save_best({**self._best, "config": config})
-            self._best_is_new = False
+        if self._best is not None and not self._best_is_saved:
+            self._folder.write(BEST, checkpoint.pack({**self._best, "format": FORMAT, "config": config}))
+            self._best_is_saved = True
 
-    def _interrupted(self, stop: StopRequest) -> None:
+    def _interrupt(self, signal: Interrupted) -> None:
         trainer, path = self._trainer, self._folder.path
-        assert stop.received is not None
-        reason = Interrupted(stop.received)
         self._save()
-        self._reporter.end_epoch()
-        self._reporter.line(
-            f"stopped by {reason} after step {trainer.step} (epoch {trainer.epoch}); saved. To go on:\n"
+        self._console.end_epoch()
+        self._console.line(
+            f"stopped by {signal} after step {trainer.step} (epoch {trainer.epoch}); saved. To go on:\n"
             f"{train_command([f'resume={path}'])}"
         )
-        data = self._parts.data
-        measured = budget.describe_test_set(data.name, len(data.test))
-        self._draw(f"{self._config.name} on {measured}, stopped in epoch {trainer.epoch}")
-        raise reason
+        self._draw(f"{self._images_title()}, stopped in epoch {trainer.epoch}")
+        raise signal
 
     def _finish(self) -> int:
-        config, network, data, rows = self._config, self._parts.network, self._parts.data, self._rows
+        config, parts, console = self._config, self._parts, self._console
         self._save()
-        said = summary.summary(config, network, data, self._trainer.device, self._parts.plan.record, rows)
-        self._folder.write_json(SUMMARY, {**said, "resumes": self._resumes})  # from here on the run is finished
-        for text in summary.lines(config, network, data, rows):
-            self._reporter.line(text)
-        if self._draw(summary.title(config, network, data, rows), config.budget.accuracy):
-            self._reporter.line(f"curves: {self._folder.path / CURVES}")
-        return 1 if config.budget.enforce and not summary.verdict_of(config, network, data, rows).passes else 0
+        result = summary.build_summary(config, parts.network, parts.data, self._provenance, self._rows, self._resumes)
+        self._folder.write(SUMMARY, summary.as_json(result))  # from here on the run is finished
+        verdict = budget.after_training(config.budget, result.reached)
+        for text in [*summary.result_lines(result), *(f"budget {check}" for check in verdict.checks)]:
+            console.line(text)
+        if self._draw(summary.headline(result), config.budget.accuracy):
+            console.line(f"curves: {self._folder.path / CURVES}")
+        return 1 if config.budget.enforce and not verdict.passes else 0
 
     def _draw(self, title: str, target: float | None = None) -> bool:
-        """Draws the curves. If that fails, a warning is all: no figure depends on a picture. Whether it was drawn."""
+        """Draws ``curves.png``. Returns whether it was drawn. A failure is only a warning, because no result depends on it."""
         try:
-            self._folder.write_bytes(CURVES, curves.draw(self._rows, title, target))
+            self._folder.write(CURVES, curves.draw(self._rows, title, target))
         except (DrawingError, RunError) as error:
-            self._reporter.warn(f"The curves were not drawn: {error}")
-            self._reporter.note(traceback.format_exc())
+            self._console.warn(f"The curves were not drawn: {error}")
+            self._console.log(traceback.format_exc())
             return False
         return True
 
-    def _describe_last_checkpoint(self) -> str:
-        if self._saved_step is None:
-            return "no checkpoint was due before"
-        return f"last good checkpoint: {self._folder.path / STATE} (step {self._saved_step})"
+    def _images_title(self) -> str:
+        data = self._parts.data
+        return f"{self._config.name} on {budget.describe_test_set(data.name, len(data.test))}"
 
-    def _describe_memory_error(self, failure: BaseException) -> str:
-        config, device = self._config, self._trainer.device
-        self._trainer.optimizer.zero_grad(set_to_none=True)
-        parts = self._parts
-        fits = out_of_memory.largest_that_fits(
-            lambda size: trial_step(config, parts.network, size, device, parts.plan.backend), config.batch_size
-        )
-        hint = f"a step with batch_size={fits} fits" if fits else "not even a step with one image fits"
-        return (
-            f"out of memory on {device} with batch_size={config.batch_size}; {hint} (tried); "
-            f"{self._describe_last_checkpoint()}"
-        )
+    def _explain(self, error: Exception) -> Exception:
+        """The error for the user. An internal error is returned unchanged, and its traceback is written to the log."""
+        saved = "no checkpoint was due before"
+        if self._saved_step is not None:
+            saved = f"last good checkpoint: {self._folder.path / LAST} (step {self._saved_step})"
+        if isinstance(error, RunError):
+            return error
+        if isinstance(error, DivergedError):
+            self._record(error.rows)
+            self._folder.metrics.flush()
+            return RunError(f"{error}: training has diverged; {saved}; try a lower optimizer.lr or clip_grad_norm=1")
+        if out_of_memory.is_out_of_memory(error):
+            error.with_traceback(None)  # its frames hold the tensors that filled the memory
+            size = out_of_memory.largest_that_fits(self._try_batch_size, self._config.batch_size)
+            hint = f"a step with batch_size={size} fits" if size else "not even a step with one image fits"
+            return NoMemoryError(
+                f"out of memory on {self._trainer.device} with batch_size={self._config.batch_size}; {hint} (tried); {saved}"
+            )
+        self._console.log("".join(traceback.format_exception(error)))
+        self._console.warn(f"internal error; the traceback is in {self._folder.path / LOG}; {saved}")
+        return error
 
-
-def _extension(config: Config, state: Mapping[str, Any]) -> str:
-    """What to say of more epochs for the finished run of ``state``."""
-    steps = state["step"] // state["epoch"]
-    module = build(config.model).module
-    if same_so_far(config, module, steps, config.epochs, config.epochs + 1):
-        return "epochs=... extends it"
-    return f"a run with {config.scheduler['name']} cannot be extended: the schedule depends on the number of epochs"
-
-
-def _recorded(config: Config) -> dict[str, Any]:
-    """What the run is, however often it was gone on with."""
-    return {**asdict(config), "resume": None}
+    def _try_batch_size(self, images: int) -> None:
+        """A training step on ``images`` images of noise. The weights are of no use afterwards."""
+        device, optimizer = self._trainer.device, self._trainer.optimizer
+        labels = torch.zeros(images, dtype=torch.int64, device=device)
+        optimizer.zero_grad(set_to_none=True)
+        self._parts.plan.backend.gradients(torch.randn(images, *INPUT_SHAPE, device=device), labels, 0)
+        optimizer.step()
 
 
 def _write_config_and_model(config: Config, parts: RunParts, folder: RunFolder) -> None:
-    folder.write_text(CONFIG, OmegaConf.to_yaml(OmegaConf.create(_recorded(config))))
-    folder.write_text("model.txt", layer_table.as_text(parts.network) + "\n")
+    folder.write(config_file.CONFIG, config_file.as_yaml(config))
+    folder.write(MODEL, f"{layer_table.as_text(parts.network)}\n".encode())
 
 
-_DEATH = (
-    "The network has not learned anything in epoch {epoch}: its loss stands at ln 10 = 2.303, every digit gets the same chance.\n"
-    "Likely cause: all units of a ReLU are dead, as can happen just before an average pool. Try another seed, a lower lr,\n"
+DEAD_NETWORK = (
+    "The network has learned nothing in epoch {epoch}: its loss is ln 10 = 2.303, so every digit has the same probability.\n"
+    "Likely cause: all units of a ReLU are dead, often the last ReLU before an average pool. Try another seed, a lower lr,\n"
     "a warm-up (scheduler=onecycle), init=kaiming, or batch norm."
 )

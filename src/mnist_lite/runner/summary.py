@@ -1,23 +1,86 @@
-"""The last word on a run: what goes into ``summary.json`` and onto the terminal when it is done."""
+"""``summary.json``: the result of a finished run. Builds it, writes it, reads it back, and makes the last lines on the terminal.
+
+Importing this module does not import torch.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
 
-import torch
+import msgspec
 
-from mnist_lite.config.schema import Config
-from mnist_lite.data.dataset import Dataset
-from mnist_lite.model import budget
-from mnist_lite.model.build import Network
-from mnist_lite.reporting import layer_table
-from mnist_lite.runner import metrics, provenance
-from mnist_lite.training.step_metrics import Row
+from mnist_lite.model.budget import RunResults, after_training, describe_test_set
+from mnist_lite.runner import metrics
+from mnist_lite.runner.metrics import Accuracy, Seconds
+from mnist_lite.runner.provenance import Provenance
+from mnist_lite.runner.run_format import FORMAT
+
+if TYPE_CHECKING:  # they import torch
+    from mnist_lite.config.schema import Config
+    from mnist_lite.data.dataset import Dataset
+    from mnist_lite.model.build import Network
+
+SUMMARY = "summary.json"
 
 
-def describe_data(data: Dataset) -> dict[str, Any]:
-    """What a run was trained on, in figures that differ when the images do."""
+class DataRecord(TypedDict):
+    """The images of a run. Other images give other numbers."""
+
+    name: str
+    """``mnist`` or ``digits``."""
+    train: int
+    """Number of training images."""
+    test: int
+    holdout: int
+    mean: float
+    """Mean of the pixels of the training images, in 0..1."""
+    std: float
+
+
+class Summary(Provenance, frozen=True, kw_only=True):
+    """The content of ``summary.json``. Code reads all formats, so a new field needs a default value."""
+
+    format: int = 1
+    """See ``run_format.py``."""
+    name: str
+    model: str | None
+    """The chosen file of ``conf/model``."""
+    experiment: str | None
+    """The chosen file of ``conf/experiment``."""
+    parameters: int
+    fully_connected: bool
+    """Whether the network has a linear layer."""
+    multiply_adds: int
+    """Of one image."""
+    data: DataRecord
+    seed: int
+    epochs: int
+    """Epochs that were trained."""
+    steps: int
+    accuracy: Accuracy
+    seconds: Seconds
+    budget: dict[str, Any]
+    """The verdict: see ``model/budget.py``."""
+    resumes: list[dict[str, Any]]
+    """One entry for each resume: the step, and the conditions that were different."""
+
+    @property
+    def reached(self) -> RunResults:
+        """The values that a budget is compared with."""
+        return RunResults(
+            self.parameters,
+            self.fully_connected,
+            self.epochs,
+            self.accuracy.test.by_epoch,
+            self.data["name"],
+            self.data["test"],
+        )
+
+
+def describe_data(data: Dataset) -> DataRecord:
+    """The ``DataRecord`` of ``data``."""
     return {
         "name": data.name,
         "train": len(data.train),
@@ -28,61 +91,69 @@ def describe_data(data: Dataset) -> dict[str, Any]:
     }
 
 
-def verdict_of(config: Config, network: Network, data: Dataset, rows: Sequence[Row]) -> budget.Verdict:
-    """The verdict on the budget of a finished run."""
-    accuracies = metrics.accuracies(rows)["test"]["by_epoch"]
-    reached = budget.RunResults(
-        network.parameters, network.fully_connected, len(accuracies), accuracies, data.name, len(data.test)
-    )
-    return budget.after_training(config.budget, reached)
-
-
-def summary(
+def build_summary(
     config: Config,
     network: Network,
     data: Dataset,
-    device: torch.device,
-    plan: Mapping[str, object],
-    rows: Sequence[Row],
-) -> dict[str, Any]:
+    provenance: Provenance,
+    rows: Sequence[Mapping[str, float]],
+    resumes: list[dict[str, Any]],
+) -> Summary:
+    """The summary of a run with the metrics ``rows``."""
+    summary = Summary(
+        **msgspec.structs.asdict(provenance),
+        format=FORMAT,
+        name=config.name,
+        model=config.choices.get("model"),
+        experiment=config.choices.get("experiment"),
+        parameters=network.parameters,
+        fully_connected=network.fully_connected,
+        multiply_adds=sum(layer.multiply_adds for layer in network.layers),
+        data=describe_data(data),
+        seed=config.seed,
+        epochs=int(rows[-1]["epoch"]),
+        steps=int(rows[-1]["step"]),
+        accuracy=metrics.accuracies(rows),
+        seconds=metrics.seconds(rows),
+        budget={},
+        resumes=resumes,
+    )
+    verdict = after_training(config.budget, summary.reached)
+    return msgspec.structs.replace(summary, budget=verdict.as_dict())
+
+
+def as_json(summary: Summary) -> bytes:
     """The content of ``summary.json``."""
-    return {
-        "name": config.name,
-        "model": config.choices.get("model"),
-        "experiment": config.choices.get("experiment"),
-        "parameters": network.parameters,
-        "fully_connected": network.fully_connected,
-        "multiply_adds": layer_table.work(network),
-        "data": describe_data(data),
-        "seed": config.seed,
-        "epochs": rows[-1]["epoch"],
-        "steps": rows[-1]["step"],
-        "accuracy": metrics.accuracies(rows),
-        "seconds": metrics.seconds(rows),
-        "budget": verdict_of(config, network, data, rows).as_dict(),
-        **provenance.record(device, plan),
-    }
+    return msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n"
 
 
-def title(config: Config, network: Network, data: Dataset, rows: Sequence[Row]) -> str:
-    """The title of the finished run's curves."""
-    final = metrics.accuracies(rows)["test"]["final"]
-    measured = budget.describe_test_set(data.name, len(data.test))
-    return f"{config.name}: {network.parameters:,} parameters, final test accuracy {final:.2f} % on {measured}"
+def read_summary(folder: Path) -> Summary | None:
+    """The summary of the run in ``folder``. None: the run is not finished, or the file is damaged."""
+    try:
+        return msgspec.json.decode((folder / SUMMARY).read_bytes(), type=Summary)
+    except (OSError, ValueError, RecursionError):  # RecursionError: lists in lists in lists
+        return None
 
 
-def lines(config: Config, network: Network, data: Dataset, rows: Sequence[Row]) -> list[str]:
-    """The last lines of a run. The headline is the accuracy of the last epoch."""
-    figures = metrics.accuracies(rows)
-    test, gap = figures["test"], figures["gap"]
-    measured = budget.describe_test_set(data.name, len(data.test))
-    mean = "" if test["mean_last_5"] is None else f"mean of the last 5 epochs {test['mean_last_5']:.2f} %; "
-    said = [
-        f"\nfinal test accuracy {test['final']:.2f} % on {measured}, {network.parameters:,} parameters",
-        f"{mean}train minus test {gap['final']:+.2f}; "
-        f"best epoch on test {test['best']:.2f} % (epoch {test['best_epoch']}, chosen on the test images)",
+def headline(summary: Summary) -> str:
+    """The title of the finished run's curves: its name, its size and its final accuracy."""
+    images = describe_test_set(summary.data["name"], summary.data["test"])
+    return (
+        f"{summary.name}: {summary.parameters:,} parameters, "
+        f"final test accuracy {summary.accuracy.test.final:.2f} % on {images}"
+    )
+
+
+def result_lines(summary: Summary) -> list[str]:
+    """The last lines of a run on the terminal, without the budget."""
+    test, selected = summary.accuracy.test, summary.accuracy.selected
+    images = describe_test_set(summary.data["name"], summary.data["test"])
+    mean = "" if test.mean_last_5 is None else f"mean of the last 5 epochs {test.mean_last_5:.2f} %; "
+    lines = [
+        f"\nfinal test accuracy {test.final:.2f} % on {images}, {summary.parameters:,} parameters",
+        f"{mean}train minus test {summary.accuracy.gap.final:+.2f}; "
+        f"best epoch on test {test.best:.2f} % (epoch {test.best_epoch}, chosen on the test images)",
     ]
-    if "selected" in figures:
-        chosen = figures["selected"]
-        said.append(f"test accuracy at the epoch best on the holdout (epoch {chosen['epoch']}): {chosen['test']:.2f} %")
-    return said + [f"budget {check}" for check in verdict_of(config, network, data, rows).checks]
+    if selected is not None:
+        lines.append(f"test accuracy at the epoch best on the holdout (epoch {selected.epoch}): {selected.test:.2f} %")
+    return lines

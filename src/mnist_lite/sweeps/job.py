@@ -12,7 +12,7 @@ from mnist_lite import files
 from mnist_lite.config.schema import Config
 from mnist_lite.errors import MachineError
 from mnist_lite.runner.identity import identity
-from mnist_lite.runner.metrics import read_summary
+from mnist_lite.runner.summary import read_summary
 
 MAX_NAME_LENGTH = 160
 ERROR = "error.txt"
@@ -100,7 +100,7 @@ def forget_failure(folder: Path) -> None:
         MachineError: it cannot be removed.
     """
     for name in (ERROR, FAULT):
-        with files.explained(folder / name), suppress(FileNotFoundError, NotADirectoryError):
+        with files.machine_errors(folder / name), suppress(FileNotFoundError, NotADirectoryError):
             (folder / name).unlink()
 
 
@@ -119,5 +119,5 @@ def has_checkpoint(folder: Path) -> bool:
 
 def score(folder: Path) -> float | None:
     """What a search is after: final accuracy on the held-out part of train if there is one, else on test; None: not done."""
-    found = read_summary(folder)
-    return None if found is None else float(found["accuracy"].get("holdout", found["accuracy"]["test"])["final"])
+    summary = read_summary(folder)
+    return None if summary is None else (summary.accuracy.holdout or summary.accuracy.test).final

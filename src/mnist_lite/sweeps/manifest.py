@@ -87,7 +87,7 @@ def add(folder: Path, entries: Iterable[ManifestEntry]) -> None:
         RunError: the folder cannot be written.
     """
     lines = "".join(json.dumps(_without_none(asdict(entry))) + "\n" for entry in entries)
-    with files.explained(folder):
+    with files.machine_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".jobs.lock"), (folder / MANIFEST).open("ab+") as file:
             drop_incomplete_line(file)

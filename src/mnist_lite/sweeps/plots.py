@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from mnist_lite import files
 from mnist_lite.model.budget import describe_test_set
 from mnist_lite.reporting import png
-from mnist_lite.runner.metrics import epoch_ends, read_evaluations
+from mnist_lite.runner.metrics import epoch_ends
+from mnist_lite.runner.metrics_file import read_evaluations
 from mnist_lite.sweeps.table import Group, Row, groups, measured_on, selection_split, varied_keys
 
 if TYPE_CHECKING:  # imported when a picture is drawn
@@ -160,7 +161,7 @@ def _canvas(x: str, y: str) -> tuple[Figure, Axes]:
 def _epochs(folder: Path) -> list[float]:
     """Test accuracy after each epoch. Empty if ``metrics.jsonl`` cannot be read."""
     try:
-        return [float(row["test/accuracy"]) for row in epoch_ends(read_evaluations(folder))]
+        return [row["test/accuracy"] for row in epoch_ends(read_evaluations(folder))]
     except (OSError, ValueError):
         return []
 

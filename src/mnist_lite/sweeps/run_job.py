@@ -33,15 +33,13 @@ def run_job(job: Job, tell: Callable[[Progress], None] | None) -> RunError | Use
         reporter = Console(None if tell is None else lambda *figures: tell(Progress(*figures)))
         try:
             run(config, reporter, job.folder)
-            failure: RunError | UserError | None = reporter.failure
+            return None
         except FolderInUseError as taken:
             if time.monotonic() > end:
                 return taken  # and no mark: the other one may well succeed
             time.sleep(1.0)
             continue
-        except UserError as problem:
-            failure = problem
-        if failure is not None:
+        except (RunError, UserError) as failure:
             mark_failed(job.folder, str(failure), isinstance(failure, (MachineError, UnavailableError)))
-        return failure
+            return failure
     return None

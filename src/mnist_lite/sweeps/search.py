@@ -71,7 +71,7 @@ class Search:
             raise UserError(first.error)
         if not first.config.data.holdout:
             raise UserError("data.holdout: a search selects on held-out training images; set it, for example to 5000")
-        with files.explained(self._folder):
+        with files.machine_errors(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
             self._lock = FileLock(self._folder / ".search.lock")
             try:
@@ -114,7 +114,7 @@ class Search:
         """The next job; None: there is none left."""
         while self.count and not self.stopped:
             self._asked += 1
-            with files.explained(self._folder / STUDY):
+            with files.machine_errors(self._folder / STUDY):
                 trial = self._study.ask(self._space)
             words = (*self._same, *(word(key, value) for key, value in trial.params.items()))
             made = self._make(words)
@@ -156,7 +156,7 @@ class Search:
                 self.ended(job, None if done else failure(job.folder) or "it has not reached its end")
 
     def _tell(self, trial: Trial, value: float | None, error: str | None) -> None:
-        with files.explained(self._folder / STUDY):
+        with files.machine_errors(self._folder / STUDY):
             trial.set_user_attr(COUNTS, True)
             if value is None:
                 trial.set_user_attr("error", error)

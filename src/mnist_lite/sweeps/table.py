@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mnist_lite import files
-from mnist_lite.model.budget import after_training, describe_test_set, results_from_summary
+from mnist_lite.model.budget import after_training, describe_test_set
 from mnist_lite.reporting import text_layout
 from mnist_lite.runner.identity import is_irrelevant
-from mnist_lite.runner.metrics import read_summary
+from mnist_lite.runner.summary import read_summary
 from mnist_lite.sweeps.job import DONE, FAILED, failure, status
 from mnist_lite.sweeps.manifest import ManifestEntry, read_manifest
 from mnist_lite.sweeps.statistics import MIN_RUNS, Comparison, Estimate, best_group, compare_with_best
@@ -236,26 +236,26 @@ def _row(folder: Path, entry: ManifestEntry) -> Row:
         return Row(overrides, FAILED, error=entry.error)
     place = folder / entry.folder
     state = status(place)
-    found = read_summary(place) if state == DONE else None
-    if found is None:
+    summary = read_summary(place) if state == DONE else None
+    if summary is None:
         error = failure(place) if state == FAILED else None
         return Row(overrides, state, error=error, folder=entry.folder, group=entry.group)
-    test, train = found["accuracy"]["test"], found["accuracy"]["train"]
-    verdict = None if entry.budget is None else after_training(entry.budget, results_from_summary(found))
+    accuracy = summary.accuracy
+    verdict = None if entry.budget is None else after_training(entry.budget, summary.reached)
     return Row(
         overrides,
         state,
-        data=found["data"]["name"],
-        test_images=found["data"]["test"],
-        holdout_images=found["data"].get("holdout"),
-        seed=found["seed"],
-        final=test["final"],
-        best=test["best"],
-        mean_last_5=test["mean_last_5"],
-        train_final=train["final"],
-        holdout_final=found["accuracy"].get("holdout", {}).get("final"),
-        parameters=found["parameters"],
-        seconds=sum(found["seconds"].values()),
+        data=summary.data["name"],
+        test_images=summary.data["test"],
+        holdout_images=summary.data["holdout"],
+        seed=summary.seed,
+        final=accuracy.test.final,
+        best=accuracy.test.best,
+        mean_last_5=accuracy.test.mean_last_5,
+        train_final=accuracy.train.final,
+        holdout_final=None if accuracy.holdout is None else accuracy.holdout.final,
+        parameters=summary.parameters,
+        seconds=summary.seconds.train + summary.seconds.eval,
         budget=None
         if verdict is None or not verdict.checks
         else {True: MET, False: MISSED, None: NOT_JUDGED}[verdict.met],

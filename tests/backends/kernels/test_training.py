@@ -12,7 +12,7 @@ from mnist_lite.backends.kernels.backend import KernelBackend
 from mnist_lite.backends.kernels.build import compiler_command
 from tests.backends.kernels.test_backend import HEAD, SHAPE, batch, network
 from tests.conftest import Compose
-from tests.training.test_trainer import BASE, figures, rows_of, trainer
+from tests.training.trainers import BASE, rows_of, trainer, without_times
 
 pytestmark = pytest.mark.skipif(not compiler_command(), reason="no C++ compiler here")
 
@@ -35,7 +35,7 @@ def test_a_run_is_that_of_torch_but_for_rounding(composed: Compose):
     assert (kernels.backend.name, eager.backend.name) == ("kernels", "torch")
     ours, theirs = rows_of(kernels.fit()), rows_of(eager.fit())
     assert len(ours) == len(theirs)
-    for row, expected in zip(figures(ours), figures(theirs), strict=True):
+    for row, expected in zip(without_times(ours), without_times(theirs), strict=True):
         assert row == pytest.approx(expected, rel=1e-3, abs=1e-3)
     for a, b in zip(kernels.module.state_dict().values(), eager.module.state_dict().values(), strict=True):
         assert torch.allclose(a.double(), b.double(), rtol=1e-3, atol=1e-4)
@@ -46,7 +46,7 @@ def test_a_run_is_that_of_torch_but_for_rounding(composed: Compose):
 
 def test_two_runs_are_the_same_bit_for_bit(composed: Compose):
     runs = [trainer(composed(*BASE, *MORE, "backend=kernels")) for _ in range(2)]
-    first, second = (figures(rows_of(run.fit())) for run in runs)
+    first, second = (without_times(rows_of(run.fit())) for run in runs)
     assert first == second
     for a, b in zip(runs[0].module.state_dict().values(), runs[1].module.state_dict().values(), strict=True):
         assert torch.equal(a, b)

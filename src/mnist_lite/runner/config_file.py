@@ -1,0 +1,80 @@
+"""``config.yaml`` of a run folder: written by a new run, read by a resumed run.
+
+The file may come from a stranger. A file with YAML tags, aliases or interpolations is refused, so that nothing in it
+can run code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mnist_lite.config.schema import Config, validate
+from mnist_lite.errors import UserError
+from mnist_lite.runner.run_format import FORMAT, check_resumable
+
+CONFIG = "config.yaml"
+CHANGEABLE_KEYS = ("epochs", "device", "threads", "data.root", "checkpoint.steps", "checkpoint.seconds")
+"""Keys that a resumed run can change. ``epochs`` changes the result, and is checked later."""
+
+
+def as_dict(config: Config) -> dict[str, Any]:
+    """``config`` as plain values, the same for a new run and a resumed run."""
+    return {**asdict(config), "resume": None}
+
+
+def as_yaml(config: Config) -> bytes:
+    """The content of ``config.yaml``."""
+    return OmegaConf.to_yaml(OmegaConf.create({"format": FORMAT, **as_dict(config)})).encode()
+
+
+def resumed_config(folder: Path, composed: DictConfig, overrides: Sequence[str]) -> Config:
+    """The config of the run in ``folder``, with the changes of a resume.
+
+    ``overrides`` are the words of the command line, and ``composed`` is the config that Hydra made with them.
+
+    Raises:
+        UserError: there is no run, its config is not usable, or an override is not allowed for a resumed run.
+    """
+    path = folder / CONFIG
+    stored = _read(path)
+    check_resumable(path, stored.pop("format", None))
+    for override in overrides:
+        key = override.partition("=")[0].lstrip("+~")
+        if key == "resume":
+            continue
+        if key not in CHANGEABLE_KEYS:
+            raise UserError(
+                f"{key}: a resumed run keeps its config; only {', '.join(CHANGEABLE_KEYS)} can be changed. "
+                "For another run leave resume out"
+            )
+        OmegaConf.update(stored, key, OmegaConf.select(composed, key))
+    validate(composed)  # so that any further error comes from the file
+    stored.resume = str(folder)
+    try:
+        return validate(stored)
+    except UserError as error:
+        raise UserError(f"resume: {path}: {error}") from error
+
+
+def _read(path: Path) -> DictConfig:
+    try:
+        text = path.read_text(encoding="utf-8")
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            # with aliases, a short text can expand to an endless one
+            if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None) or "${" in getattr(event, "value", ""):
+                raise UserError(f"resume: {path} has YAML tags, aliases or interpolations, which no run writes")
+        stored = OmegaConf.create(text)
+    except OSError as error:
+        raise UserError(f"resume: {path.parent} is not a run folder: {path.name}: {error.strerror}") from error
+    except (yaml.YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
+        raise UserError(f"resume: {path} cannot be read: {str(error).splitlines()[0]}") from error
+    if not isinstance(stored, DictConfig):
+        raise UserError(f"resume: {path} is not a config")
+    return stored

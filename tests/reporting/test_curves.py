@@ -1,0 +1,29 @@
+"""The curves of a run."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from matplotlib.image import imread
+
+from mnist_lite.reporting import curves
+
+STEP = {"step": 1, "epoch": 1, "lr": 0.1, "train/loss": 2.0, "train/accuracy": 10.0}
+TEST = {"step": 1, "epoch": 1, "test/loss": 2.0, "test/accuracy": 12.0}
+
+
+def test_smoothing_is_the_mean_of_the_last_values():
+    values = [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert curves.smooth(values, 2) == [1.0, 1.5, 2.5, 3.5, 4.5]
+    assert curves.smooth(values, 10) == [1.0, 1.5, 2.0, 2.5, 3.0]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [[], [STEP], [STEP, {**TEST, "holdout/loss": 1.0, "holdout/accuracy": 9.0}]],
+    ids=["no step", "one step", "one evaluation"],
+)
+def test_curves_of_a_run_that_has_just_begun(rows, recwarn: pytest.WarningsRecorder):
+    assert imread(io.BytesIO(curves.draw(rows, "title", 99.4)), format="png").shape[0] > 500
+    assert not list(recwarn)
