@@ -16,7 +16,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import open_dict
 
-from mnist_lite.cli.app import config_dir
+from mnist_lite.config.compose import config_dir
 from mnist_lite.config.hydra_versions import VERSION_BASE
 from mnist_lite.config.schema import Config, validate
 
@@ -46,7 +46,7 @@ def composed() -> Compose:
             config = compose("config", list(overrides))
         with open_dict(config):
             config.name = config.name or "test"
-        return validate(config)
+        return validate(config, Config)
 
     return make
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from hydra.errors import MissingConfigException
 
-from mnist_lite.cli.help_text import COMMANDS
+from mnist_lite.cli.commands import COMMANDS
 from mnist_lite.config.error_messages import one_line
 from mnist_lite.config.hydra_versions import VERSION_BASE
 from tests.conftest import REPOSITORY, RunCommand

@@ -50,10 +50,10 @@ def config(folder: Path, composed: DictConfig, overrides: Sequence[str]) -> Conf
                 "For another run leave resume out"
             )
         OmegaConf.update(stored, key, OmegaConf.select(composed, key))
-    validate(composed)  # so that what is wrong now is in the file
+    validate(composed, Config)  # so that what is wrong now is in the file
     stored.resume = str(folder)
     try:
-        return validate(stored)
+        return validate(stored, Config)
     except UserError as error:
         raise UserError(f"resume: {folder / 'config.yaml'}: {error}") from error
 
