@@ -23,8 +23,18 @@ from mnist_lite.config.schema import Config, validate
 REPOSITORY = Path(__file__).resolve().parents[1]
 MNIST_FILE = Path("MNIST/raw/train-images-idx3-ubyte.gz")
 
+QUICK = ("data=digits", "data.train_limit=100", "data.test_limit=50", "epochs=1", "batch_size=50")
+"""Overrides for a run of two training steps."""
+
 Compose = Callable[..., Config]
 RunCommand = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def write_file(path: Path, text: str) -> Path:
+    """Writes ``text`` to ``path`` and creates the folder of ``path``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
 def pytest_configure() -> None:

@@ -28,7 +28,7 @@ def overview() -> str:
     width = max(map(len, COMMANDS))
     lines = ["usage: mnist-lite <command> [<argument> ...]", "", "commands:"]
     lines += [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
-    lines += ["", "mnist-lite <command> --help explains a command. mnist-lite --version prints the version."]
+    lines += ["", "Help for one command: mnist-lite <command> --help", "The version: mnist-lite --version"]
     return "\n".join(lines)
 
 
