@@ -16,15 +16,25 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import open_dict
 
-from mnist_lite.cli.app import config_dir
+from mnist_lite.config.compose import config_dir
 from mnist_lite.config.hydra_versions import VERSION_BASE
 from mnist_lite.config.schema import Config, validate
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MNIST_FILE = Path("MNIST/raw/train-images-idx3-ubyte.gz")
 
+QUICK = ("data=digits", "data.train_limit=100", "data.test_limit=50", "epochs=1", "batch_size=50")
+"""Overrides for a run of two training steps."""
+
 Compose = Callable[..., Config]
 RunCommand = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def write_file(path: Path, text: str) -> Path:
+    """Writes ``text`` to ``path`` and creates the folder of ``path``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
 def pytest_configure() -> None:
@@ -46,7 +56,7 @@ def composed() -> Compose:
             config = compose("config", list(overrides))
         with open_dict(config):
             config.name = config.name or "test"
-        return validate(config)
+        return validate(config, Config)
 
     return make
 

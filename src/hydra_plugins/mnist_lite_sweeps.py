@@ -1,12 +1,11 @@
-"""The launcher and the sweeper of sweeps. They are here because Hydra takes plugins from packages of this name only."""
+"""Hydra's plugins for sweeps: a launcher and two sweepers. Hydra finds plugins only in a package of this name."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from typing import Any
+from itertools import product
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
@@ -16,93 +15,144 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from mnist_lite.config.error_messages import USER_ERRORS, one_line
-from mnist_lite.errors import LauncherError, RunError, UserError
+from mnist_lite.cli.hydra_task import Task
+from mnist_lite.config.compose import compose_job, config_digest, config_errors_for_users
+from mnist_lite.config.error_messages import one_line
+from mnist_lite.config.overrides import restart_command
+from mnist_lite.config.schema import Config, SearchConfig, validate_node
+from mnist_lite.errors import ExpectedError, LauncherError, UserError
+from mnist_lite.sweeps.sweep import Sweep, run_and_report
 
 
 class LocalLauncher(Launcher):
-    """Runs the jobs of a sweep on workers of this machine."""
+    """Runs jobs one after another in this process.
+
+    The sweepers below use it for commands that do not train. Trainings they run on worker processes of this machine instead.
+    """
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keeps what Hydra gives; the task is a ``mnist_lite.cli.hydra_task.Task``."""
-        self._loader, self._config = hydra_context.config_loader, config
-        self._task: Any = task_function
+        """Called by Hydra."""
+        self._loader, self._task, self._config = hydra_context.config_loader, task_function, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """The results in the order of ``job_overrides``; a job that has failed has None."""
-        del initial_job_idx
-        values = self._task.run_here(self._loader, self._config, job_overrides)
-        return [JobReturn(_return_value=value, status=JobStatus.COMPLETED) for value in values]
+        """Runs the jobs. The results are in the order of ``job_overrides``."""
+        results = []
+        for number, overrides in enumerate(job_overrides, initial_job_idx):
+            value = self._task(compose_job(self._loader, self._config, overrides, number))
+            results.append(JobReturn(_return_value=value, status=JobStatus.COMPLETED))
+        return results
 
 
 class GridSweeper(Sweeper):
-    """Every combination of the values, by any launcher, and a table at the end.
+    """Runs every combination of the values, on any launcher.
 
-    Hydra's own composes each job once more than its launchers do, only to see whether it can be: ten minutes for 10,000 jobs.
+    Hydra's own sweeper composes each job twice, the first time only to find errors. For 10,000 jobs that is ten minutes.
     """
 
-    def __init__(self, params: Mapping[str, Any] | None) -> None:
+    def __init__(self, params: Mapping[str, object] | None) -> None:
         self._params = params or {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keeps what Hydra gives; the task is a ``mnist_lite.cli.hydra_task.Task``."""
-        self._loader = hydra_context.config_loader
-        self._task: Any = task_function
-        self.hydra_context, self.config = hydra_context, config
-        self.launcher: Launcher = Plugins.instance().instantiate_launcher(
+        """Called by Hydra."""
+        assert isinstance(task_function, Task)
+        self._task: Task[Config] = task_function
+        self._loader, self._config = hydra_context.config_loader, config
+        self._launcher: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        """Runs what ``arguments`` ask for; they come after the config's own."""
-        self._task.composed = True  # Hydra has come this far
-        words = [*(f"{key}={value}" for key, value in self._params.items()), *arguments]
-        overrides = OverridesParser.create(config_loader=self._loader).parse_overrides(words)
+        """Runs the sweep: ``hydra.sweeper.params``, and after them the overrides ``arguments``."""
+        texts = [*(f"{key}={value}" for key, value in self._params.items()), *arguments]
+        overrides = OverridesParser.create(config_loader=self._loader).parse_overrides(texts)
+        self._task.composed = True
         for override in overrides:
             if override.get_key_element().startswith("sweep.") and override.is_sweep_override():
-                raise UserError(f"{override.get_key_element()}: one value for the whole sweep, please")
-        with self._task.sweeping(self.config):
-            self._run(overrides)
+                raise UserError(f"{override.get_key_element()}: takes one value for the whole sweep")
+        if not self._task.trains:
+            self._launch(self._jobs(overrides), 0)
+            return
+        sweep = self._task.sweep(self._loader, self._config)
+        code = run_and_report(sweep.folder, lambda: self._run(sweep, overrides), restart_command(sweep.folder))
+        self._task.exit_code = max(self._task.exit_code, code)
 
-    def _run(self, overrides: list[Override]) -> None:
-        (jobs,) = BasicSweeper.split_arguments(overrides, max_batch_size=None)
-        self._task.compose(self._loader, self.config, jobs[0])  # a slip in what all jobs share is told once
-        self._launch(jobs, 0)
+    def _run(self, sweep: Sweep, overrides: list[Override]) -> int:
+        """Runs the trainings of a sweep. Returns the exit code."""
+        jobs = self._jobs(overrides)
+        if isinstance(self._launcher, LocalLauncher):
+            return sweep.run_grid(jobs, config_digest(self._loader))
+        self._launch_trainings(sweep, jobs, 0)
+        return 0
 
-    def _launch(self, jobs: list[list[str]], first: int) -> None:
-        """Has ``jobs`` done; ``first`` is the number of the first of them.
+    def _jobs(self, overrides: list[Override]) -> list[tuple[str, ...]]:
+        """The overrides of each job. The first job is composed, so that an error of all jobs is printed once."""
+        jobs = combinations(overrides)
+        compose_job(self._loader, self._config, jobs[0])
+        return jobs
+
+    def _launch_trainings(self, sweep: Sweep, jobs: Sequence[Sequence[str]], first: int) -> None:
+        if self._config.data.name == "auto":  # found here, and sent to all jobs with the task
+            sweep.find_data(sweep.data_root)
+        self._launch(jobs, first)
+
+    def _launch(self, jobs: Sequence[Sequence[str]], first: int) -> None:
+        """Runs ``jobs`` with the launcher. ``first`` is the number of the first of them.
 
         Raises:
-            LauncherError: the launcher is not ours and has failed, or a job of its raised an error.
+            UserError: the config of a job cannot be composed.
+            LauncherError: a launcher of another package has failed, or a job of it has raised an error.
         """
-        if isinstance(self.launcher, LocalLauncher):
-            self.launcher.launch(jobs, initial_job_idx=first)
+        if isinstance(self._launcher, LocalLauncher):
+            self._launcher.launch(jobs, first)
             return
-        assert self.config is not None
-        if self.config.data.name == "auto":  # other launchers' jobs must all have the same data
-            self._task.find_data(str(self.config.data.root))
         try:
-            for done in self.launcher.launch(jobs, initial_job_idx=first):
-                _ = done.return_value  # raises what the job raised
-        except (*USER_ERRORS, RunError):
+            with config_errors_for_users():
+                results = self._launcher.launch(jobs, initial_job_idx=first)
+            for result in results:
+                _ = result.return_value  # raises the error of the job
+        except ExpectedError:
             raise
         except Exception as error:
             raise LauncherError(one_line(error)) from error
 
 
 class OptunaSweeper(GridSweeper):
-    """A search by Optuna: on this machine with a new trial as soon as one ends, by other launchers in batches."""
+    """A search by Optuna. On this machine a new trial starts as soon as one ends; other launchers run batches."""
 
-    def __init__(self, params: Mapping[str, Any] | None, n_trials: int, n_jobs: int, seed: int) -> None:
+    def __init__(self, params: Mapping[str, object] | None, n_trials: object, n_jobs: object, seed: object) -> None:
         super().__init__(params)
-        self._n_trials, self._n_jobs, self._seed = n_trials, n_jobs, seed
+        self._settings = {"n_trials": n_trials, "n_jobs": n_jobs, "seed": seed}
 
-    def _run(self, overrides: list[Override]) -> None:
-        if not (type(self._n_jobs) is int and self._n_jobs >= 1):
-            raise UserError(f"hydra.sweeper.n_jobs: {self._n_jobs} is out of range; expected a whole number >= 1")
-        with closing(self._task.search(self._loader, self.config, overrides, self._n_trials, self._seed)) as search:
-            if isinstance(self.launcher, LocalLauncher):
-                self._task.search_here(search, self.config)
-                return
-            for number, jobs in enumerate(search.batches(self._n_jobs)):
-                self._launch(jobs, number * self._n_jobs)
+    def sweep(self, arguments: list[str]) -> None:
+        """Runs the search."""
+        if not self._task.trains:
+            raise UserError("hydra/sweeper=optuna: only the train command can search")
+        super().sweep(arguments)
+
+    def _run(self, sweep: Sweep, overrides: list[Override]) -> int:
+        settings = validate_node(self._settings, SearchConfig, "hydra.sweeper.")
+        with closing(sweep.open_search(overrides, settings)) as search:
+            if isinstance(self._launcher, LocalLauncher):
+                return sweep.run_search(search)
+            for number, jobs in enumerate(search.batches(settings.n_jobs)):
+                self._launch_trainings(sweep, jobs, number * settings.n_jobs)
+        return 0
+
+
+def combinations(overrides: list[Override]) -> list[tuple[str, ...]]:
+    """The overrides of each job of a grid: every combination of the values. The last override of a key counts.
+
+    Raises:
+        UserError: a range of a search, such as ``interval(0,1)``, whose values cannot be listed.
+    """
+    values: dict[str, list[str]] = {}
+    for override in overrides:
+        key = override.get_key_element()
+        with config_errors_for_users():
+            texts = (
+                override.sweep_string_iterator()
+                if override.is_sweep_override()
+                else [override.get_value_element_as_str()]
+            )
+            values[key] = [f"{key}={text}" for text in texts]
+    return list(product(*values.values()))

@@ -1,4 +1,4 @@
-"""``python -m mnist_lite.bench``: the loop that everyone writes against ours, measured in turn."""
+"""``mnist-lite bench``: measures the training speed against a plain PyTorch loop."""
 
 from __future__ import annotations
 
@@ -7,63 +7,18 @@ from typing import TYPE_CHECKING
 from mnist_lite.process.startup import begin
 
 if TYPE_CHECKING:
-    from mnist_lite.benchmark.ab import Timing
     from mnist_lite.config.schema import BenchConfig
-
-TRAIN_IMAGES, TEST_IMAGES = 60_000, 10_000
 
 
 def job(config: BenchConfig) -> int:
-    """Measures and prints; the result is the exit code.
+    """Measures both loops and prints a table. Returns the exit code."""
+    from mnist_lite.benchmark.report import bench
 
-    Raises:
-        UserError: more images than an epoch has, or a recipe that the plain loop does not have.
-    """
-    import sys
-
-    from mnist_lite.benchmark.ab import WARM_UP_IMAGES, baseline_loop, our_loop, run_ab
-    from mnist_lite.errors import RunError, UserError
-
-    if config.data.name != "mnist" or config.data.train_limit or config.data.test_limit or config.data.holdout:
-        raise UserError("bench: both loops take all of MNIST: data=mnist, no limits and no holdout")
-    needed = config.rounds * (config.images + config.batch_size) + WARM_UP_IMAGES + config.batch_size
-    if needed > TRAIN_IMAGES or config.images > TEST_IMAGES:
-        raise UserError(
-            f"images: {config.rounds} rounds of {config.images} images and the warm-up do not fit into the {TRAIN_IMAGES:,} "
-            f"of an epoch, or the {TEST_IMAGES:,} of an evaluation"
-        )
-    print(f"{config.name}, batch_size {config.batch_size}, augment {config.augment['transforms']}", flush=True)
-    try:
-        plain, ours = run_ab(
-            config, (baseline_loop, our_loop), config.rounds, config.images, lambda line: print(line, flush=True)
-        )
-    except RunError as failure:
-        print(f"error: {failure}", file=sys.stderr)
-        return 1
-    print(as_text(plain, ours))
-    return 0
-
-
-def as_text(plain: Timing, ours: Timing) -> str:
-    """The table: rates as medians over rounds, ratios round by round as min, median and max."""
-    from statistics import median
-
-    lines = [f"plain loop: {plain.how}", f"ours:       {ours.how}", ""]
-    lines.append(f"{'':<22}{'plain loop':>14}{'ours':>14}      ratio (min, median, max)")
-    for what, a, b in (
-        ("training, images/s", plain.training, ours.training),
-        ("evaluation, images/s", plain.evaluation, ours.evaluation),
-    ):
-        ratios = sorted(y / x for x, y in zip(a, b, strict=True))
-        spread = f"{ratios[0]:.2f}  {median(ratios):.2f}  {ratios[-1]:.2f}"
-        lines.append(f"{what:<22}{median(a):>14,.0f}{median(b):>14,.0f}      {spread}")
-    lines.append(f"{'first step after, s':<22}{plain.first_step:>14.1f}{ours.first_step:>14.1f}")
-    lines.append(f"{'peak memory, MB':<22}{plain.memory / 1e6:>14,.0f}{ours.memory / 1e6:>14,.0f}")
-    return "\n".join(lines)
+    return bench(config)
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command."""
     begin()
     from mnist_lite.cli.app import run_command
     from mnist_lite.config.schema import BenchConfig

@@ -1,27 +1,39 @@
-"""The two kinds of error that a user is meant to see, each one line: bad input, and a run that cannot go on."""
+"""The errors that a user sees, and the exit codes of the commands.
+
+An error of these classes is not a bug. The command prints it as one line. Any other exception is a bug: it keeps its traceback,
+and the exit code is 1.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
 
-class UserError(Exception):
-    """Bad input. Its text is one line for the user; the command prints it and exits with code 2."""
+class ExpectedError(Exception):
+    """An error that is not a bug. Its text is one line for the user."""
+
+    exit_code: int
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
 
 
-class RunError(Exception):
-    """A run that cannot go on: a full disk, numbers gone wrong, no memory. One line for the user; exit code 1."""
+class UserError(ExpectedError):
+    """Bad input: a config, a file or a command line."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+    exit_code = 2
+
+
+class RunError(ExpectedError):
+    """A run that cannot continue: a full disk, a loss that is not finite, no memory."""
+
+    exit_code = 1
 
 
 class MachineError(RunError):
-    """The machine failed and not the run: a full disk, a folder that cannot be written. The same run may succeed later."""
+    """The machine failed, not the run: a full disk, a folder that cannot be written. The same run may succeed later."""
 
 
 class NoMemoryError(MachineError):
@@ -29,15 +41,31 @@ class NoMemoryError(MachineError):
 
 
 class UnavailableError(UserError):
-    """The input asks for a device or for data that this machine does not have. The same input may be good later."""
+    """The input asks for a device or for data that this machine does not have. The same input may work later."""
 
 
 class LauncherError(Exception):
-    """A launcher that is not ours could not run its jobs. Its cause says why."""
+    """A launcher of another package could not run its jobs. ``__cause__`` is the launcher's own error."""
+
+
+def exit_code_of(work: Callable[[], int]) -> int:
+    """Calls ``work`` and returns its exit code. After an expected error it prints one line and returns the error's code.
+
+    Raises:
+        SystemExit: the user or the system has stopped the process. The code is 128 plus the number of the signal.
+    """
+    try:
+        return work()
+    except ExpectedError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt as signal:
+        print(f"stopped by {str(signal) or 'SIGINT'}", file=sys.stderr)
+        sys.exit(getattr(signal, "code", 130))
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
-    """The end of an error line: the nearest of the ``allowed`` names, or all of them when none is near."""
+    """The end of an error line: the ``allowed`` name that is most like ``name``, or all of them if none is like it."""
     options = sorted(str(option) for option in allowed)
     near = get_close_matches(str(name).lower(), [option.lower() for option in options], n=1, cutoff=0.6)
     if near:

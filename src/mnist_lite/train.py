@@ -1,4 +1,4 @@
-"""``python -m mnist_lite.train``: trains a network and writes a run folder."""
+"""``mnist-lite train``: trains a network and writes a run folder."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
 
 
 def job(config: Config) -> int:
-    """Trains as ``config`` says; the result is the exit code."""
+    """Trains as ``config`` says. Returns the exit code."""
     from mnist_lite.runner.run import run  # imports torch, which takes seconds
 
     return run(config)
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command."""
     begin()
     from mnist_lite.cli.app import run_command
     from mnist_lite.config.schema import Config
 
-    run_command("config", Config, job)
+    run_command("train", Config, job)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mnist_lite.backends import device
 from mnist_lite.backends.torch_backend import TorchBackend
-from mnist_lite.cli.app import config_dir
+from mnist_lite.config.compose import config_dir
 from mnist_lite.data.augment import pipeline
 from mnist_lite.errors import UserError
 from mnist_lite.model.build import build

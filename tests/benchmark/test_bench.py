@@ -9,9 +9,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mnist_lite.bench import as_text
 from mnist_lite.benchmark import baseline
 from mnist_lite.benchmark.ab import Timing
+from mnist_lite.benchmark.report import as_text
 from mnist_lite.data.dataset import load
 from mnist_lite.errors import UserError
 from mnist_lite.model.build import build

@@ -12,8 +12,8 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from mnist_lite.cli.app import config_dir
 from mnist_lite.config import schema
+from mnist_lite.config.compose import config_dir
 from mnist_lite.config.hydra_versions import VERSION_BASE
 from mnist_lite.config.schema import Config, SummaryConfig, validate
 from mnist_lite.data.augment import pipeline
@@ -248,6 +248,6 @@ def test_bad_values_are_one_line(changes, said):
     for key, value in changes.items():
         OmegaConf.update(config, key, value, merge=False)
     with pytest.raises(UserError) as caught:
-        validate(config)
+        validate(config, Config)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)

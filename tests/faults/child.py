@@ -21,7 +21,7 @@ from hydra.types import RunMode
 
 import mnist_lite.runner.run
 import mnist_lite.train
-from mnist_lite.cli.app import config_dir
+from mnist_lite.config.compose import config_dir
 from mnist_lite.config.hydra_versions import VERSION_BASE
 from mnist_lite.data.digits import load_digits
 from mnist_lite.model.build import build

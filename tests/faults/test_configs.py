@@ -30,7 +30,8 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from mnist_lite.cli.app import config_dir, run_command
+from mnist_lite.cli.app import run_command
+from mnist_lite.config.compose import config_dir
 from mnist_lite.config.hydra_versions import VERSION_BASE
 from mnist_lite.config.schema import Config
 from mnist_lite.data.digits import load_digits

@@ -26,9 +26,9 @@ def soak(runs: int, folder: str) -> list[dict[str, int]]:
 
     from hydra import compose, initialize_config_dir
 
-    from mnist_lite.cli.app import config_dir
+    from mnist_lite.config.compose import config_dir
     from mnist_lite.config.hydra_versions import VERSION_BASE
-    from mnist_lite.config.schema import validate
+    from mnist_lite.config.schema import Config, validate
     from mnist_lite.runner import run
 
     few = ("data=digits", "data.train_limit=60", "data.test_limit=20", "batch_size=20", "epochs=1", "model=step4")
@@ -36,7 +36,7 @@ def soak(runs: int, folder: str) -> list[dict[str, int]]:
     with initialize_config_dir(str(config_dir()), **VERSION_BASE):
         base = compose("config", [*few, f"runs_dir={folder}", "name=soak", "threads=1", "scheduler=constant"])
     for number in range(runs):
-        config = validate(base)
+        config = validate(base, Config)
         config.seed = number
         with contextlib.redirect_stdout(sys.stderr):
             assert run.run(config) == 0

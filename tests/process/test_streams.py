@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_app import QUICK
+from tests.conftest import QUICK
 
 TRAIN = ("train", "model=era4", *QUICK)
 SWEEP = ("train", "-m", "model=era4", *QUICK, "seed=1,2", "sweep.dir=sweep")

@@ -18,18 +18,17 @@ from pathlib import Path
 import optuna
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from mnist_lite.cli.hydra_task import Task
-from mnist_lite.config.schema import Config, DataConfig
+from mnist_lite.config.schema import DataConfig, SearchConfig
 from mnist_lite.errors import UserError
 from mnist_lite.sweeps.job import InvalidJob, Job, mark_failed
-from mnist_lite.sweeps.run_local import finalize
+from mnist_lite.sweeps.results import finalize
 from mnist_lite.sweeps.search import SAMPLER, Search, load
 from mnist_lite.sweeps.search_space import space_of
 from mnist_lite.sweeps.search_table import as_text, importances
+from mnist_lite.sweeps.sweep import Sweep as SweepOfJobs
 from mnist_lite.sweeps.table import read
 from tests.sweeps.folders import CONFIG, finished
 from tests.sweeps.test_manifest import sweep_config
@@ -302,7 +301,7 @@ def test_a_search_is_stopped_and_gone_on_with(tmp_path: Path):
     assert len(done) == 5 and begun <= done
     assert (sweep.folder / "search.png").read_bytes().startswith(b"\x89PNG")
     code, again = run(tmp_path, *SEARCH)
-    assert code == 0 and "5 complete, 0 to make" in again
+    assert code == 0 and "5 complete, 0 to run" in again
 
 
 @linux
@@ -331,14 +330,14 @@ def test_shipped_searches_make_a_trial(name: str, tmp_path: Path):
     assert "1 trials: 1 done" in text
 
 
-def test_without_optuna_the_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
-    for name in [name for name in sys.modules if name.startswith(("optuna", "mnist_lite.sweep.s"))]:
+def test_without_optuna_the_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    for name in [name for name in sys.modules if name.startswith(("optuna", "mnist_lite.sweeps.search"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "optuna", None)
     monkeypatch.setitem(sys.modules, "optuna.distributions", None)
-    task = Task(Config, lambda config: 0)
+    sweep = SweepOfJobs(sweep_config(tmp_path), lambda _: CONFIG, lambda _: "digits", "", "cpu")
     with pytest.raises(UserError, match=r'hydra/sweeper=optuna: .*; in the checkout: pip install -e "\.\[search\]"'):
-        task.search(None, OmegaConf.create(), [], 1, 0)  # type: ignore[arg-type]
+        sweep.open_search([], SearchConfig(n_trials=1, n_jobs=1, seed=0))
 
 
 def test_bad_input_is_one_line_and_leaves_nothing(tmp_path: Path):
@@ -352,7 +351,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(tmp_path: Path):
         (("hydra/sweeper=optuna", "optimizer.lrr=interval(0.1,0.2)"), "lrr"),
         (
             ("hydra/sweeper=optuna", "optimizer.lr=interval(0.1,0.2)", "hydra.sweeper.n_trials=abc"),
-            "n_trials: abc is out",
+            "n_trials: Value 'abc'",
         ),
         (
             ("hydra/sweeper=optuna", "optimizer.lr=interval(0.1,0.2)", "hydra.sweeper.n_trials=0"),

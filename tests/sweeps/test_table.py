@@ -15,7 +15,7 @@ from matplotlib.image import imread
 
 from mnist_lite.errors import UserError
 from mnist_lite.sweeps.plots import write_comparisons, write_curves
-from mnist_lite.sweeps.run_local import finalize
+from mnist_lite.sweeps.results import finalize
 from mnist_lite.sweeps.table import as_text, failed, groups, read, write
 from tests.sweeps.folders import finished
 

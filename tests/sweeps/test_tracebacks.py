@@ -41,7 +41,7 @@ def test_an_internal_error_keeps_its_traceback(fault: str, words: tuple[str, ...
     done = run_with(fault, tmp_path, *words)
     assert done.returncode == 1, done.stderr
     assert "Traceback (most recent call last)" in done.stderr and "in broken" in done.stderr
-    assert "cannot be composed" not in done.stderr and "given up" not in done.stderr
+    assert "cannot be composed" not in done.stderr and "launcher has failed" not in done.stderr
 
 
 def test_an_internal_error_of_a_job_by_another_launcher_is_a_failure_with_a_traceback(tmp_path: Path):
@@ -61,7 +61,7 @@ def test_a_launcher_that_gives_up_keeps_its_traceback_and_the_sweep_its_table(tm
     done = run_with(fault, tmp_path, *SEARCH, "hydra/launcher=basic", "hydra.sweeper.n_trials=2")
     assert done.returncode == 1, done.stderr
     assert "in broken" in done.stderr
-    assert done.stderr.splitlines()[-1] == "error: the launcher has given up: made for the test"
+    assert done.stderr.splitlines()[-1] == "error: the launcher has failed: made for the test"
     assert (tmp_path / "sweep" / "sweep.json").is_file()
 
 

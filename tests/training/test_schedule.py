@@ -7,7 +7,7 @@ import torch
 from torch.optim import lr_scheduler as torch_schedulers
 from torch.optim.lr_scheduler import LRScheduler
 
-from mnist_lite.cli.app import config_dir
+from mnist_lite.config.compose import config_dir
 from mnist_lite.errors import RunError, UserError
 from mnist_lite.training.schedule import Schedule, build_schedule
 from mnist_lite.training.trial import rehearse

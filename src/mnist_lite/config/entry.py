@@ -1,7 +1,7 @@
-"""Reads one entry of a YAML list: layers and augmentations are written the same way.
+"""Reads one entry of a YAML list. Layers and augmentations are written in the same way.
 
-``relu`` is a word alone, ``{conv: 12, kernel: 3}`` a word with its main argument and more, ``{dropout: {p: 0.1}}`` a word
-with all its arguments by name.
+An entry is a word and its arguments: ``relu``, ``{conv: 12, kernel: 3}`` or ``{dropout: {p: 0.1}}``. The value beside the word is
+the first argument, or a mapping of all arguments. The arguments are checked against the signature of the word's function.
 """
 
 from __future__ import annotations
@@ -17,18 +17,19 @@ from mnist_lite.errors import UserError, did_you_mean
 
 @dataclass(frozen=True)
 class Entry:
-    """One checked entry: the word, its keyword arguments, and how it reads in a table."""
+    """A checked entry."""
 
     word: str
     arguments: dict[str, Any]
+    """Keyword arguments for the word's function."""
     main: str
-    """The name of the main argument; empty if the word takes none."""
+    """The name of the first argument; empty if the word takes no argument."""
 
     def __str__(self) -> str:
-        """``conv 12 kernel=3``: the main argument bare, the others by name."""
+        """For a table: ``conv 12 kernel=3``. The first argument has no name."""
         named = [f"{name}={value}" for name, value in self.arguments.items() if name != self.main]
-        head = [str(self.arguments[self.main])] if self.main in self.arguments else []
-        return " ".join([self.word, *head, *named])
+        main = [str(self.arguments[self.main])] if self.main in self.arguments else []
+        return " ".join([self.word, *main, *named])
 
 
 def parse_entry(
@@ -37,30 +38,34 @@ def parse_entry(
     where: str,
     supplied: tuple[str, ...] = (),
 ) -> Entry:
-    """The entry ``item``, checked against the signature of its word.
+    """Reads the entry ``item``.
 
-    ``supplied`` names the leading parameters that the program fills in.
+    Args:
+        item: The value from YAML.
+        vocabulary: The function or class of each word.
+        where: The key of the entry in the config, for the message of an error.
+        supplied: The first parameters of the functions that the caller passes itself.
 
     Raises:
-        UserError: no such word, or arguments that its signature does not allow.
+        UserError: an unknown word, or arguments that its signature does not allow.
     """
     if isinstance(item, str):
-        word, main, rest = item, None, {}
-    elif isinstance(item, dict) and item:
-        words = [key for key in item if key in vocabulary] or [next(iter(item))]
-        word = str(words[0])
-        main, rest = item[words[0]], {str(key): value for key, value in item.items() if key != words[0]}
-    else:
+        item = {item: None}
+    if not (isinstance(item, dict) and item):
         raise UserError(f"{where}: {item!r} is neither a word such as relu nor a mapping such as {{conv: 12}}")
+    key = next((key for key in item if key in vocabulary), next(iter(item)))
+    word, value = str(key), item[key]
+    named = {str(name): argument for name, argument in item.items() if name != key}
     if word not in vocabulary:
         raise UserError(f"{where}: unknown word {word!r}; {did_you_mean(word, vocabulary)}")
     function = vocabulary[word]
-    first = next((name for name in inspect.signature(function).parameters if name not in supplied), "")
-    if main is not None and not isinstance(main, dict):
-        if not first:
-            raise UserError(f"{where}: {word} takes no argument, {main!r} was given")
-        main = {first: main}
-    twice = set(main or {}) & set(rest)
-    if twice:
-        raise UserError(f"{where} ({word}): {', '.join(sorted(map(str, twice)))} is given twice")
-    return Entry(word, bind(function, {**(main or {}), **rest}, f"{where} ({word})", supplied), first)
+    main = next((name for name in inspect.signature(function).parameters if name not in supplied), "")
+    if value is not None and not isinstance(value, dict):
+        if not main:
+            raise UserError(f"{where}: {word} takes no argument, {value!r} was given")
+        value = {main: value}
+    value = value or {}
+    repeated = sorted(map(str, value.keys() & named.keys()))
+    if repeated:
+        raise UserError(f"{where} ({word}): {', '.join(repeated)} is given twice")
+    return Entry(word, bind(function, {**value, **named}, f"{where} ({word})", supplied), main)

@@ -1,12 +1,12 @@
-"""What differs between the versions of Hydra and Python that are supported, in one place.
+"""All code that depends on the version of Hydra or Python, and the only import from ``hydra._internal``.
 
 | | Hydra 1.3, OmegaConf 2.3 | Hydra 1.4, OmegaConf 2.4 |
 |---|---|---|
-| ``version_base`` | is needed: without it Hydra warns and behaves like 1.1 | is deprecated: with it Hydra warns |
+| ``version_base`` | is needed. Without it Hydra warns and behaves like 1.1 | is deprecated. With it Hydra warns |
 | the parser on Python 3.14 | cannot be built | can be built |
-| a file that contains itself, ``defaults: 5`` | internal errors, of which we make one line | one line of their own |
-| ``hydra.mode: MULTIRUN`` in a file of ``conf/sweep/`` | starts a sweep | is refused: the command line must say ``-m`` |
-| the plugin for Ray | is quiet | warns, because it calls a function that OmegaConf 2.4 deprecates |
+| a file that contains itself, ``defaults: 5`` | raises an internal error. ``compose`` makes one line of it | prints one line |
+| ``hydra.mode: MULTIRUN`` in a file of ``conf/sweep/`` | starts a sweep | is an error. The command line must have ``-m`` |
+| the plugin for Ray | prints nothing | warns, because it calls a function that OmegaConf 2.4 deprecates |
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.errors import ConfigCompositionException
 
 VERSION_BASE: dict[str, str] = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
@@ -27,10 +28,10 @@ VERSION_BASE: dict[str, str] = {"version_base": "1.3"} if hydra.__version__.star
 
 @contextmanager
 def starting_hydra() -> Iterator[None]:
-    """Lets Hydra start on all supported versions. Everything is as before when the ``with`` block ends.
+    """Inside ``with starting_hydra():`` Hydra starts on all supported versions. Afterwards nothing has changed.
 
-    Python 3.14 formats each help text when it is added to a parser. One help text of Hydra 1.3 is an object that makes its text
-    when it is shown, so the check fails. Here only texts are checked.
+    Python 3.14 formats each help text when it is added to a parser. One help text of Hydra 1.3 is an object that creates its text
+    when it is printed, so the check fails. Here only texts are checked.
     """
     parsers: Any = argparse.ArgumentParser
     check = getattr(parsers, "_check_help", None)
@@ -53,17 +54,24 @@ def starting_hydra() -> Iterator[None]:
                 del parsers._check_help
 
 
-def run_hydra(main: Callable[[], Any]) -> Any:
-    """Calls ``main``, the function that ``hydra.main`` has made, and gives back what it gives.
+def argument_parser() -> argparse.ArgumentParser:
+    """Hydra's parser of the command line. It is internal: Hydra has no public function that knows its flags."""
+    with starting_hydra():
+        return get_args_parser()
 
-    Hydra 1.4 refuses a ``sweep=lr`` without ``-m`` when it has composed the config, before any job. Then ``-m`` is put into
-    ``sys.argv``, and ``main`` is called again.
+
+def run_hydra(main: Callable[[], Any]) -> None:
+    """Calls ``main``, a function that ``hydra.main`` has wrapped.
+
+    Hydra 1.4 raises an error for ``sweep=lr`` without ``-m`` after it has composed the config, before any job. Then ``main`` is
+    called again with ``-m`` in ``sys.argv``.
     """
     with starting_hydra():
         try:
-            return main()
+            main()
+            return
         except ConfigCompositionException as error:
             if "hydra.mode changed during config composition" not in str(error) or {"-m", "--multirun"} & {*sys.argv}:
                 raise
         sys.argv.insert(1, "-m")
-        return main()
+        main()

@@ -8,25 +8,46 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-PATHS = ("resume", "sweep.dir", "runs_dir", "data.root", "hydra.sweep.dir")
+PATH_KEYS = ("resume", "sweep.dir", "runs_dir", "data.root", "hydra.sweep.dir")
 
 
 def path_override(key: str, path: object) -> str:
-    """``key=<path>``, quoted: names of folders have equals signs, commas, quotes and umlauts in them."""
+    """``key='<path>'``. The quotes allow any name of a folder: with equals signs, commas, quotes or umlauts."""
     escaped = str(path).replace("'", "\\'")
     return f"{key}='{escaped}'"
 
 
 def quote_path(override: str) -> str:
-    """``override`` as it is, but for a path that its user has not quoted."""
+    """``override``, with quotes around its value if it is a path without quotes."""
     key, _, value = override.partition("=")
-    if key not in PATHS or value in ("", "null") or value[0] in "'\"":
+    if key not in PATH_KEYS or value in ("", "null") or value[0] in "'\"":
         return override
     return path_override(key, value)
 
 
-def train_command(words: Iterable[str]) -> str:
-    """A shell command that trains with ``words``. It runs this Python even where ``python`` is another one or none."""
-    found = shutil.which("python")
-    ours = found is not None and Path(found).parent.absolute() == Path(sys.executable).parent.absolute()
-    return shlex.join(["python" if ours else sys.executable, "-m", "mnist_lite.train", *words])
+def program(command: str) -> list[str]:
+    """The first words of a shell command that runs ``command`` (``train``) with this Python.
+
+    They are ``mnist-lite train`` if the shell finds that script, else ``python -m mnist_lite.train``. If the shell finds another
+    ``python`` or none, the path of this Python stands in its place.
+    """
+    if _shell_finds("mnist-lite"):
+        return ["mnist-lite", command]
+    return ["python" if _shell_finds("python") else sys.executable, "-m", f"mnist_lite.{command.replace('-', '_')}"]
+
+
+def train_command(arguments: Iterable[str]) -> str:
+    """A shell command that trains with ``arguments``."""
+    return shlex.join([*program("train"), *arguments])
+
+
+def restart_command(folder: Path) -> str:
+    """A shell command that starts the sweep of this process again, in its ``folder``."""
+    arguments = [argument for argument in sys.argv[1:] if not argument.startswith("sweep.dir=")]
+    return train_command([*arguments, path_override("sweep.dir", folder)])
+
+
+def _shell_finds(script: str) -> bool:
+    """True if the shell finds ``script``, and it is the one beside this Python."""
+    path = shutil.which(script)
+    return path is not None and Path(path).parent.absolute() == Path(sys.executable).parent.absolute()

@@ -1,24 +1,24 @@
-"""The shape of a whole config: typed dataclasses, every field with its meaning and its range.
+"""The schema of a config: typed dataclasses, with the meaning and the range of every field.
 
-Defaults are not here but in ``conf/``, where users read and change them. ``validate`` turns what Hydra composed into a
-``Config`` or says in one line what is wrong with it. It needs neither torch nor data. The free-form parts (layers,
-augmentations, optimiser and scheduler arguments) are checked against the signatures that they are meant for, where those
-are at hand: see ``arguments.bind``.
+The defaults are in ``conf/``, where users read and change them. ``validate`` turns what Hydra composed into a ``Config``, or
+raises one ``UserError``. It does not check the free-form parts: layers, augmentations, arguments of optimizers and schedulers.
+``signature.bind`` checks those against the signatures of their functions, where the functions are.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeVar
 
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mnist_lite.errors import UserError, did_you_mean
 
+T = TypeVar("T")
 RENAMED = {"compile": "use backend=auto, backend=torch (was compile=never) or backend=kernels (was compile=always)"}
 """Old names of keys, and what to write instead."""
 
@@ -26,77 +26,89 @@ RENAMED = {"compile": "use backend=auto, backend=torch (was compile=never) or ba
 def number(
     ge: float = -math.inf, gt: float = -math.inf, le: float = math.inf, lt: float = math.inf, default: Any = MISSING
 ) -> Any:
-    """A field with a range: ``ge`` and ``le`` belong to it, ``gt`` and ``lt`` do not. NaN is in no range."""
+    """A field for a finite number in a range: ``ge`` and ``le`` are in the range, ``gt`` and ``lt`` are not."""
     return field(default=default, metadata={"ge": ge, "gt": gt, "le": le, "lt": lt})
 
 
 def choice(*allowed: str) -> Any:
-    """A field that takes one of some words."""
+    """A field for one of the ``allowed`` words."""
     return field(default=MISSING, metadata={"allowed": allowed})
 
 
 @dataclass
 class DataConfig:
-    """Which images, from where, and how many of them. The defaults are for callers from Python: all images."""
+    """Which images to use, and how many. The defaults are for callers from Python: all images."""
 
     name: str = choice("mnist", "auto", "digits")
-    """``mnist`` is strict, ``digits`` is embedded in scikit-learn, ``auto`` is MNIST if it can be had and else digits."""
+    """``mnist``; ``digits``, which is part of scikit-learn; or ``auto``: MNIST if it can be read or downloaded, else digits."""
     root: str = MISSING
-    """The folder that holds, or will hold, ``MNIST/raw``."""
+    """The folder that has ``MNIST/raw``, or gets it by the download."""
     train_limit: int | None = number(ge=10, default=None)
-    """Train on so many images, balanced over the classes; null: all."""
+    """The number of training images, balanced over the classes; null: all."""
     test_limit: int | None = number(ge=10, default=None)
-    """Evaluate on so many test images, balanced over the classes; null: all."""
+    """The number of test images, balanced over the classes; null: all."""
     holdout: int = number(ge=0, default=0)
-    """Training images that are kept out of training and evaluated instead, for model selection."""
+    """The number of training images that are held out of training. The model is selected on them."""
 
 
 @dataclass
 class Budget:
-    """What is required of a network. Null: not required."""
+    """The requirements on a network. Null: not required."""
 
     parameters: int | None = number(gt=0)
-    """Fewer parameters than this."""
+    """The network must have fewer parameters than this."""
     epochs: int | None = number(gt=0)
-    """At most this number of epochs."""
+    """The run must have at most this number of epochs."""
     accuracy: float | None = number(ge=0, le=100)
-    """Test accuracy in percent, to be reached in each of the ``last_epochs`` last epochs."""
+    """The least test accuracy in percent, in each of the last ``last_epochs`` epochs."""
     last_epochs: int = number(gt=0)
     """See ``accuracy``."""
     accuracy_on: str = choice("mnist", "any")
-    """``mnist``: the accuracy is judged on all of MNIST's 10,000 test images only. ``any``: on any test images."""
+    """``mnist``: the accuracy is judged on all 10,000 test images of MNIST only. ``any``: it is judged on any test images."""
     fully_connected: bool | None = MISSING
-    """false: no fully connected (linear) layer."""
+    """false: the network must have no fully connected (linear) layer."""
     published_parameters: int | None = number(gt=0)
-    """The parameters of the published network, if it misses its authors' own budget. Only changes what is printed."""
+    """The parameters of a published network that misses its authors' own budget. Changes only what is printed."""
     published_epochs: int | None = number(gt=0)
-    """The epochs of the published recipe, if it misses its authors' own budget. Only changes what is printed."""
+    """The epochs of a published recipe that misses its authors' own budget. Changes only what is printed."""
     enforce: bool = MISSING
-    """true: exit code 1 if a requirement is missed or cannot be judged. ``train`` refuses at once what cannot pass."""
+    """true: the exit code is 1 if a requirement is missed or cannot be judged. ``train`` starts no run that cannot pass."""
 
 
 @dataclass
 class CheckpointConfig:
-    """How often the state is saved, so that a run that is killed can go on."""
+    """How often the state of a run is saved for ``resume``."""
 
     steps: int | None = number(gt=0)
-    """After every so many steps, whatever it costs; null: by the clock."""
+    """The number of steps between two checkpoints; null: ``seconds`` decides."""
     seconds: float = number(ge=0)
-    """With ``steps: null``: so many seconds after the last one, later if it would cost more than 2 % of the time."""
+    """With ``steps: null``, the seconds between two checkpoints. The time is longer if checkpoints would take more than 2 %."""
 
 
 @dataclass
 class SweepConfig:
-    """How a sweep (``-m``) is carried out."""
+    """How a sweep (``-m``) runs its jobs."""
 
     dir: str = MISSING
-    """Its folder. Given again, only what is missing there is run."""
+    """The folder of the sweep. A second start with the same folder runs only the jobs that are not done."""
     workers: int | None = number(gt=0, le=1024)
-    """Runs at a time; null: one per core of the CPU, or on a GPU up to four."""
+    """The number of runs at a time; null: one per core of the CPU, or up to four on a GPU."""
     fail_fast: bool = MISSING
-    """A job that fails ends the sweep; the others are stopped and can be gone on with."""
+    """true: the sweep stops after the first failed job. The other jobs are saved and can be resumed."""
     retry_failed: bool = MISSING
-    """Runs jobs again that have failed before."""
+    """true: jobs that failed before are run again."""
+
+
+@dataclass
+class SearchConfig:
+    """The settings of Optuna's sweeper, ``hydra.sweeper``."""
+
+    n_trials: int = number(ge=1)
+    """The number of trials of the whole search, over all starts."""
+    n_jobs: int = number(ge=1)
+    """The number of trials in a batch, for launchers other than ``local``."""
+    seed: int = number(ge=0, lt=2**31)
+    """The seed of Optuna's sampler. The runs have the seed of the config."""
 
 
 @dataclass
@@ -104,59 +116,59 @@ class Config:
     """Everything that a run depends on."""
 
     name: str = MISSING
-    """The run's name; part of its folder's name."""
+    """The name of the run, part of the name of its folder."""
     seed: int = number(ge=0, lt=2**63)
-    """All random draws (initialisation, order, augmentation, dropout) follow from it."""
+    """The seed of all random draws: initial weights, order of the images, augmentation, dropout."""
     epochs: int = number(gt=0)
-    """Passes over the training images."""
+    """The number of passes over the training images."""
     batch_size: int = number(gt=0)
     """Images per training step."""
     device: str = MISSING
     """auto, cpu, cuda, cuda:N or mps."""
     precision: str = choice("auto", "fp32", "tf32", "bf16")
-    """Arithmetic: float32; TF32 in convolutions and matrix products (CUDA only); or a forward pass with autocast to bfloat16."""
+    """float32; TF32 in convolutions and matrix products (CUDA only); or a forward pass with autocast to bfloat16."""
     backend: str = choice("auto", "torch", "kernels")
-    """What computes losses and gradients: torch, or kernels in C++, which this machine's compiler builds once."""
+    """What computes losses and gradients: torch, or C++ kernels, which the compiler of this machine builds once."""
     memory_format: str = choice("auto", "contiguous", "channels_last")
-    """How torch's modules lay out maps; the kernels have a layout of their own."""
-    threads: int | None = number(gt=0, le=1024)  # a process that cannot start as many is ended by its OpenMP library
+    """The layout of images and feature maps in torch. The kernels have their own layout."""
+    threads: int | None = number(gt=0, le=1024)  # OpenMP ends a process that cannot start all its threads
     """CPU threads; null: torch's own choice."""
     init: str = choice("torch", "kaiming", "orthogonal")
-    """Initial weights: PyTorch's default, He et al.'s normal, or orthogonal; the last two with zero biases."""
+    """Initial weights: PyTorch's default, He et al.'s normal, or orthogonal. Biases are zero with the last two."""
     label_smoothing: float = number(ge=0, lt=1)
-    """As in ``torch.nn.CrossEntropyLoss``; training only."""
+    """As in ``torch.nn.CrossEntropyLoss``, in training only."""
     l1: float = number(ge=0)
-    """Weight of the sum of absolute values of all parameters in the training objective."""
+    """The weight of the sum of absolute values of all parameters in the training loss."""
     clip_grad_norm: float | None = number(gt=0)
     """``max_norm`` of ``torch.nn.utils.clip_grad_norm_``; null: off."""
     ema_decay: float | None = number(gt=0, lt=1)
-    """Evaluate an exponential moving average of the weights with this decay per step; null: off."""
+    """The decay per step of an exponential moving average of the weights, which is then evaluated; null: off."""
     eval_every: int | None = number(gt=0)
-    """Evaluate every so many steps as well as at the end of each epoch; null: epochs only."""
+    """The number of steps between two evaluations; null: only at the end of each epoch."""
     stop_at_accuracy: float | None = number(ge=0, le=100)
-    """End the training at the first evaluation that reaches this accuracy in percent; null: off."""
+    """The accuracy in percent that ends the training at the first evaluation that reaches it; null: off."""
     runs_dir: str = MISSING
-    """Where run folders go."""
+    """The folder of the run folders."""
     model: dict[str, Any] = MISSING
-    """``layers`` and the model's own knobs."""
+    """``layers``, and the model's own settings, such as ``width``."""
     data: DataConfig = field(default_factory=DataConfig)
     """The images."""
     augment: dict[str, Any] = MISSING
-    """``transforms`` and their knobs."""
+    """``transforms``, and their settings."""
     optimizer: dict[str, Any] = MISSING
-    """``name`` in ``torch.optim`` and its arguments."""
+    """``name`` in ``torch.optim``, and its arguments."""
     scheduler: dict[str, Any] = MISSING
-    """``name`` in ``torch.optim.lr_scheduler`` and its arguments."""
+    """``name`` in ``torch.optim.lr_scheduler``, and its arguments."""
     budget: Budget = field(default_factory=Budget)
-    """What the network should keep to."""
+    """The requirements on the network."""
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     """When the state is saved."""
     sweep: SweepConfig = field(default_factory=SweepConfig)
-    """Many runs at once."""
+    """Settings of a sweep."""
     resume: str | None = MISSING
-    """The folder of a run to go on with; null: a new run."""
+    """The folder of a run to continue; null: a new run."""
     choices: dict[str, Any] = field(default_factory=dict)
-    """The file that was chosen in each group; filled in by the command line."""
+    """The file that was chosen in each group. ``compose.complete`` fills it in."""
 
 
 @dataclass
@@ -172,13 +184,16 @@ class BenchConfig(Config):
     """A config of the ``bench`` command."""
 
     rounds: int = number(ge=1, le=100)
-    """How often each loop has its turn."""
+    """The number of times that each loop is measured."""
     images: int = number(ge=1)
-    """Images that are trained on, and evaluated, in a turn."""
+    """The number of images that a loop trains on, and evaluates, in a round."""
 
 
-def validate(composed: DictConfig, schema: type[Config] = Config) -> Config:
-    """The composed config as a checked ``schema`` object, interpolations resolved.
+C = TypeVar("C", bound=Config)
+
+
+def validate(composed: DictConfig, schema: type[C]) -> C:
+    """The composed config as a checked ``schema`` object, with all interpolations resolved.
 
     Raises:
         UserError: an unknown key, a wrong type, a number out of range, a missing value, a broken interpolation.
@@ -186,82 +201,62 @@ def validate(composed: DictConfig, schema: type[Config] = Config) -> Config:
     for group in ("model", "data", "augment", "optimizer", "scheduler", "budget"):
         value = OmegaConf.select(composed, group, throw_on_resolution_failure=False)
         if not isinstance(value, DictConfig):
-            what = "a list" if isinstance(value, ListConfig) else repr(value)
-            raise UserError(f"{group}: {what} is not allowed; a mapping is expected")
+            kind = "a list" if isinstance(value, ListConfig) else repr(value)
+            raise UserError(f"{group}: {kind} is not allowed; a mapping is expected")
     try:
-        plain = OmegaConf.create(OmegaConf.to_container(composed, resolve=True, throw_on_missing=True))
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), plain))
+        values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UserError(explain(error)) from error
-    assert isinstance(config, schema)
-    check_values(config, "")
-    _check_keys("model", config.model, ("layers", "budget"))
-    _check_keys("augment", config.augment, ("transforms",))
-    for group, inner in (("model", "layers"), ("augment", "transforms")):
-        value = getattr(config, group).get(inner)
-        if not isinstance(value, list):
-            raise UserError(f"{group}.{inner}: a list is expected, not {value!r}")
-    _check_demands(config.model)
+    config = validate_node(values, schema)
+    _check_group("model", config.model, "layers", ("budget",))
+    _check_group("augment", config.augment, "transforms")
+    _check_model_budget(config.model.get("budget") or {})
     return config
 
 
-def validate_sweep(composed: DictConfig, folder: str) -> SweepConfig:
-    """The node ``sweep`` as a checked object, for the sweep in ``folder``.
+def validate_node(values: Any, schema: type[T], prefix: str = "") -> T:
+    """The mapping ``values`` as a checked ``schema`` object. ``prefix`` is the key of the node with its dot.
 
     Raises:
-        UserError: a value that is not allowed.
+        UserError: the first value that is not allowed.
     """
     try:
-        plain = OmegaConf.create({**composed, "dir": folder})
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(SweepConfig), plain))
+        node = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), values))
     except OmegaConfBaseException as error:
-        raise UserError(f"sweep.{explain(error)}") from error
-    assert isinstance(config, SweepConfig)
-    check_values(config, "sweep.")
-    return config
+        raise UserError(prefix + explain(error)) from error
+    assert isinstance(node, schema)
+    check_values(node, prefix)
+    return node
 
 
 def check_values(node: Any, prefix: str) -> None:
     """Checks that every field of ``node`` has a value and that the value is allowed. ``prefix`` is the key of ``node``.
 
     Raises:
-        UserError: the first field that is missing or has a value that is not allowed.
+        UserError: the first field that has no value, or a value that is not allowed.
     """
-    for problem in _problems(node, prefix):
-        raise UserError(problem)
-
-
-def _check_keys(group: str, given: dict[str, Any], known: tuple[str, ...]) -> None:
-    """Refuses a key that is almost one of the ``known`` keys. Other keys are the file's own settings, of any name."""
-    for key in given:
-        near = get_close_matches(str(key), known, n=1, cutoff=0.75)
-        if near and key not in near:
-            raise UserError(f"{group}.{key}: unknown key; did you mean {near[0]}?")
-
-
-def _check_demands(model: dict[str, Any]) -> None:
-    demands = model.get("budget") or {}
-    if not isinstance(demands, dict):
-        raise UserError(f"model.budget: {demands!r} is not allowed; a mapping is expected")
-    names = [spec.name for spec in fields(Budget) if spec.name != "enforce"]
-    for key in demands:
-        if key not in names:
-            raise UserError(f"model.budget.{key}: unknown key; {did_you_mean(str(key), names)}")
+    for spec in fields(node):
+        key, value, rule = prefix + spec.name, getattr(node, spec.name), spec.metadata
+        if is_dataclass(value):
+            check_values(value, key + ".")
+        elif value == MISSING:
+            raise UserError(f"{key}: missing; give it a value")
+        elif spec.name == "runs_dir" and not value:
+            raise UserError(f"{key}: empty; name a folder, . for this one")
+        elif "allowed" in rule and value not in rule["allowed"]:
+            raise UserError(f"{key}: {value!r} is not allowed; {did_you_mean(value, rule['allowed'])}")
+        elif "ge" in rule and value is not None and not _in_range(value, rule):
+            raise UserError(f"{key}: {value} is out of range; expected {_describe_range(rule)}")
 
 
 def explain(error: OmegaConfBaseException) -> str:
-    """One line for an error of OmegaConf: the key, what is wrong with it, what is allowed."""
-    key = error.full_key or error.key
-    kind = type(error).__name__
+    """One line for an error of OmegaConf: the key, the problem, and what is allowed."""
+    key, kind = error.full_key or error.key, type(error).__name__
+    if key in RENAMED:
+        return f"{key}: this key has a new name; {RENAMED[key]}"
     if kind in ("ConfigKeyError", "ConfigAttributeError") and error.parent_node is not None:
-        ours = ("hydra", "choices")
-        names = (
-            [str(name) for name in error.parent_node if name not in ours]
-            if isinstance(error.parent_node, DictConfig)
-            else []
-        )
-        if key in RENAMED:
-            return f"{key}: this key has a new name; {RENAMED[key]}"
+        siblings = error.parent_node if isinstance(error.parent_node, DictConfig) else ()
+        names = [str(name) for name in siblings if name not in ("hydra", "choices")]
         return f"{key}: unknown key; {did_you_mean(str(error.key), names)}"
     if kind == "MissingMandatoryValue":
         return f"{key}: missing; give it a value"
@@ -269,25 +264,31 @@ def explain(error: OmegaConfBaseException) -> str:
     return f"{key}: {first_line}" if key else first_line
 
 
-def _problems(node: Any, prefix: str) -> Iterator[str]:
-    for spec in fields(node):
-        key, value, rule = prefix + spec.name, getattr(node, spec.name), spec.metadata
-        if is_dataclass(value):
-            yield from _problems(value, key + ".")
-        elif value == MISSING:
-            yield f"{key}: missing; give it a value"
-        elif spec.name == "runs_dir" and not value:
-            yield f"{key}: empty; name a folder, . for this one"
-        elif "allowed" in rule and value not in rule["allowed"]:
-            yield f"{key}: {value!r} is not allowed; {did_you_mean(value, rule['allowed'])}"
-        elif "ge" in rule and value is not None and not _in_range(value, rule):
-            yield f"{key}: {value} is out of range; expected {_range_text(rule)}"
+def _check_group(group: str, values: dict[str, Any], entries: str, others: tuple[str, ...] = ()) -> None:
+    """Checks a group with free keys: ``entries`` must be a list, and no key may be a misspelt name of a known key."""
+    known = (entries, *others)
+    for key in values:
+        near = get_close_matches(str(key), known, n=1, cutoff=0.75)
+        if near and key not in known:
+            raise UserError(f"{group}.{key}: unknown key; did you mean {near[0]}?")
+    if not isinstance(values.get(entries), list):
+        raise UserError(f"{group}.{entries}: a list is expected, not {values.get(entries)!r}")
 
 
-def _in_range(value: float, rule: Any) -> bool:
+def _check_model_budget(budget: Any) -> None:
+    """Checks the keys of ``model.budget``. Their values are checked as the defaults of ``budget``."""
+    if not isinstance(budget, dict):
+        raise UserError(f"model.budget: {budget!r} is not allowed; a mapping is expected")
+    names = [spec.name for spec in fields(Budget) if spec.name != "enforce"]
+    for key in budget:
+        if key not in names:
+            raise UserError(f"model.budget.{key}: unknown key; {did_you_mean(str(key), names)}")
+
+
+def _in_range(value: float, rule: Mapping[str, Any]) -> bool:
     return bool(rule["ge"] <= value <= rule["le"] and rule["gt"] < value < rule["lt"] and math.isfinite(value))
 
 
-def _range_text(rule: Any) -> str:
+def _describe_range(rule: Mapping[str, Any]) -> str:
     signs = (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"))
     return " and ".join(f"{sign} {rule[name]:g}" for name, sign in signs if math.isfinite(rule[name]))

@@ -1,7 +1,7 @@
-"""Checks keyword arguments that come from YAML against the real signature of what they are meant for.
+"""Checks keyword arguments from YAML against the real signature of a function or class.
 
-Layers, augmentations, optimisers and schedulers all take their arguments this way, so that a misspelt name, a wrong type
-or a missing value is the same one line everywhere.
+Layers, augmentations, optimizers and schedulers all take their arguments this way. So a misspelt name, a wrong type and a missing
+value give the same message everywhere.
 """
 
 from __future__ import annotations
@@ -15,14 +15,26 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from mnist_lite.errors import UserError, did_you_mean
 
+TYPE_NAMES = {
+    float: "a finite number",
+    int: "a whole number",
+    bool: "true or false",
+    str: "a word",
+    type(None): "null",
+    Any: "a value",
+}
+
 
 def bind(
     function: Callable[..., Any], given: Mapping[str, Any], where: str, supplied: Collection[str] = ()
 ) -> dict[str, Any]:
-    """The keyword arguments for ``function``, checked.
+    """The keyword arguments for ``function``, checked and converted to the types of its signature.
 
-    ``given`` are the values from YAML, ``where`` is the key under which they stand, ``supplied`` names the parameters
-    that the caller fills in itself. Lists become tuples where the signature asks for a tuple.
+    Args:
+        function: A function or a class.
+        given: The values from YAML.
+        where: Their key in the config, for the message of an error.
+        supplied: The parameters that the caller passes itself. ``given`` must not have them.
 
     Raises:
         UserError: an unknown name, a missing value, or a value of the wrong type.
@@ -37,24 +49,23 @@ def bind(
     for name, value in given.items():
         if name not in parameters:
             raise UserError(f"{where}.{name}: unknown key; {did_you_mean(name, parameters)}")
-        hint = hints.get(name, _hint_from_default(parameters[name].default))
         try:
-            result[name] = _fit(value, hint)
+            result[name] = _convert(value, hints[name])
         except TypeError:
-            raise UserError(f"{where}.{name}: {value!r} is not allowed; expected {_describe(hint)}") from None
+            raise UserError(f"{where}.{name}: {value!r} is not allowed; expected {_describe(hints[name])}") from None
     for name, parameter in parameters.items():
         if parameter.default is parameter.empty and name not in result:
-            raise UserError(f"{where}.{name}: missing; expected {_describe(hints.get(name, Any))}")
+            raise UserError(f"{where}.{name}: missing; expected {_describe(hints[name])}")
     return result
 
 
 def convert_types(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """``given`` with every value in the type that the signature asks for. A value that does not fit stays as it is."""
-    parameters, hints = inspect.signature(function).parameters, _hints(function)
+    """``given`` with each value converted to the type of the signature. A value that does not fit stays as it is."""
+    hints = _hints(function)
     result = dict(given)
-    for name in given.keys() & parameters.keys():
+    for name in given.keys() & hints.keys():
         with contextlib.suppress(TypeError):
-            result[name] = _fit(given[name], hints.get(name, _hint_from_default(parameters[name].default)))
+            result[name] = _convert(given[name], hints[name])
     return result
 
 
@@ -65,56 +76,51 @@ def defaults(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    target = function.__init__ if inspect.isclass(function) else function
+    """The type of each parameter of ``function``. Without a hint, the type of the default value; else ``Any``."""
     try:
-        return get_type_hints(target)
-    except (NameError, TypeError):  # a torch class whose hints name things that are imported for type checkers only
-        return {}
+        hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
+    except (NameError, TypeError):  # some hints of torch name modules that only type checkers import
+        hints = {}
+    parameters = inspect.signature(function).parameters
+    return {name: hints.get(name, _type_of(parameter.default)) for name, parameter in parameters.items()}
 
 
-def _hint_from_default(default: Any) -> Any:
+def _type_of(default: Any) -> Any:
     if isinstance(default, bool):
         return bool
     return float if isinstance(default, (int, float)) else Any
 
 
-def _fit(value: Any, hint: Any) -> Any:
-    """The value as the hint wants it, or ``TypeError``. Hints that YAML cannot say (tensors, callables) fit nothing."""
+def _convert(value: Any, hint: Any) -> Any:
+    """``value`` in the type ``hint``. Raises ``TypeError`` if it does not fit, or YAML has no values of that type."""
     if hint is Any:
         return value
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         for option in args:
-            try:
-                return _fit(value, option)
-            except TypeError:
-                continue
-        raise TypeError
-    if origin is Literal:
-        if value in args:
-            return value
-        raise TypeError
-    if origin is tuple and isinstance(value, (list, tuple)):
-        kinds = (args[0],) * len(value) if len(args) == 2 and args[1] is Ellipsis else args
-        if len(kinds) != len(value):
-            raise TypeError
-        return tuple(_fit(item, kind) for item, kind in zip(value, kinds, strict=True))
-    if origin is list and isinstance(value, (list, tuple)):
-        return [_fit(item, args[0]) for item in value]
-    return _fit_plain(value, hint)
+            with contextlib.suppress(TypeError):
+                return _convert(value, option)
+    elif origin is Literal and value in args:
+        return value
+    elif origin is list and isinstance(value, (list, tuple)):
+        return [_convert(item, args[0]) for item in value]
+    elif origin is tuple and isinstance(value, (list, tuple)):
+        kinds = args[:1] * len(value) if args[-1] is Ellipsis else args
+        if len(kinds) == len(value):
+            return tuple(map(_convert, value, kinds))
+    return _convert_scalar(value, hint)
 
 
-def _fit_plain(value: Any, hint: Any) -> Any:
-    if hint is type(None) and value is None:
-        return None
-    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+def _convert_scalar(value: Any, hint: Any) -> Any:
+    if hint is float and type(value) in (int, float) and math.isfinite(value):
         return float(value)
-    if hint in (bool, int, str) and type(value) is hint:
+    if hint in (bool, int, str, type(None)) and type(value) is hint:
         return value
     raise TypeError
 
 
 def _describe(hint: Any) -> str:
+    """``hint`` for a user: "a finite number or null"."""
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         kinds = [_describe(arg) for arg in args]
@@ -125,12 +131,4 @@ def _describe(hint: Any) -> str:
         return "[" + ", ".join("..." if arg is Ellipsis else _describe(arg) for arg in args) + "]"
     if origin is list:
         return f"a list of {_describe(args[0])}"
-    names = {
-        float: "a finite number",
-        int: "a whole number",
-        bool: "true or false",
-        str: "a word",
-        type(None): "null",
-        Any: "a value",
-    }
-    return names.get(hint, getattr(hint, "__name__", str(hint)))
+    return TYPE_NAMES.get(hint, getattr(hint, "__name__", str(hint)))

@@ -55,10 +55,10 @@ def resumed_config(folder: Path, composed: DictConfig, overrides: Sequence[str])
                 "For another run leave resume out"
             )
         OmegaConf.update(stored, key, OmegaConf.select(composed, key))
-    validate(composed)  # so that any further error comes from the file
+    validate(composed, Config)  # so that any further error comes from the file
     stored.resume = str(folder)
     try:
-        return validate(stored)
+        return validate(stored, Config)
     except UserError as error:
         raise UserError(f"resume: {path}: {error}") from error
 

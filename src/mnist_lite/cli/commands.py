@@ -1,0 +1,92 @@
+"""The commands of mnist-lite, and what their help says. To add a command, add a module beside ``train.py`` and an entry here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+RECIPE_GROUPS = ("model", "data", "augment", "optimizer", "scheduler", "experiment")
+"""Folders of ``conf/`` whose files make up a recipe."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """What the help of a command says, beside the contents of ``conf/``."""
+
+    summary: str
+    """One line of at most 65 characters."""
+    examples: tuple[str, ...]
+    """Arguments of the command."""
+    details: str = ""
+    """More sentences after ``summary``."""
+    config: str = ""
+    """The name of the command's config file in ``conf/``. Empty: the command takes no config."""
+    groups: tuple[str, ...] = ()
+    """Folders of ``conf/`` whose files the help lists."""
+    keys: tuple[tuple[str, str], ...] = ()
+    """Config files whose keys the help lists, relative to ``conf/``, and the prefix of their keys."""
+    notes: str = ""
+    """The last paragraph of the help."""
+
+
+CHOICES_AND_FLAGS = (
+    "A choice such as model=step3 is the file conf/model/step3.yaml. Your own files go to <folder>/<group>/<name>.yaml. The flag "
+    "--config-dir <folder> finds them. --cfg job prints the composed config and does nothing else. --hydra-help explains all "
+    "flags."
+)
+AS_TRAIN = f"All keys and choices of the train command are allowed, too: see its --help. {CHOICES_AND_FLAGS}"
+COMMANDS = {
+    "train": Command(
+        "Trains a network on MNIST and writes a run folder.",
+        (
+            "model=step3",
+            "experiment=era4 seed=1",
+            "model=step3 optimizer=sgd optimizer.lr=0.1 epochs=5",
+            "-m model=step3 optimizer.lr=0.01,0.03,0.1",
+            "sweep=lr experiment=era4",
+            "resume=runs/<run>",
+            "experiment=smoke",
+        ),
+        "With -m, or with a sweep=<name> other than free, it trains one network for every combination of the values and writes a "
+        "table.",
+        "config",
+        (*RECIPE_GROUPS, "sweep", "hydra/launcher"),
+        (("config.yaml", ""), ("data/mnist.yaml", "data.")),
+        "A model, an optimizer, a scheduler and an augmentation have their own keys, such as optimizer.lr. To see the keys of a "
+        f"choice, add --cfg job: model=era4 optimizer=sgd --cfg job. {CHOICES_AND_FLAGS}",
+    ),
+    "summary": Command(
+        "Prints the layers of a model and the verdict on its budget.",
+        (
+            "model=step3",
+            "model=step3 format=json",
+            "experiment=era4 budget.enforce=true",
+            "--config-dir mine model=tiny",
+        ),
+        "Each layer has its output shape, parameters and receptive field. Nothing is trained.",
+        "summary",
+        ("model", "experiment"),
+        (("summary.yaml", ""),),
+        AS_TRAIN,
+    ),
+    "bench": Command(
+        "Measures the training speed against a plain PyTorch loop.",
+        ("model=era4", "model=era4 rounds=3 images=3200", "model=step3 augment=none threads=1"),
+        "It uses real MNIST and writes no run folder.",
+        "bench",
+        ("model", "augment", "optimizer", "scheduler", "experiment"),
+        (("bench.yaml", ""),),
+        AS_TRAIN,
+    ),
+    "compare": Command(
+        "Prints the table of a sweep and draws its plots again.",
+        ("runs/sweeps/<name>", "runs/sweeps/<name> verify=true"),
+        "It can be used while the sweep runs. Nothing is trained.",
+    ),
+    "completion": Command(
+        "Prints a script that completes commands with the TAB key.",
+        ("bash >> ~/.bashrc", "zsh >> ~/.zshrc", "fish > ~/.config/fish/completions/mnist-lite.fish"),
+        "It completes the names of commands, config files and keys: model=st<TAB> becomes model=step3. Each example installs it "
+        "for one shell, from the next start of the shell on.",
+    ),
+}
+"""By name. The module of ``lr-find`` is ``lr_find``."""

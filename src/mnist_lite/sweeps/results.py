@@ -1,0 +1,43 @@
+"""Writes the table and the pictures of a sweep into its folder, from the summaries of its runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from mnist_lite.reporting import text_layout
+from mnist_lite.reporting.png import DrawingError
+from mnist_lite.sweeps import plots, search_table, table
+from mnist_lite.sweeps.manifest import STUDY
+from mnist_lite.sweeps.table import Row
+
+
+def finalize(folder: Path) -> tuple[list[Row], str]:
+    """Writes the table and the pictures of the sweep in ``folder``. Returns its rows, and the table as text for the terminal.
+
+    Raises:
+        UserError: ``folder`` is not the folder of a sweep.
+        RunError: the files cannot be written.
+    """
+    rows, width = table.read(folder), text_layout.width_of(sys.stdout)
+    is_search = (folder / STUDY).is_file()
+    if rows:
+        table.write(folder, rows)
+    if any(row.final is not None for row in rows):
+        _draw(folder, rows, is_search)
+    return rows, (search_table if is_search else table).as_text(rows, width)
+
+
+def list_outputs(folder: Path) -> str:
+    """The paths of the table and the pictures in ``folder``, one per line."""
+    pictures = sorted(folder.glob("*.png"))
+    return "\n".join([f"table: {folder / table.CSV}", *(f"picture: {path}" for path in pictures)])
+
+
+def _draw(folder: Path, rows: list[Row], is_search: bool) -> None:
+    """Draws the pictures. An error of a picture is only a warning."""
+    try:
+        plots.write_curves(folder, rows)
+        (search_table.write_plots if is_search else plots.write_comparisons)(folder, rows)
+    except DrawingError as error:
+        print(f"warning: a picture of the sweep was not drawn: {error}", file=sys.stderr, flush=True)
