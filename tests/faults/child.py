@@ -1,7 +1,12 @@
-"""Runs of the real command in processes that are forked ready-imported, so that hundreds of them can be killed in a minute."""
+"""Runs in child processes that can be killed. The children are forked from a server that has imported torch already.
+
+``train`` gives ``mnist_lite.train.job`` a config that the tests compose once. ``train_by_command`` calls the command's ``main``
+with its arguments, and Hydra composes the config in the child (0.2 s more). Both call a fault in the child first.
+"""
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import select
@@ -18,14 +23,20 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra._internal.hydra import Hydra
 from hydra.types import RunMode
+from omegaconf import DictConfig, open_dict
 
 import mnist_lite.runner.run
 import mnist_lite.train
 from mnist_lite.config.compose import config_dir
 from mnist_lite.config.hydra_versions import VERSION_BASE
-from mnist_lite.data.digits import load_digits
+from mnist_lite.config.schema import Config, validate
+from mnist_lite.data import digits
+from mnist_lite.errors import exit_code_of
 from mnist_lite.model.build import build
+from mnist_lite.process.startup import begin
 from mnist_lite.reporting import curves
+from mnist_lite.runner import provenance
+from mnist_lite.runner.config_file import resumed_config
 
 Fault = Callable[[], None]
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -34,27 +45,106 @@ TIMEOUT = 120.0
 
 
 def warm_up() -> None:
-    """What a first run imports late and reckons once (3 s): torch's meta kernels, fonts, a grammar. Starts no thread."""
+    """Does in the server, once, what the first run of a process does late (2 s). Starts no thread."""
     torch.set_num_threads(1)
-    load_digits()
+    digits.load_digits = functools.cache(digits.load_digits)
+    digits.load_digits()
     build({"layers": [{"conv": 10}, "batch_norm", "relu", {"dropout": 0.1}, {"max_pool": 2}, "global_avg_pool"]})
-    curves.draw([{"step": 1, "epoch": 1, "lr": 0.1, "train/loss": 2.0, "train/accuracy": 10.0}], "warm")
+    composed()
+    # The next three save 0.6 s a run, and no fault has to do with them. Other tests check them.
+    curves.draw = lambda *_arguments: b"a picture"
+    provenance.git_commit = lambda folder: None
+    setattr(Hydra, "get_mode", lambda *_arguments, **_more: RunMode.RUN)  # noqa: B010  composes the config just for the mode
+
+
+@functools.cache
+def composed(*overrides: str) -> DictConfig:
+    """The config of the train command with ``overrides``, not validated."""
     with initialize_config_dir(str(config_dir()), **VERSION_BASE):
-        compose("config", ["model=era4"])
+        config = compose("config", list(overrides), return_hydra_config=True)
+    chosen = {group: name for group, name in config.hydra.runtime.choices.items() if "hydra/" not in group}
+    with open_dict(config):
+        del config["hydra"]
+        config.choices, config.name = chosen, config.name or chosen["model"]
+    return config
 
 
 @dataclass
 class Done:
-    """How a command ended. ``code`` is negative if a signal ended it, as in ``subprocess``."""
+    """How a child ended. ``code`` is negative if a signal ended it, as in ``subprocess``. ``text`` is all that it printed."""
 
     code: int
     text: str
 
 
+@dataclass
+class Job:
+    """A run, or a resumed run if ``run`` is its folder."""
+
+    config: DictConfig
+    overrides: tuple[str, ...]
+    run: str | None
+
+    def __call__(self) -> None:
+        begin()
+        sys.exit(exit_code_of(self._train))
+
+    def _train(self) -> int:
+        if self.run is None:
+            return mnist_lite.train.job(validate(self.config, Config))
+        return mnist_lite.train.job(resumed_config(Path(self.run), self.config, self.overrides))
+
+
+@dataclass
+class Command:
+    """``python -m mnist_lite.train`` with these arguments."""
+
+    overrides: tuple[str, ...]
+
+    def __call__(self) -> None:
+        sys.argv = ["mnist_lite.train", *self.overrides]
+        mnist_lite.train.main()
+
+
+def job(overrides: tuple[str, ...]) -> Job:
+    """The job of these overrides; ``resume=<folder>`` among them resumes a run."""
+    runs = [override.removeprefix("resume=") for override in overrides if override.startswith("resume=")]
+    others = tuple(override for override in overrides if not override.startswith("resume="))
+    return Job(composed(*others), others, runs[0] if runs else None)
+
+
 def train(folder: Path, *overrides: str, fault: Fault | None = None) -> Done:
-    """``python -m mnist_lite.train overrides`` in ``folder``; ``fault`` is called in the process before it."""
-    reader, writer = CONTEXT.Pipe(duplex=False)  # and not a file, which a full disk would keep from being written
-    process = CONTEXT.Process(target=_main, args=(folder, writer, overrides, fault), daemon=True)
+    """Trains in ``folder``, in a child; ``fault`` is called in the child first."""
+    return _outcome(folder, job(overrides), fault)
+
+
+def train_by_command(folder: Path, *overrides: str, fault: Fault | None = None) -> Done:
+    """The same by the command: its arguments are parsed and the config is composed in the child."""
+    return _outcome(folder, Command(overrides), fault)
+
+
+def start(folder: Path, *overrides: str, fault: Fault | None = None) -> Any:
+    """Starts ``train`` and returns the process; what the child prints is lost."""
+    process = CONTEXT.Process(target=_main, args=(folder, None, job(overrides), fault), daemon=True)
+    process.start()
+    return process
+
+
+def default_signals() -> None:
+    """Signals have their default effect. Signals that ``nohup`` or a shell ignores are ignored in all children, too."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def only_run(folder: Path) -> Path:
+    """The only run folder in ``folder/runs``."""
+    (run,) = (folder / "runs").iterdir()
+    return run
+
+
+def _outcome(folder: Path, work: Callable[[], None], fault: Fault | None) -> Done:
+    reader, writer = CONTEXT.Pipe(duplex=False)  # a file would not do: some faults forbid the child to write files
+    process = CONTEXT.Process(target=_main, args=(folder, writer, work, fault), daemon=True)
     process.start()
     writer.close()
     text, end = b"", time.monotonic() + TIMEOUT
@@ -69,26 +159,7 @@ def train(folder: Path, *overrides: str, fault: Fault | None = None) -> Done:
     raise AssertionError(f"still running after {TIMEOUT} s: {text.decode()}")
 
 
-def start(folder: Path, *overrides: str, fault: Fault | None = None) -> Any:
-    """The same without output and without waiting for its end."""
-    process = CONTEXT.Process(target=_main, args=(folder, None, overrides, fault), daemon=True)
-    process.start()
-    return process
-
-
-def hear_signals() -> None:
-    """Takes back what ``nohup`` or a shell's background job has left to children: signals that are ignored stay ignored."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-
-
-def only_run(folder: Path) -> Path:
-    """The only run folder in ``folder/runs``."""
-    (run,) = (folder / "runs").iterdir()
-    return run
-
-
-def _main(folder: Path, output: Connection | None, overrides: tuple[str, ...], fault: Fault | None) -> NoReturn:
+def _main(folder: Path, output: Connection | None, work: Callable[[], None], fault: Fault | None) -> NoReturn:
     os.chdir(folder)
     descriptor = os.open(os.devnull, os.O_WRONLY) if output is None else output.fileno()
     os.dup2(descriptor, 1)
@@ -96,15 +167,10 @@ def _main(folder: Path, output: Connection | None, overrides: tuple[str, ...], f
     os.close(descriptor)
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-    hear_signals()
+    default_signals()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.set_num_threads(1)
-    sys.argv = ["mnist_lite.train", *overrides]
-    # 0.4 s each, and no fault has to do with them; the tests of real commands in subprocesses draw theirs
-    curves.draw = lambda *_arguments: b"a picture"
-    # Hydra composes everything twice (0.3 s), the first time to see whether -m is meant; here it never is
-    setattr(Hydra, "get_mode", lambda *_arguments, **_more: RunMode.RUN)  # noqa: B010
     if fault is not None:
         fault()
-    mnist_lite.train.main()
-    raise AssertionError("the command has not exited")
+    work()
+    raise AssertionError("the child has not exited")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mnist_lite.process.stop_request import NOTICE
-from tests.faults.child import hear_signals
+from tests.faults.child import default_signals
 from tests.faults.recipes import FEW
 
 TRAIN = ("train", *FEW, "model=era4", "epochs=1000")
@@ -36,7 +36,7 @@ def started(folder: Path, words: tuple[str, ...]) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=hear_signals,  # noqa: PLW1509  nothing but signal.signal is called there
+        preexec_fn=default_signals,  # noqa: PLW1509  nothing but signal.signal is called there
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"

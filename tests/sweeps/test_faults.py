@@ -21,7 +21,7 @@ from mnist_lite.sweeps import worker
 from mnist_lite.sweeps.job import DONE, FAILED, MISSING, Job, is_settled, status
 from mnist_lite.training.trainer import Trainer
 from tests.conftest import Compose
-from tests.faults.child import hear_signals
+from tests.faults.child import default_signals
 from tests.faults.recipes import FEW
 from tests.sweeps.whole import JOB, Sweep, linux
 
@@ -129,7 +129,7 @@ def test_a_folder_that_cannot_be_read_is_no_verdict(make: Make, monkeypatch: pyt
 @linux
 def test_a_disk_that_is_full_in_the_middle_of_a_sweep(tmp_path: Path):
     def full() -> None:
-        hear_signals()
+        default_signals()
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))  # a checkpoint is larger
 
     words = ("-m", *JOB, "epochs=1", "scheduler=constant", "seed=1,2")

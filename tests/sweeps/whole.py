@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.child import hear_signals
+from tests.faults.child import default_signals
 from tests.faults.compare import assert_same_run
 from tests.faults.recipes import FEW
 
@@ -22,7 +22,7 @@ class Sweep:
     """The command, running."""
 
     def __init__(
-        self, folder: Path, *words: str, own_group: bool = False, before: Callable[[], None] = hear_signals
+        self, folder: Path, *words: str, own_group: bool = False, before: Callable[[], None] = default_signals
     ) -> None:
         """With ``own_group`` it leads a process group, which a test may signal as a whole; ``before`` is called in it first."""
         self.folder = folder / "sweep"
