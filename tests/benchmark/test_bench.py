@@ -1,21 +1,26 @@
-"""The benchmark: its arithmetic, its plain loop, its refusals, and a short real one."""
+"""The benchmark: the table, the plain loop, configs that it refuses, and a short real benchmark."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+from hydra import compose, initialize_config_dir
 
 from mnist_lite.benchmark import baseline
 from mnist_lite.benchmark.ab import Timing
-from mnist_lite.benchmark.report import as_text
+from mnist_lite.benchmark.report import as_text, bench
+from mnist_lite.config.compose import config_dir
+from mnist_lite.config.hydra_versions import VERSION_BASE
+from mnist_lite.config.schema import BenchConfig, validate
 from mnist_lite.data.dataset import load
 from mnist_lite.errors import UserError
 from mnist_lite.model.build import build
-from tests.conftest import Compose, RunCommand
+from tests.conftest import Compose
 
 CPU = torch.device("cpu")
 LAYERS = [{"conv": 4, "kernel": 5, "stride": 3}, "relu", {"conv": 10}, "global_avg_pool"]
@@ -31,6 +36,12 @@ def test_the_table():
     assert lines[7].split()[-2:] == ["1", "2"]
 
 
+def test_the_table_has_at_most_80_columns():
+    slow, fast = [9_999_999.0] * 3, [999_999_999.0] * 3
+    lines = as_text(Timing("cpu", 99.9, slow, slow, 10**11), Timing("cpu", 99.9, fast, fast, 10**11)).splitlines()
+    assert max(map(len, lines)) <= 80
+
+
 def test_the_plain_loop_trains_every_image_once_an_epoch(mnist_root: Path):
     torch.manual_seed(0)
     network = build({"layers": LAYERS}).module
@@ -41,10 +52,10 @@ def test_the_plain_loop_trains_every_image_once_an_epoch(mnist_root: Path):
     assert all(not torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
 
 
-def test_the_plain_evaluation_is_that_of_the_data(mnist_root: Path, composed: Compose):
+def test_the_plain_evaluation_is_right(mnist_root: Path, composed: Compose):
     torch.manual_seed(0)
     network = build({"layers": LAYERS}).module
-    loss, accuracy = baseline.test(mnist_root, network, 300, CPU)
+    loss, accuracy = baseline.evaluate(mnist_root, network, 300, CPU)
     config = composed("data=mnist")
     config.data.root = str(mnist_root)
     split = load(config.data).test
@@ -54,39 +65,54 @@ def test_the_plain_evaluation_is_that_of_the_data(mnist_root: Path, composed: Co
     assert accuracy == pytest.approx(100 * float((logits.argmax(1) == split.labels[:300]).float().mean()))
 
 
-def test_the_plain_loop_turns_as_far_as_it_is_told():
-    turn, *_ = baseline.training_transforms([{"rotate": 6}]).transforms
-    assert turn.degrees == [-6.0, 6.0]
+def test_the_plain_loop_has_the_transforms_of_the_config():
+    rotation, *_ = baseline.training_transforms([{"rotate": 6}]).transforms
+    assert rotation.degrees == [-6.0, 6.0]
     shift, *_ = baseline.training_transforms([{"translate": 1}]).transforms
     assert shift.translate == (1 / 28, 1 / 28)
     with pytest.raises(UserError, match="rotate and translate, not crop"):
         baseline.training_transforms([{"crop": 2}])
 
 
+@pytest.fixture
+def bench_config(mnist_root: Path) -> Callable[..., BenchConfig]:
+    """``bench_config("rounds=2", ...)``: the checked config of a bench command."""
+
+    def make(*overrides: str) -> BenchConfig:
+        with initialize_config_dir(str(config_dir()), **VERSION_BASE):
+            composed = compose("bench", [f"data.root={mnist_root}", "name=test", *overrides])
+        config = validate(composed, BenchConfig)
+        assert isinstance(config, BenchConfig)
+        return config
+
+    return make
+
+
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "message"),
     [
         ("images=100000", "do not fit"),
         ("rounds=50", "do not fit"),
         ("rounds=0", "rounds: 0 is out of range"),
-        ("data=digits", "both loops take all of MNIST"),
-        ("data.train_limit=500", "both loops take all of MNIST"),
+        ("data=digits", "both loops use all of MNIST"),
+        ("data.train_limit=500", "both loops use all of MNIST"),
         ("augment=crop", "rotate and translate, not crop"),
     ],
 )
-def test_what_it_refuses(run_command: RunCommand, override: str, said: str, mnist_root: Path):
-    done = run_command("bench", override, f"data.root={mnist_root}" if "=digits" not in override else "seed=1")
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_config_that_is_refused(override: str, message: str, bench_config: Callable[..., BenchConfig]):
+    with pytest.raises(UserError, match=message):
+        bench(bench_config(override))
 
 
-def test_a_short_one(run_command: RunCommand, mnist_root: Path, tmp_path: Path):
-    done = run_command(
-        "bench", "model=era4", f"data.root={mnist_root}", "rounds=2", "images=256", "batch_size=64", "threads=1"
-    )
-    assert done.returncode == 0, done.stderr
-    training = next(line for line in done.stdout.splitlines() if line.startswith("training"))
+def test_a_short_benchmark(
+    bench_config: Callable[..., BenchConfig],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.chdir(tmp_path)
+    assert bench(bench_config("model=era4", "rounds=2", "images=256", "batch_size=64", "threads=1")) == 0
+    training = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("training"))
     slow, fast, low, middle, high = (float(word.replace(",", "")) for word in training.split()[2:])
     assert 0 < low <= middle <= high
     assert fast > slow

@@ -1,1 +1,1 @@
-"""Measures our training loop against a plain PyTorch loop."""
+"""Measures the speed of the training loop against a plain PyTorch loop."""

@@ -1,19 +1,17 @@
-"""Two training loops in processes of their own that work in turn, each while the other waits: the measuring behind ``bench``."""
+"""Paired timing of training loops: each loop has its own process, and the loops are measured alternating (A B A B).
+
+While one loop is measured, the other ones wait. This module imports no torch and knows nothing about the loops.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import io
 import multiprocessing
 import os
-import resource
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from mnist_lite.config.schema import Config
@@ -25,69 +23,67 @@ WARM_UP_IMAGES = 2_000
 
 @dataclass
 class Timing:
-    """What was measured of one loop."""
+    """The measurements of one loop."""
 
-    how: str = ""
-    """Device, precision, and so on, in words."""
+    description: str = ""
+    """Device, precision and backend in words."""
     first_step: float = 0.0
-    """Seconds from the start of the process to the end of the first training step; imports and reading of data are in it."""
+    """Seconds from the start of the process to the end of the first training step. Includes imports and reading the data."""
     training: list[float] = field(default_factory=list)
-    """Images per second, of every round."""
+    """Images per second, round by round."""
     evaluation: list[float] = field(default_factory=list)
-    """Images per second, of every round."""
-    memory: int = 0
-    """The most that was held, in bytes: by the process, or on CUDA by torch on the device."""
+    """Images per second, round by round."""
+    peak_memory: int = 0
+    """Bytes: of the process on the CPU, of torch's allocator on CUDA."""
 
 
 @dataclass(frozen=True)
 class Loop:
-    """What a worker can do."""
+    """A loop that can be measured."""
 
-    how: str
+    description: str
     steps: Iterator[int]
-    """A training step each; gives the number of its images."""
+    """Makes one training step per item. The item is the number of images in the batch."""
     evaluate: Callable[[], None]
-    wait: Callable[[], None]
-    """Until the device has done all that it was given."""
-    memory: Callable[[], int]
+    synchronize: Callable[[], None]
+    """Waits until the device has finished."""
+    peak_memory: Callable[[], int]
 
     def train(self, images: int) -> None:
-        """Whole steps of at least ``images`` images."""
+        """Makes whole steps until at least ``images`` images are done."""
         while images > 0:
             images -= next(self.steps)
-        self.wait()
+        self.synchronize()
+
+
+MakeLoop = Callable[[Config, int], Loop]
+"""``make_loop(config, images)``: a loop that evaluates ``images`` test images. It is called in the process of the loop."""
 
 
 def run_ab(
-    config: Config,
-    makers: tuple[Callable[[Config, int], Loop], ...],
-    rounds: int,
-    images: int,
-    report: Callable[[str], None],
+    config: Config, loops: tuple[MakeLoop, ...], rounds: int, images: int, report: Callable[[str], None]
 ) -> list[Timing]:
-    """The figures of every loop, measured in turn: A B A B.
-
-    ``makers`` build a loop from ``config`` that evaluates so many images.
+    """The timings of ``loops``, over ``rounds`` rounds of ``images`` images. ``report`` gets one line per round.
 
     Raises:
-        UserError: a loop cannot do what ``config`` says.
+        UserError: a loop does not support ``config``.
         RunError: a loop has failed.
     """
-    workers = [_Worker(maker, config, images) for maker in makers]
+    workers = [_Worker(make_loop, config, images) for make_loop in loops]
     with Cleanup():
         try:
             for worker in workers:
                 worker.start()
             for number in range(1, rounds + 1):
                 for worker in workers:
-                    worker.side.training.append(worker.rate("train", images))
-                last = [worker.side.training[-1] for worker in workers]
-                report(f"round {number}/{rounds}: " + ", ".join(f"{rate:,.0f}" for rate in last) + " images/s")
+                    worker.timing.training.append(worker.images_per_second("train"))
+                rates = ", ".join(f"{worker.timing.training[-1]:,.0f}" for worker in workers)
+                report(f"round {number}/{rounds}: {rates} images/s")
             for _ in range(rounds):
                 for worker in workers:
-                    worker.side.evaluation.append(worker.rate("evaluate", images))
+                    worker.timing.evaluation.append(worker.images_per_second("evaluate"))
             for worker in workers:
-                worker.side.memory = worker.ask("memory")
+                worker.timing.peak_memory = worker.ask("peak_memory")
         except KeyboardInterrupt:
             for worker in workers:
                 worker.kill()
@@ -95,140 +91,81 @@ def run_ab(
         finally:
             for worker in workers:
                 worker.close()
-    return [worker.side for worker in workers]
+    return [worker.timing for worker in workers]
 
 
 class _Worker:
-    def __init__(self, maker: Callable[[Config, int], Loop], config: Config, images: int) -> None:
+    """The process of one loop, as the parent sees it."""
+
+    def __init__(self, make_loop: MakeLoop, config: Config, images: int) -> None:
         context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        # no daemon: the plain loop has loaders of its own, which are processes too
-        self._process = context.Process(target=_serve, args=(maker, config, images, theirs))
-        self._theirs = theirs
-        self.side = Timing()
+        self._pipe, self._child_pipe = context.Pipe()
+        # Not a daemon: a daemon must not have child processes, and the DataLoader of the plain loop starts some.
+        self._process = context.Process(target=_serve, args=(make_loop, config, images, self._child_pipe))
+        self._images = images
+        self.timing = Timing()
 
     def start(self) -> None:
+        """Starts the process, waits for its first step and for its warm-up."""
         started = time.perf_counter()
         start_without_ctrl_c(self._process)
-        self._theirs.close()
-        self.side.how = self._receive()
-        self.side.first_step = time.perf_counter() - started
-        self.ask("warm up")
+        self._child_pipe.close()
+        self.timing.description = self._receive()
+        self.timing.first_step = time.perf_counter() - started
+        self._receive()
 
-    def rate(self, what: str, images: int) -> float:
+    def images_per_second(self, command: str) -> float:
         started = time.perf_counter()
-        self.ask(what)
-        return images / (time.perf_counter() - started)
+        self.ask(command)
+        return self._images / (time.perf_counter() - started)
 
-    def ask(self, what: str) -> Any:
-        self._pipe.send(what)
+    def ask(self, command: str) -> Any:
+        self._pipe.send(command)
         return self._receive()
 
     def _receive(self) -> Any:
         try:
             answer = self._pipe.recv()
         except EOFError as error:
-            raise RunError("bench: a loop has failed; what it said is above") from error
+            raise RunError("bench: a loop has failed; its error is above") from error
         if isinstance(answer, UserError):
             raise answer
         return answer
 
     def kill(self) -> None:
-        """Ends the worker in the middle of a round, and the loaders that it has started."""
+        """Ends the process and its child processes immediately."""
         if self._process.pid is None:
             return
         try:
             os.killpg(self._process.pid, signal.SIGKILL)
-        except OSError:  # it has not made its group yet, or it has ended
+        except OSError:  # the process has no group yet, or has ended
             self._process.kill()
 
     def close(self) -> None:
-        self._pipe.close()  # which ends the worker
+        self._pipe.close()  # the process ends when it reads the end of the pipe
         if self._process.pid is not None:
             self._process.join()
 
 
-def _serve(maker: Callable[[Config, int], Loop], config: Config, images: int, pipe: Connection) -> None:
-    os.setpgid(0, 0)  # a group of its own, so that it and its loaders can be ended at once
+def _serve(make_loop: MakeLoop, config: Config, images: int, pipe: Connection) -> None:
+    """The process of one loop: answers the commands of the parent."""
+    os.setpgid(0, 0)  # a process group, so that the parent can kill this process together with its child processes
     keep_streams_usable()
     try:
-        loop = maker(config, images)
+        loop = make_loop(config, images)
         loop.train(1)
-        pipe.send(loop.how)
+        pipe.send(loop.description)
+        loop.train(WARM_UP_IMAGES)
+        loop.evaluate()
+        pipe.send(None)
+        commands = {
+            "train": lambda: loop.train(images),
+            "evaluate": loop.evaluate,
+            "peak_memory": loop.peak_memory,
+        }
         while True:
-            what = pipe.recv()
-            if what == "memory":
-                pipe.send(loop.memory())
-                continue
-            if what != "evaluate":
-                loop.train(images if what == "train" else WARM_UP_IMAGES)
-            if what != "train":
-                loop.evaluate()
-            pipe.send(None)
+            pipe.send(commands[pipe.recv()]())
     except UserError as error:
         pipe.send(error)
     except (EOFError, BrokenPipeError):
-        pass  # the parent process has ended
-
-
-def baseline_loop(config: Config, images: int) -> Loop:
-    """The loop of ``plain.py`` on the network, optimiser and augmentation of ``config``; its rate stays what it is."""
-
-    from mnist_lite.backends.device import describe_device, pick_device, set_threads
-    from mnist_lite.benchmark import baseline
-    from mnist_lite.model.build import build
-    from mnist_lite.training.optimizer import build_optimizer
-
-    device = pick_device(config.device)
-    threads = set_threads(config.threads)
-    network = build(config.model, config.init).module.to(device)
-    optimizer = build_optimizer(config.optimizer, network)
-    root = Path(config.data.root).expanduser()
-    steps = baseline.train(root, network, optimizer, config.augment["transforms"], config.batch_size, device)
-
-    def evaluate() -> None:
-        baseline.test(root, network, images, device)
-
-    precision = "fp32 with TF32 in convolutions" if device.type == "cuda" else "fp32"  # torch's defaults
-    return Loop(f"{describe_device(device, threads)}, {precision}, torch", steps, evaluate, *_gauges(device))
-
-
-def our_loop(config: Config, images: int) -> Loop:
-    """What ``train`` does, without a run folder."""
-    import torch
-
-    from mnist_lite.backends.device import describe_device
-    from mnist_lite.reporting.console import Console
-    from mnist_lite.runner.setup import set_up_run
-    from mnist_lite.training.trainer import DivergedError
-
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.closing(Console()) as nobody:
-        parts = set_up_run(config, nobody)
-    trainer = parts.trainer
-    test = parts.data.test.take(torch.arange(images))
-
-    def steps() -> Iterator[int]:
-        try:
-            for _ in trainer.fit():
-                yield config.batch_size
-        except DivergedError as error:
-            raise UserError(f"bench: {error}; take a lower optimizer.lr") from error
-
-    def evaluate() -> None:
-        trainer.evaluate(test)
-
-    return Loop(
-        f"{describe_device(trainer.device, parts.plan.threads)}, {parts.plan}",
-        steps(),
-        evaluate,
-        *_gauges(trainer.device),
-    )
-
-
-def _gauges(device: Any) -> tuple[Callable[[], None], Callable[[], int]]:
-    import torch
-
-    if device.type == "cuda":
-        return lambda: torch.cuda.synchronize(device), lambda: torch.cuda.max_memory_allocated(device)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return lambda: None, lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        pass  # the parent process has closed the pipe

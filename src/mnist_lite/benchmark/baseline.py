@@ -1,7 +1,7 @@
-"""The loop that everyone writes, in full, as the published notebooks have it: what ``bench`` measures ours against.
+"""The plain PyTorch loop, written as in the published notebooks. ``bench`` compares the trainer with it.
 
-torchvision's data set and transforms one image at a time, a ``DataLoader``, eager float32 modules, ``.item()`` at every step.
-Nothing of this file is used in training.
+It has torchvision's data set and transforms (one image at a time), a ``DataLoader``, float32 modules, and ``.item()`` in every
+step. No run uses this module.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 from torchvision import datasets, transforms
 
 from mnist_lite.config.entry import parse_entry
@@ -23,18 +23,18 @@ from mnist_lite.errors import UserError
 MEAN, STD = (0.1307,), (0.3081,)
 
 
-def training_transforms(augment: list[dict[str, Any]]) -> transforms.Compose:
-    """What a notebook would write for ``augment.transforms``: rotation and shifts by torchvision.
+def training_transforms(augment: list[Any]) -> transforms.Compose:
+    """torchvision's transforms for ``augment.transforms``: rotation and shift.
 
     Raises:
-        UserError: a transform that this loop does not have.
+        UserError: another transform.
     """
     steps: list[Any] = []
     for number, item in enumerate(augment, 1):
         entry = parse_entry(item, TRANSFORMS, f"augment.transforms: entry {number}", SUPPLIED)
         if entry.word == "rotate":
-            turn = entry.arguments["degrees"]
-            steps.append(transforms.RandomRotation((-turn, turn), fill=0))
+            degrees = entry.arguments["degrees"]
+            steps.append(transforms.RandomRotation((-degrees, degrees), fill=0))
         elif entry.word == "translate":
             shift = entry.arguments["pixels"] / 28
             steps.append(transforms.RandomAffine(0, translate=(shift, shift), fill=0))
@@ -53,11 +53,12 @@ def train(
     batch_size: int,
     device: torch.device,
 ) -> Iterator[int]:
-    """Trains without end; yields the number of images after every step."""
-    cuda = device.type == "cuda"
-    data = mnist(root, True, training_transforms(augment))
-    more: dict[str, Any] = {"num_workers": 4, "pin_memory": True, "persistent_workers": True} if cuda else {}
-    loader = DataLoader(data, batch_size=batch_size, shuffle=True, **more)
+    """Trains without end. Yields the number of images after every step."""
+    data = open_mnist(root, True, training_transforms(augment))
+    options: dict[str, Any] = {}
+    if device.type == "cuda":
+        options = {"num_workers": 4, "pin_memory": True, "persistent_workers": True}
+    loader = DataLoader(data, batch_size=batch_size, shuffle=True, **options)
     correct = processed = 0
     while True:
         for images, labels in loader:
@@ -68,35 +69,34 @@ def train(
             loss = F.cross_entropy(logits, targets)
             loss.backward()
             optimizer.step()
-            chosen = logits.argmax(dim=1, keepdim=True)
-            correct += chosen.eq(targets.view_as(chosen)).sum().item()
+            predicted = logits.argmax(dim=1, keepdim=True)
+            correct += predicted.eq(targets.view_as(predicted)).sum().item()
             processed += len(inputs)
-            _shown = f"loss={loss.item():.4f} accuracy={100 * correct / processed:.2f}"
+            _progress = f"loss={loss.item():.4f} accuracy={100 * correct / processed:.2f}"
             yield len(inputs)
 
 
-def mnist(root: Path, train: bool, steps: transforms.Compose) -> datasets.MNIST:
-    """torchvision's data set.
-
-    Raises:
-        UserError: it is not in ``root`` and cannot be fetched.
-    """
-    try:
-        return datasets.MNIST(str(root), train=train, download=True, transform=steps)
-    except (RuntimeError, OSError) as error:
-        why = str(error).splitlines()[0]
-        raise UserError(f"data.root: no MNIST in {root}, and it cannot be fetched: {why}") from error
-
-
-def test(root: Path, network: nn.Module, images: int, device: torch.device) -> tuple[float, float]:
+def evaluate(root: Path, network: nn.Module, images: int, device: torch.device) -> tuple[float, float]:
     """Mean loss and accuracy in percent on the first ``images`` test images."""
-    steps = transforms.Compose([transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
-    data = torch.utils.data.Subset(mnist(root, False, steps), range(images))
+    data = open_mnist(root, False, training_transforms([]))
     network.eval()
     loss, correct = 0.0, 0
     with torch.no_grad():
-        for inputs, labels in DataLoader(data, batch_size=128):
+        for inputs, labels in DataLoader(Subset(data, range(images)), batch_size=128):
             logits, targets = network(inputs.to(device)), labels.to(device)
             loss += F.cross_entropy(logits, targets, reduction="sum").item()
             correct += int((logits.argmax(dim=1) == targets).sum().item())
     return loss / images, 100 * correct / images
+
+
+def open_mnist(root: Path, train: bool, steps: transforms.Compose) -> datasets.MNIST:
+    """torchvision's data set.
+
+    Raises:
+        UserError: the data set is not in ``root`` and cannot be fetched.
+    """
+    try:
+        return datasets.MNIST(str(root), train=train, download=True, transform=steps)
+    except (RuntimeError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"data.root: no MNIST in {root}, and it cannot be fetched: {reason}") from error
