@@ -41,7 +41,7 @@ class ExecutionPlan:
     """For ``torch.set_num_threads``. One with the kernels: torch has little left to compute, and its waiting threads spin on the
     cores that the kernels need (era4 on two cores: 57 microseconds per image with two torch threads, 32 with one)."""
     reason: str
-    """Why the run does not use the kernels; empty if that is no surprise."""
+    """Why ``backend=auto`` selected torch; empty in all other cases."""
 
     @property
     def record(self) -> dict[str, str | int]:
@@ -72,19 +72,23 @@ def select_backend(
     if precision == "auto":
         large = network.parameters > MAX_PARAMETERS and config.backend != "kernels"
         precision = "bf16" if large and device.type == "cpu" and supports_bfloat16() else "fp32"
-    kernels, reason = _kernels(config, network, device, precision, threads, images, previous)
-    if kernels is not None:
-        return ExecutionPlan(kernels, precision, "contiguous", threads, 1, reason)
+    kernels: KernelBackend | str = ""
+    if config.backend == "kernels" or (config.backend == "auto" and previous != TorchBackend.name):
+        kernels = _try_kernels(config, network, device, precision, threads, images, previous)
+    if isinstance(kernels, KernelBackend):
+        return ExecutionPlan(kernels, precision, "contiguous", threads, 1, "")
+    if config.backend == "kernels":
+        raise UserError(f"backend: kernels is not possible: {kernels}")
     memory_format = config.memory_format
     if memory_format == "auto":
         has_norm = any("Norm" in layer.kind for layer in network.layers)  # batch norm is slow with channels_last
         bf16_on_cpu = device.type == "cpu" and precision == "bf16"
         memory_format = "channels_last" if bf16_on_cpu and not has_norm else "contiguous"
     backend = TorchBackend(network.module, config.label_smoothing, precision, memory_format)
-    return ExecutionPlan(backend, precision, memory_format, threads, threads, reason)
+    return ExecutionPlan(backend, precision, memory_format, threads, threads, kernels)
 
 
-def _kernels(
+def _try_kernels(
     config: Config,
     network: Network,
     device: torch.device,
@@ -92,39 +96,27 @@ def _kernels(
     threads: int,
     images: int,
     previous: str | None,
-) -> tuple[KernelBackend | None, str]:
-    """The kernels, or None and the reason."""
+) -> KernelBackend | str:
+    """The kernels, or the reason to use torch."""
     auto = config.backend == "auto"
-    if config.backend == "torch" or (auto and previous == TorchBackend.name):
-        return None, ""
-    reason = _conflict(config, device, precision)
-    if auto and (reason or network.parameters > MAX_PARAMETERS):
-        return None, ""
-    if auto and previous != KernelBackend.name:
-        if images < MIN_IMAGES:
-            return None, f"fewer than {MIN_IMAGES:,} training images"
-        if network.parameters * config.batch_size > MAX_GRADIENTS:
-            return None, f"more than {MAX_GRADIENTS:,} parameters times batch size"
-    if not reason:
-        try:
-            return KernelBackend(network.module, INPUT_SHAPE, config.label_smoothing, threads), ""
-        except UnsupportedError as error:
-            reason = f"the kernels do not have {error}"
-        except BuildError as error:
-            reason = f"the kernels cannot be built: {error}"
-        except MemoryError as error:
-            reason = str(error)
-    if not auto:
-        raise UserError(f"backend: kernels is not possible: {reason}")
-    return None, reason
-
-
-def _conflict(config: Config, device: torch.device, precision: str) -> str:
-    """The setting that the kernels cannot have; empty if there is none."""
-    if device.type != "cpu":
-        return f"the kernels need device=cpu, not {device.type}"
-    if precision != "fp32":
-        return f"the kernels need precision=fp32, not {precision}"
-    if config.memory_format == "channels_last":
-        return "the kernels have their own memory format, not channels_last"
-    return ""
+    new_run = previous != KernelBackend.name  # a resumed run keeps the kernels
+    gradients = network.parameters * config.batch_size
+    rules = (
+        (auto and network.parameters > MAX_PARAMETERS, f"more than {MAX_PARAMETERS:,} parameters"),
+        (auto and new_run and images < MIN_IMAGES, f"fewer than {MIN_IMAGES:,} training images"),
+        (auto and new_run and gradients > MAX_GRADIENTS, f"more than {MAX_GRADIENTS:,} parameters times batch size"),
+        (device.type != "cpu", f"the kernels need device=cpu, not {device.type}"),
+        (precision != "fp32", f"the kernels need precision=fp32, not {precision}"),
+        (config.memory_format == "channels_last", "the kernels have their own memory format, not channels_last"),
+    )
+    for applies, reason in rules:
+        if applies:
+            return reason
+    try:
+        return KernelBackend(network.module, INPUT_SHAPE, config.label_smoothing, threads)
+    except UnsupportedError as error:
+        return f"the kernels do not have {error}"
+    except BuildError as error:
+        return f"the kernels cannot be built: {error}"
+    except MemoryError as error:
+        return str(error)

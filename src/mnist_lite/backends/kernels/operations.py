@@ -7,12 +7,11 @@ the names of the tensors that they refer to. A layer that the kernels do not hav
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
+import math
 
 from torch import nn
 
-from mnist_lite.data.split import CLASSES
-from mnist_lite.model.layers import GlobalAvgPool2d, Shape
+from mnist_lite.model.layers import GhostBatchNorm2d, GlobalAvgPool2d, Shape
 
 CONVOLUTION, POINTWISE, MAX_POOL, AVG_POOL = range(4)
 NO_DROPOUT, DROP_VALUES, DROP_CHANNELS = range(3)
@@ -36,17 +35,8 @@ class Op(ctypes.Structure):
     )
 
 
-@dataclass(frozen=True)
-class Operations:
-    """A network as a list of operations."""
-
-    ops: list[Op]
-    tensors: list[str]
-    """Names in the module's ``state_dict``. An operation refers to a tensor by its index in this list."""
-
-
 def compile_operations(module: nn.Sequential, shape: Shape) -> Operations:
-    """The operations of ``module`` for images of ``shape`` ``(C, H, W)``.
+    """The operations of ``module``, which ``model.build`` made, for images of ``shape`` ``(C, H, W)``.
 
     A ReLU becomes a part of the convolution before it. Batch norm, ReLU and dropout in this order become one pointwise operation,
     which reads and writes each value once.
@@ -54,18 +44,19 @@ def compile_operations(module: nn.Sequential, shape: Shape) -> Operations:
     Raises:
         UnsupportedError: a layer or an argument that the kernels do not have.
     """
-    compiler = _Compiler(shape)
+    operations = Operations(shape)
     for name, layer in module.named_children():
-        compiler.add(name, layer)
-    if not compiler.ops or compiler.shape[0] != CLASSES:
-        raise UnsupportedError(f"{compiler.shape[0]} outputs")
-    return Operations(compiler.ops, compiler.tensors)
+        operations.add(name, layer)
+    return operations
 
 
-class _Compiler:
+class Operations:
+    """A network as a list of operations."""
+
     def __init__(self, shape: Shape) -> None:
         self.ops: list[Op] = []
         self.tensors: list[str] = []
+        """Names in the module's ``state_dict``. An operation refers to a tensor by its index in this list."""
         self.shape = shape
         """``(C, H, W)`` after the last operation."""
 
@@ -76,8 +67,11 @@ class _Compiler:
             self._add_convolution(name, layer)
         elif isinstance(layer, nn.Linear):
             self._append(CONVOLUTION, (layer.out_features, 1, 1), **self._tensors(name, layer, "weight", "bias"))
-        elif isinstance(layer, (nn.BatchNorm2d, nn.BatchNorm1d)) and kind in (nn.BatchNorm2d, nn.BatchNorm1d):
-            self._add_batch_norm(name, layer)
+        elif isinstance(layer, (nn.BatchNorm2d, nn.BatchNorm1d)) and kind is not GhostBatchNorm2d:
+            assert layer.momentum is not None
+            fields = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+            constants = {"eps": layer.eps, "momentum": layer.momentum}
+            self._append(POINTWISE, self.shape, batch_norm=1, **constants, **self._tensors(name, layer, *fields))
         elif kind is nn.ReLU:
             self._add_relu(0.0)
         elif (
@@ -88,24 +82,22 @@ class _Compiler:
             self._add_dropout(layer.p, DROP_VALUES)
         elif isinstance(layer, nn.Dropout2d):
             self._add_dropout(layer.p, DROP_VALUES if self.shape[1:] == (1, 1) else DROP_CHANNELS)
-        elif isinstance(layer, nn.MaxPool2d) and layer.dilation == 1 and not layer.ceil_mode:
-            self._add_pool(name, MAX_POOL, layer)
+        elif isinstance(layer, nn.MaxPool2d):
+            self._add_pool(MAX_POOL, layer)
         elif isinstance(layer, nn.AvgPool2d):
-            self._add_pool(name, AVG_POOL, layer)
-        elif kind is GlobalAvgPool2d and self.shape[1] == self.shape[2]:
-            self._add_pool(name, AVG_POOL, nn.AvgPool2d(self.shape[1]))
+            self._add_pool(AVG_POOL, layer)
+        elif kind is GlobalAvgPool2d:
+            self._add_pool(AVG_POOL, nn.AvgPool2d(self.shape[1]))
         elif kind is nn.Flatten:
-            self.shape = (self.shape[0] * self.shape[1] * self.shape[2], 1, 1)
+            self.shape = (math.prod(self.shape), 1, 1)
         elif kind is not nn.Identity:
-            raise _unsupported(name, kind.__name__)
+            raise UnsupportedError(f"layer {int(name) + 1} ({kind.__name__})")
 
     def _add_convolution(self, name: str, layer: nn.Conv2d) -> None:
         sizes = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
-        if any(not isinstance(size, tuple) or size[0] != size[1] for size in sizes) or layer.padding_mode != "zeros":
-            raise _unsupported(name, "a convolution that is not square, or its padding")
         kernel, stride, padding, dilation = (int(size[0]) for size in sizes)
         if padding > (kernel - 1) * dilation:
-            raise _unsupported(name, "padding that is wider than the kernel")
+            raise UnsupportedError(f"layer {int(name) + 1} (padding that is wider than the kernel)")
         height, width = ((side + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1 for side in self.shape[1:])
         geometry = {
             "kernel": kernel,
@@ -116,13 +108,6 @@ class _Compiler:
         }
         tensors = self._tensors(name, layer, "weight", "bias")
         self._append(CONVOLUTION, (layer.out_channels, height, width), **geometry, **tensors)
-
-    def _add_batch_norm(self, name: str, layer: nn.BatchNorm2d | nn.BatchNorm1d) -> None:
-        if layer.momentum is None or not layer.affine or not layer.track_running_stats:
-            raise _unsupported(name, "batch norm without momentum, weights or running statistics")
-        fields = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
-        tensors = self._tensors(name, layer, *fields)
-        self._append(POINTWISE, self.shape, batch_norm=1, eps=layer.eps, momentum=layer.momentum, **tensors)
 
     def _add_relu(self, negative_slope: float) -> None:
         last = self.ops[-1] if self.ops else None
@@ -136,11 +121,8 @@ class _Compiler:
             last = self._append(POINTWISE, self.shape)
         last.dropout, last.p = dropout, p
 
-    def _add_pool(self, name: str, kind: int, layer: nn.MaxPool2d | nn.AvgPool2d) -> None:
-        sizes = (layer.kernel_size, layer.stride, layer.padding)
-        if not all(isinstance(size, int) for size in sizes) or layer.ceil_mode:
-            raise _unsupported(name, "a pool that is not square")
-        kernel, stride, padding = (int(size) for size in sizes)  # type: ignore[arg-type]
+    def _add_pool(self, kind: int, layer: nn.MaxPool2d | nn.AvgPool2d) -> None:
+        kernel, stride, padding = (int(size) for size in (layer.kernel_size, layer.stride, layer.padding))  # type: ignore[arg-type]
         height, width = ((side + 2 * padding - kernel) // stride + 1 for side in self.shape[1:])
         self._append(kind, (self.shape[0], height, width), kernel=kernel, stride=stride, padding=padding)
 
@@ -156,11 +138,9 @@ class _Compiler:
 
     def _tensors(self, name: str, layer: nn.Module, *fields: str) -> dict[str, int]:
         """Appends the tensors ``fields`` of ``layer``. Returns their indices in the list of tensors."""
-        present = [field for field in fields if getattr(layer, field) is not None]
-        start = len(self.tensors)
-        self.tensors += [f"{name}.{field}" for field in present]
-        return {field: start + index for index, field in enumerate(present)}
-
-
-def _unsupported(name: str, reason: str) -> UnsupportedError:
-    return UnsupportedError(f"layer {int(name) + 1} ({reason})")
+        indices = {}
+        for field in fields:
+            if getattr(layer, field) is not None:
+                indices[field] = len(self.tensors)
+                self.tensors.append(f"{name}.{field}")
+        return indices
