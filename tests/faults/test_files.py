@@ -19,7 +19,7 @@ import torch
 
 from mnist_lite.runner.folder import RunFolder
 from tests.faults.child import Done, only_run, start, train
-from tests.faults.compare import assert_same_run, first_difference, rows
+from tests.faults.compare import assert_same_run, rows
 from tests.faults.injected import DiskFull, DiskFullFromTheStart, FolderLocked, SignalAtStep, SlowSteps
 from tests.faults.recipes import FEW, RECIPES, STEPS
 
@@ -108,58 +108,23 @@ def test_a_damaged_best_is_written_anew(run: Path, reference: Path):
     assert_same_run(run, reference)
 
 
-@pytest.mark.parametrize("tail", [b'{"step": 14, "epo', b"\0" * 500, b'{"step": 13}\n{"step"', b"\xff\xfe"])
-def test_a_torn_last_line_is_mended(tail: bytes, run: Path, reference: Path):
-    with (run / "metrics.jsonl").open("ab") as file:
-        file.write(tail)
-    go_on(run)
+ROWS_DAMAGED: dict[str, Damage] = {
+    "gone": Path.unlink,
+    "empty": lambda path: path.write_bytes(b""),
+    "cut in the middle": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "a changed number": lambda path: path.write_bytes(path.read_bytes().replace(b'"step": 3', b'"step": 4')),
+    "a torn line": lambda path: path.write_bytes(path.read_bytes() + b'{"step": 14, "epo'),
+    "zeros": lambda path: path.write_bytes(path.read_bytes() + b"\0" * 500),
+    "no text": lambda path: path.write_bytes(b"\xff\xfe" + path.read_bytes()),
+}
+
+
+@pytest.mark.parametrize("damage", ROWS_DAMAGED.values(), ids=ROWS_DAMAGED)
+def test_rows_that_are_lost_or_changed_are_restored_from_the_checkpoint(damage: Damage, run: Path, reference: Path):
+    damage(run / "metrics.jsonl")
+    done = go_on(run)
+    assert "resuming after step 12" in done.text
     assert_same_run(run, reference)
-
-
-def bytes_of_rows(run: Path, name: str) -> int:
-    """How far the rows reach that a checkpoint knows of."""
-    return int(torch.load(run / name, weights_only=True)["metrics"]["bytes"])
-
-
-def test_rows_that_are_lost_are_made_again(run: Path, reference: Path):
-    """previous.pt still has its rows. The run continues from it, and trains the lost rows again."""
-    os.truncate(run / "metrics.jsonl", bytes_of_rows(run, "last.pt") - 1)
-    done = go_on(run)
-    assert "last.pt is good, but rows of metrics.jsonl" in done.text and "resuming after step 10" in done.text
-    assert not list(run.glob("*.damaged"))
-    assert_same_run(run, reference)
-
-
-@pytest.mark.parametrize("part", [0, 0.5, 0.99])
-def test_a_good_checkpoint_is_never_thrown_away_because_of_its_rows(part: float, run: Path, reference: Path):
-    """Both checkpoints have lost rows. The newer one counts, and the run says which steps have no row."""
-    os.truncate(run / "metrics.jsonl", int(part * bytes_of_rows(run, "previous.pt")))
-    text = (run / "metrics.jsonl").read_text(encoding="utf-8")
-    kept = [row["step"] for line in text.splitlines(keepends=True) if line.endswith("\n") and (row := json.loads(line))]
-    last = max(kept, default=0)
-    done = go_on(run)
-    assert "resuming after step 12" in done.text and f"are missing, in the curves too: {last + 1} to 12." in done.text
-    assert [path.name for path in run.glob("*.damaged")] == ["metrics.jsonl.damaged"]
-    ours, theirs = (torch.load(folder / "last.pt", weights_only=True) for folder in (run, reference))
-    assert first_difference(ours["model"], theirs["model"]) is None
-    expected = [*rows(reference)[: len(kept)], *(row for row in rows(reference) if row["step"] > 12)]
-    assert [row["step"] for row in rows(run)] == [row["step"] for row in expected]
-    summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
-    assert summary["resumes"][-1]["missing_steps"] == [[last + 1, 12]]
-    assert summary["accuracy"]["test"]["final"] == rows(reference)[-1]["test/accuracy"]
-
-
-def test_rows_that_were_changed_cost_no_step(run: Path, reference: Path):
-    text = (run / "metrics.jsonl").read_text(encoding="utf-8")
-    lines = text.splitlines(keepends=True)
-    lines[2] = "no row\n"
-    (run / "metrics.jsonl").write_text("".join(lines), encoding="utf-8")
-    done = go_on(run)
-    assert "or were changed" in done.text and "resuming after step 12" in done.text
-    assert "are missing, in the curves too: 3 to 3." in done.text
-    assert (run / "metrics.jsonl.damaged").read_text(encoding="utf-8").startswith("".join(lines[:3]))
-    ours, theirs = (torch.load(folder / "last.pt", weights_only=True) for folder in (run, reference))
-    assert first_difference(ours["model"], theirs["model"]) is None
 
 
 def test_a_config_that_was_edited_is_refused(run: Path):
@@ -316,23 +281,11 @@ def test_a_finished_run_without_checkpoints_is_not_trained_again(reference: Path
     for name in ("last.pt", "previous.pt"):
         (run / name).unlink(missing_ok=True)
     before = content(run)
-    one_error(train(tmp_path, f"resume={run}"), 2, "is finished and cannot continue: its checkpoints are missing")
+    one_error(train(tmp_path, f"resume={run}"), 2, "is finished, and it has no good checkpoint to continue from")
     assert content(run) == before
 
 
-def test_a_finished_run_that_lost_its_rows_is_left_as_it_is(reference: Path, tmp_path: Path):
-    run = tmp_path / "finished"
-    shutil.copytree(reference, run)
-    rows_before = (run / "metrics.jsonl").read_bytes()
-    (run / "metrics.jsonl").write_bytes(b"")
-    before = content(run)
-    one_error(train(tmp_path, "resume=finished"), 2, "is finished and cannot continue", "rows of metrics.jsonl")
-    assert content(run) == before
-    (run / "metrics.jsonl").write_bytes(rows_before)
-    assert "is finished: nothing is left" in train(tmp_path, "resume=finished").text
-
-
-@pytest.mark.parametrize("name", ["summary.json", "best.pt", "last.pt", "curves.png", "model.txt"])
+@pytest.mark.parametrize("name", ["summary.json", "best.pt", "last.pt", "metrics.jsonl", "curves.png", "model.txt"])
 def test_a_finished_run_with_a_file_gone_or_broken_is_made_whole(name: str, reference: Path, tmp_path: Path):
     for kind in ("gone", "empty"):
         if kind == "empty" and name in ("curves.png", "model.txt"):
