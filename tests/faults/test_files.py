@@ -20,7 +20,7 @@ from mnist_lite.errors import UserError
 from mnist_lite.runner.config_file import resumed_config
 from mnist_lite.runner.folder import RunFolder
 from tests.faults.child import Done, composed, only_run, start, train, train_by_command
-from tests.faults.compare import assert_same_run, first_difference, rows
+from tests.faults.compare import assert_same_run
 from tests.faults.injected import (
     DiskFull,
     DiskFullFromTheStart,
@@ -125,56 +125,22 @@ def test_a_damaged_best_is_written_again(run: Path, reference: Path):
     assert_same_run(run, reference)
 
 
-@pytest.mark.parametrize("tail", [b'{"step": 13}\n{"step"', b"\0" * 500])
-def test_rows_after_the_checkpoint_are_removed(tail: bytes, run: Path, reference: Path):
-    with (run / "metrics.jsonl").open("ab") as file:
-        file.write(tail)
-    resumed(run)
+DAMAGES_OF_ROWS: dict[str, Damage] = {
+    "gone": Path.unlink,
+    "empty": lambda path: path.write_bytes(b""),
+    "half of it": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "a changed number": lambda path: path.write_bytes(path.read_bytes().replace(b'"step": 3', b'"step": 4')),
+    "an incomplete line": lambda path: path.write_bytes(path.read_bytes() + b'{"step": 14, "epo'),
+    "zeros": lambda path: path.write_bytes(path.read_bytes() + b"\0" * 500),
+    "no text": lambda path: path.write_bytes(b"\xff\xfe" + path.read_bytes()),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES_OF_ROWS.values(), ids=DAMAGES_OF_ROWS)
+def test_rows_that_are_lost_or_changed_are_restored_from_the_checkpoint(damage: Damage, run: Path, reference: Path):
+    damage(run / "metrics.jsonl")
+    assert resumed_at(resumed(run)) == 12
     assert_same_run(run, reference)
-
-
-def bytes_of_rows(run: Path, name: str) -> int:
-    """How far the rows reach that a checkpoint knows of."""
-    return int(torch.load(run / name, weights_only=True)["metrics"]["bytes"])
-
-
-def test_lost_rows_are_trained_again(run: Path, reference: Path):
-    """previous.pt still has its rows. The run continues from it."""
-    os.truncate(run / "metrics.jsonl", bytes_of_rows(run, "last.pt") - 1)
-    assert resumed_at(resumed(run)) == 10
-    assert not list(run.glob("*.damaged"))
-    assert_same_run(run, reference)
-
-
-@pytest.mark.parametrize("part", [0, 0.5])
-def test_a_good_checkpoint_is_used_without_its_rows(part: float, run: Path, reference: Path):
-    """Both checkpoints have lost rows. The newer one counts, and the run says which steps have no row."""
-    os.truncate(run / "metrics.jsonl", int(part * bytes_of_rows(run, "previous.pt")))
-    text = (run / "metrics.jsonl").read_text(encoding="utf-8")
-    kept = [row["step"] for line in text.splitlines(keepends=True) if line.endswith("\n") and (row := json.loads(line))]
-    last = max(kept, default=0)
-    done = resumed(run)
-    assert resumed_at(done) == 12 and f"{last + 1} to 12." in done.text
-    assert [path.name for path in run.glob("*.damaged")] == ["metrics.jsonl.damaged"]
-    ours, theirs = (torch.load(folder / "last.pt", weights_only=True) for folder in (run, reference))
-    assert first_difference(ours["model"], theirs["model"]) is None
-    expected = [*rows(reference)[: len(kept)], *(row for row in rows(reference) if row["step"] > 12)]
-    assert [row["step"] for row in rows(run)] == [row["step"] for row in expected]
-    summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
-    assert summary["resumes"][-1]["missing_steps"] == [[last + 1, 12]]
-    assert summary["accuracy"]["test"]["final"] == rows(reference)[-1]["test/accuracy"]
-
-
-def test_changed_rows_cost_no_step(run: Path, reference: Path):
-    text = (run / "metrics.jsonl").read_text(encoding="utf-8")
-    lines = text.splitlines(keepends=True)
-    lines[2] = "no row\n"
-    (run / "metrics.jsonl").write_text("".join(lines), encoding="utf-8")
-    done = resumed(run)
-    assert resumed_at(done) == 12 and "3 to 3." in done.text
-    assert (run / "metrics.jsonl.damaged").read_text(encoding="utf-8").startswith("".join(lines[:3]))
-    ours, theirs = (torch.load(folder / "last.pt", weights_only=True) for folder in (run, reference))
-    assert first_difference(ours["model"], theirs["model"]) is None
 
 
 def test_an_edited_config_is_refused(run: Path):
@@ -321,20 +287,7 @@ def test_a_finished_run_without_checkpoints_is_not_trained_again(reference: Path
     assert content(run) == before
 
 
-def test_a_finished_run_that_lost_its_rows_is_left_as_it_is(reference: Path, tmp_path: Path):
-    run = tmp_path / "finished"
-    shutil.copytree(reference, run)
-    rows_before = (run / "metrics.jsonl").read_bytes()
-    (run / "metrics.jsonl").write_bytes(b"")
-    before = content(run)
-    one_error(train(tmp_path, "resume=finished"), 2, "finished", "metrics.jsonl")
-    assert content(run) == before
-    (run / "metrics.jsonl").write_bytes(rows_before)
-    again = train(tmp_path, "resume=finished")
-    assert (again.code, content(run)) == (0, {**before, "metrics.jsonl": rows_before})
-
-
-@pytest.mark.parametrize("name", ["summary.json", "best.pt", "last.pt", "curves.png", "model.txt"])
+@pytest.mark.parametrize("name", ["summary.json", "best.pt", "last.pt", "metrics.jsonl", "curves.png", "model.txt"])
 def test_a_missing_file_of_a_finished_run_is_written_again(name: str, reference: Path, tmp_path: Path):
     run = copy_of_finished(reference, tmp_path)
     (run / name).unlink()
@@ -342,7 +295,7 @@ def test_a_missing_file_of_a_finished_run_is_written_again(name: str, reference:
     assert_same_run(run, reference)
 
 
-@pytest.mark.parametrize("name", ["summary.json", "best.pt", "last.pt"])
+@pytest.mark.parametrize("name", ["summary.json", "best.pt", "last.pt", "metrics.jsonl"])
 def test_an_empty_file_of_a_finished_run_is_written_again(name: str, reference: Path, tmp_path: Path):
     run = copy_of_finished(reference, tmp_path)
     (run / name).write_bytes(b"")

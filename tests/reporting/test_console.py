@@ -34,13 +34,13 @@ def test_a_console_for_one_run_of_many_prints_nothing_and_reports_progress(
     console.log_to(tmp_path / "run.log")
     console.start_epoch(1, 2, 5)
     console.show_step(5, [])
-    console.show_accuracy(98.5)
+    console.show_step(5, [{"test/accuracy": 98.5}])
     console.start_epoch(2, 2, 5)
     console.show_step(7, [])
     console.line("a line")
     console.warn("a warning")
     console.close()
-    assert calls == [(0.5, 1, None), (0.7, 2, 98.5)]
+    assert calls == [(0.5, 1, None), (0.5, 1, 98.5), (0.7, 2, 98.5)]
     assert capsys.readouterr() == ("", "")
     assert {"a line", "a warning"} <= set(logged(tmp_path / "run.log"))
 

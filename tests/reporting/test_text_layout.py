@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from mnist_lite.model.build import build
 from mnist_lite.reporting import layer_table, text_layout
-from mnist_lite.reporting.progress_text import bar_format, epoch_line
+from mnist_lite.reporting.progress_text import bar_format, bar_postfix, epoch_line
 from mnist_lite.sweeps.progress import jobs_text
 from mnist_lite.sweeps.table import aligned
 from tests.published import NOTATION
@@ -87,11 +87,12 @@ def test_the_epoch_line_at_sixty_columns():
 def test_the_bar_fits_and_keeps_accuracy_and_rate(epochs):
     row = {"train/loss": 12.345, "train/accuracy": 100.0, "lr": 1.2e-05}
     for width in WIDTHS:
-        meter: dict[str, Any] = {"n": 59_999, "total": 60_000, "elapsed": 3_599, "unit": "step"}
-        form = bar_format(epochs, epochs, row, meter, width)
-        text = tqdm.format_meter(**meter, ncols=width, bar_format=form)
+        meter: dict[str, Any] = {"n": 59_999, "total": 60_000, "elapsed": 3_599, "prefix": f"epoch {epochs}/{epochs}"}
+        postfix = bar_postfix(row, width)
+        text = tqdm.format_meter(**meter, ncols=width, bar_format=bar_format(width), postfix=postfix)
         assert len(text) <= width
-        assert "100.0" in text and "1.2e-05" in text and "99%" in text.replace("100%", "99%"), text
+        assert "100.0" in text and "1.2e-05" in text and "100%" in text and text.endswith("]"), text
+        assert ("12.345" in text) == (width >= 80)
 
 
 @pytest.mark.parametrize("keys", [1, 2, 3, 6])

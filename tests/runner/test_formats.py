@@ -13,7 +13,7 @@ import yaml
 from mnist_lite.errors import UserError
 from mnist_lite.runner import checkpoint
 from mnist_lite.runner.folder import RunFolder
-from mnist_lite.runner.metrics import accuracies, missing_steps, seconds
+from mnist_lite.runner.metrics import accuracies, seconds
 from mnist_lite.runner.metrics_file import parse_row, read_evaluations
 from mnist_lite.runner.run_format import FORMAT
 from mnist_lite.runner.summary import read_summary
@@ -32,7 +32,6 @@ def test_metrics_of_an_old_format_are_read(number: str):
     lines = (FORMATS / number / "metrics.jsonl").read_bytes().splitlines()
     rows = [parse_row(line) for line in lines]
     assert [row["step"] for row in rows if "train/loss" in row] == list(range(1, 11))
-    assert missing_steps(rows, 10) == []
     evaluations = read_evaluations(FORMATS / number)
     assert evaluations == [row for row in rows if "test/loss" in row]
     assert [row["step"] for row in evaluations] == [3, 5, 6, 9, 10]

@@ -32,7 +32,6 @@ def test_final_is_of_the_last_epoch_and_best_of_all_evaluations():
         "mean_last_5": None,
         "by_epoch": [90, 95, 93],
     }
-    assert accuracy.gap == metrics.Gap(50 - 90, 50 - 93, 50 - 99.9, None)
     assert accuracy.holdout is None and accuracy.selected is None
 
 
@@ -40,7 +39,6 @@ def test_the_mean_is_over_the_last_5_epochs():
     rows = [*ROWS, evaluation(4, 94.0), evaluation(5, 96.0), evaluation(6, 97.0)]
     accuracy = metrics.accuracies(rows)
     assert accuracy.test.mean_last_5 == pytest.approx((95 + 93 + 94 + 96 + 97) / 5)
-    assert accuracy.gap.mean_last_5 == pytest.approx(50 - (95 + 93 + 94 + 96 + 97) / 5)
 
 
 def test_an_epoch_without_a_row_is_none():
@@ -59,12 +57,6 @@ def test_selected_is_the_evaluation_with_the_best_holdout_accuracy():
 
 def test_times_are_sums():
     assert metrics.seconds(ROWS) == metrics.Seconds(train=6.0, eval=4.0)
-
-
-def test_missing_steps_are_ranges():
-    rows = [{"step": step, "train/loss": 1.0} for step in (2, 3, 6)]
-    assert metrics.missing_steps(rows, 9) == [[1, 1], [4, 5], [7, 9]]
-    assert metrics.missing_steps(rows[:2], 3) == [[1, 1]]
 
 
 @pytest.mark.parametrize(

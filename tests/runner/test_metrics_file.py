@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from mnist_lite.runner.metrics_file import EVALUATION_KEYS, METRICS, STEP_KEYS, MetricsFile, parse_row, read_evaluations
+from mnist_lite.errors import UserError
+from mnist_lite.runner.metrics_file import (
+    EVALUATION_KEYS,
+    METRICS,
+    STEP_KEYS,
+    MetricsFile,
+    parse_row,
+    parse_rows,
+    read_evaluations,
+)
 from mnist_lite.training.step_metrics import Row
 
 
@@ -51,37 +60,20 @@ def test_a_number_that_is_not_finite_is_not_written(file: MetricsFile):
         file.append([{**step_row(4), "lr": float("nan")}])
 
 
-def test_a_position_knows_the_rows_before_it(file: MetricsFile, tmp_path: Path):
-    position = file.sync()
-    assert file.problem(position) is None
-    file.append([step_row(4)])
-    file.flush()
-    assert file.problem(position) is None  # later rows do not matter
-    content = (tmp_path / METRICS).read_bytes()
-    for changed in (content.replace(b"0.5", b"0.6", 1), content[: position["bytes"] - 1], b""):
-        (tmp_path / METRICS).write_bytes(changed)
-        assert file.problem(position) is not None
-
-
-def test_truncate_goes_back_to_a_position_and_goes_on_from_there(file: MetricsFile, tmp_path: Path):
-    position = file.sync()
+def test_restore_replaces_the_content_and_later_rows_follow(file: MetricsFile, tmp_path: Path):
+    saved = file.text
     file.append([step_row(4)])
     file.close()
+    (tmp_path / METRICS).write_text("damaged {")
     again = MetricsFile(tmp_path)
-    assert again.truncate(position["bytes"]) == ROWS
+    again.restore(saved)
     again.append([step_row(5)])
-    end = again.sync()
-    assert again.problem(end) is None and end["bytes"] == (tmp_path / METRICS).stat().st_size
+    again.flush()
+    assert parse_rows(again.text) == [*ROWS, step_row(5)]
+    assert (tmp_path / METRICS).read_text() == again.text
+    assert [path.name for path in tmp_path.iterdir()] == [METRICS]
 
 
-def test_salvage_keeps_what_can_be_read_and_is_in_order(file: MetricsFile, tmp_path: Path):
-    file.close()
-    lines = [json.dumps(row) for row in (ROWS[0], ROWS[0], ROWS[1], ROWS[2])]
-    damaged = "\n".join([*lines, "torn {", json.dumps(step_row(7)), json.dumps(step_row(3)), json.dumps(step_row(9))])
-    (tmp_path / METRICS).write_text(damaged)
-    again = MetricsFile(tmp_path)
-    assert again.salvage(last_step=7) == [*ROWS[:3], step_row(7)]
-    assert (tmp_path / f"{METRICS}.damaged").read_text() == damaged
-    again.append([step_row(8)])
-    assert again.problem(again.sync()) is None
-    assert [parse_row(line)["step"] for line in (tmp_path / METRICS).read_bytes().splitlines()] == [1, 2, 2, 7, 8]
+def test_rows_of_a_stranger_are_one_line():
+    with pytest.raises(UserError, match="the checkpoint does not fit the run: "):
+        parse_rows('{"step": 1}\n')

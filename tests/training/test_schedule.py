@@ -95,7 +95,7 @@ def test_onecycle_peaks_at_max_lr_and_ends_low(composed):
     ("config", "said"),
     [
         ({"name": "StepLRR", "interval": "epoch"}, "did you mean StepLR?"),
-        ({"name": "LambdaLR", "interval": "epoch", "lr_lambda": "print"}, "takes a Python function"),
+        ({"name": "LambdaLR", "interval": "epoch", "lr_lambda": "print"}, "scheduler.name: 'LambdaLR' is no class"),
         ({"name": "StepLR"}, "scheduler.interval"),
         ({"name": "StepLR", "interval": "epochs", "step_size": 3}, "did you mean epoch?"),
         ({"name": "StepLR", "interval": "epoch"}, "scheduler.step_size: missing"),
@@ -114,7 +114,7 @@ def test_onecycle_peaks_at_max_lr_and_ends_low(composed):
         ({"name": "ReduceLROnPlateau", "interval": "step", "monitor": "train/epoch_loss"}, "interval: epoch"),
         (
             {"name": "ReduceLROnPlateau", "interval": "epoch", "monitor": "train/loss"},
-            "scheduler.monitor: 'train/loss' is a metric of one step; did you mean train/epoch_loss?",
+            "scheduler.monitor: 'train/loss' is not allowed; did you mean train/epoch_loss?",
         ),
         (
             {"name": "ReduceLROnPlateau", "interval": "epoch", "monitor": "train/accuracy"},

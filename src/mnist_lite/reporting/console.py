@@ -15,8 +15,8 @@ from typing import NoReturn, TextIO
 
 from tqdm import tqdm
 
-from mnist_lite.errors import MachineError
-from mnist_lite.reporting.progress_text import bar_format
+from mnist_lite import files
+from mnist_lite.reporting.progress_text import bar_format, bar_postfix
 from mnist_lite.reporting.text_layout import width_of, wrapped
 
 FRAME = 100
@@ -46,10 +46,8 @@ class Console:
         Raises:
             MachineError: the file cannot be written. ``line``, ``warn`` and ``log`` raise it, too.
         """
-        try:
+        with files.machine_errors(path):
             self._log = path.open("a", encoding="utf-8")
-        except OSError as error:
-            raise MachineError(f"cannot write {path}: {error.strerror}") from error
         for text in self._unlogged:
             self._write(text)
         self._unlogged = []
@@ -78,25 +76,22 @@ class Console:
         self._epoch, self._epochs, self._steps = epoch, epochs, steps
         if self._on_progress is None and sys.stderr.isatty():
             width = width_of(sys.stderr)
-            meter = {"n": 0, "total": steps, "elapsed": 0.0, "unit": "step"}
-            form = bar_format(epoch, epochs, None, meter, width)
-            self._bar = tqdm(total=steps, unit="step", leave=False, mininterval=0.2, ncols=width, bar_format=form)
+            title = f"epoch {epoch:{len(str(epochs))}d}/{epochs}"
+            self._bar = tqdm(
+                desc=title, total=steps, leave=False, mininterval=0.2, ncols=width, bar_format=bar_format(width)
+            )
 
     def show_step(self, step: int, rows: Sequence[Mapping[str, float]]) -> None:
-        """Moves the bar to ``step`` of the run. ``rows`` are the training rows that are new, possibly none."""
+        """Moves the bar to ``step`` of the run. ``rows`` are the rows that are new, possibly none."""
+        for row in rows:
+            if "test/accuracy" in row:
+                self._accuracy = row["test/accuracy"]
+            elif self._bar is not None:
+                self._bar.set_postfix_str(bar_postfix(row, self._bar.ncols), refresh=False)
         if self._on_progress is not None:
             self._on_progress(step / (self._epochs * self._steps), self._epoch, self._accuracy)
-        if self._bar is None:
-            return
-        if rows:
-            self._bar.bar_format = bar_format(
-                self._epoch, self._epochs, rows[-1], self._bar.format_dict, self._bar.ncols
-            )
-        self._bar.update(step - (self._epoch - 1) * self._steps - self._bar.n)
-
-    def show_accuracy(self, accuracy: float) -> None:
-        """Takes the latest test accuracy in percent, for ``on_progress``."""
-        self._accuracy = accuracy
+        if self._bar is not None:
+            self._bar.update(step - (self._epoch - 1) * self._steps - self._bar.n)
 
     def end_epoch(self) -> None:
         """Removes the bar."""
@@ -120,14 +115,9 @@ class Console:
     def _write(self, text: str) -> None:
         assert self._log is not None
         stamp = time.strftime("%H:%M:%S")
-        try:
+        with files.machine_errors(Path(self._log.name)):
             self._log.writelines(f"{stamp} {line}\n" for line in text.splitlines() or [""])
             self._log.flush()
-        except OSError as error:
-            log, self._log = self._log, None  # one error is enough
-            with contextlib.suppress(OSError):
-                log.close()
-            raise MachineError(f"cannot write {log.name}: {error.strerror}") from error
 
 
 def _framed(text: str, width: int | None) -> str:

@@ -57,7 +57,8 @@ def _figure(rows: Rows, title: str, target: float | None) -> Figure:
         accuracy.axhline(target, color="gray", linestyle="--", linewidth=1, label=f"required: {target:g} %")
     accuracy.legend(loc="lower right", fontsize="small")
     accuracy.set_title(title, fontsize="medium")
-    loss.set_yscale("log")
+    if rows:  # matplotlib refuses a logarithmic axis without data
+        loss.set_yscale("log")
     loss.legend(loc="upper right", fontsize="small")
     lr.plot([row["step"] for row in steps], [row["lr"] for row in steps], color="black", linewidth=1)
     lr.set_ylabel("learning rate")

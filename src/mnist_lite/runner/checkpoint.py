@@ -16,7 +16,6 @@ from typing import Any, TypedDict
 import msgspec
 import torch
 
-from mnist_lite.runner.metrics_file import Position
 from mnist_lite.runner.run_format import check_resumable
 from mnist_lite.runner.summary import DataRecord
 from mnist_lite.training.step_metrics import Row
@@ -55,8 +54,8 @@ class Checkpoint(TrainerState):
     """What can change the last bits of the result: see ``provenance.conditions``."""
     resumes: list[dict[str, Any]]
     """One entry for each resume: the step, and the conditions that were different."""
-    metrics: Position
-    """The end of ``metrics.jsonl`` at this step."""
+    metrics: str
+    """The content of ``metrics.jsonl``."""
 
 
 class DamagedError(Exception):

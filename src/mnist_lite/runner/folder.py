@@ -6,11 +6,12 @@ checkpoint holds is in ``checkpoint.py``, and the rows of metrics are in ``metri
 
 from __future__ import annotations
 
-import errno
 import re
 import shutil
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,29 +24,14 @@ from mnist_lite.runner.checkpoint import Checkpoint, DamagedError, ForeignError
 from mnist_lite.runner.config_file import CONFIG
 from mnist_lite.runner.metrics_file import MetricsFile
 from mnist_lite.runner.summary import read_summary
-from mnist_lite.training.step_metrics import Row
 
 MAX_NAME_LENGTH = 180
 LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
 CURVES, MODEL, LOG = "curves.png", "model.txt", "run.log"
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class FolderInUseError(UserError):
     """Another process is training in a run folder."""
-
-
-@dataclass
-class Latest:
-    """The checkpoint that a resumed run continues from. See ``RunFolder.find_checkpoint``."""
-
-    state: Checkpoint | None = None
-    """None: there is no good checkpoint."""
-    rows_intact: bool = True
-    """Whether the rows of ``metrics.jsonl`` that belong to the checkpoint are unchanged."""
-    damaged: list[Path] = field(default_factory=list)
-    """Checkpoint files with a wrong checksum."""
-    warnings: list[str] = field(default_factory=list)
 
 
 class RunFolder:
@@ -73,23 +59,19 @@ class RunFolder:
 
         Raises:
             UserError: the folder cannot be created.
-            MachineError: the disk is full.
+            MachineError: the files in it cannot be created.
         """
         safe_name = re.sub(r"[^A-Za-z0-9.+=-]+", "_", name) or "run"
         stem = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{safe_name}"[:MAX_NAME_LENGTH]
-        number = 1
         try:
             root.mkdir(parents=True, exist_ok=True)
-            while True:
+            for number in count(1):
                 path = root / (stem if number == 1 else f"{stem}_{number}")
-                try:
-                    path.mkdir()  # fails if another run has just created it
+                with suppress(FileExistsError):
+                    path.mkdir()
                     break
-                except FileExistsError:
-                    number += 1
         except OSError as error:
-            kind = MachineError if error.errno in FULL else UserError
-            raise kind(f"runs_dir: cannot make a run folder in {root}: {error.strerror}") from error
+            raise UserError(f"runs_dir: cannot make a run folder in {root}: {error.strerror}") from error
         try:
             return cls(path)
         except MachineError:
@@ -147,71 +129,47 @@ class RunFolder:
     def save(self, state: dict[str, Any]) -> None:
         """Writes ``last.pt``, and keeps the old one as ``previous.pt``.
 
-        ``state`` is a ``Checkpoint`` without its part ``metrics``: the rows so far are written to the disk here.
+        ``state`` is a ``Checkpoint`` without its part ``metrics``, which is added here.
         """
-        content = checkpoint.pack({**state, "metrics": self.metrics.sync()})
+        self.metrics.sync()
+        content = checkpoint.pack({**state, "metrics": self.metrics.text})
         files.write(self.path / LAST, content, keep=self.path / PREVIOUS)
 
-    def find_checkpoint(self) -> Latest:
-        """The newest good checkpoint. Changes nothing in the folder.
-
-        A checkpoint is good if its checksum is right. ``previous.pt`` is taken if only its rows are intact, because
-        rows that are missing after it will be trained again. If the rows of both have changed, ``last.pt`` is taken.
+    def find_checkpoint(self) -> tuple[Checkpoint | None, dict[str, DamagedError]]:
+        """The newest checkpoint that is not damaged, and the damaged ones by name. Changes nothing.
 
         Raises:
             UserError: a checkpoint has another format, or is not a checkpoint of this program.
         """
-        latest = Latest()
+        damaged: dict[str, DamagedError] = {}
         for name in (LAST, PREVIOUS):
             path = self.path / name
-            if not path.exists():
-                continue
             try:
-                state = checkpoint.load(path)
+                if path.exists():
+                    return checkpoint.load(path), damaged
+            except DamagedError as error:
+                damaged[name] = error
             except ForeignError as error:
                 raise UserError(
                     f"resume: {path} is not a checkpoint of this program: {error}; remove it to continue without it"
                 ) from error
-            except DamagedError as error:
-                latest.warnings.append(f"{path} cannot be used: {error}. It is kept under the name {name}.damaged.")
-                latest.damaged.append(path)
-                continue
-            problem = self.metrics.problem(state["metrics"])
-            if problem is None:
-                latest.state, latest.rows_intact = state, True
-                break
-            latest.warnings.append(f"{path} is good, but {problem}.")
-            if latest.state is None:
-                latest.state, latest.rows_intact = state, False
-        return latest
+        return None, damaged
 
-    def rewind(self, latest: Latest) -> list[Row]:
-        """Goes back to the checkpoint ``latest``: removes all later rows of metrics. Returns the rows that are left.
+    def set_aside(self, names: Iterable[str]) -> None:
+        """Renames damaged files to ``<name>.damaged``."""
+        for name in names:
+            with files.machine_errors(self.path / name):
+                (self.path / name).replace(self.path / f"{name}.damaged")
 
-        Damaged checkpoints are renamed to ``<name>.damaged``. If the rows have changed, those that can still be read
-        are kept.
-
-        Raises:
-            UserError: ``metrics.jsonl`` is not a file of this program.
-        """
-        for path in latest.damaged:
-            with files.machine_errors(path):
-                path.replace(path.with_name(f"{path.name}.damaged"))
-        if latest.state is None:
-            return self.metrics.truncate(0)
-        if latest.rows_intact:
-            return self.metrics.truncate(latest.state["metrics"]["bytes"])
-        return self.metrics.salvage(latest.state["step"])
-
-    def is_complete(self) -> bool:
-        """Whether the folder has all files of a finished run."""
+    def is_complete(self, state: Checkpoint) -> bool:
+        """Whether the folder has all files of a finished run whose last checkpoint is ``state``."""
         try:
             checkpoint.read(self.path / BEST)
         except (DamagedError, ForeignError):
             return False
-        return read_summary(self.path) is not None and all(
-            (self.path / name).exists() for name in (LAST, CURVES, MODEL)
-        )
+        rows_intact = self.metrics.path.read_text("utf-8", "replace") == state["metrics"]
+        others = (LAST, CURVES, MODEL)
+        return rows_intact and read_summary(self.path) is not None and all((self.path / o).exists() for o in others)
 
     def delete(self) -> None:
         """Removes the folder of a run that has trained nothing."""

@@ -1,4 +1,4 @@
-"""Statistics of the rows of a run: accuracies, times, missing steps. Pure functions. ``metrics_file.py`` reads the rows."""
+"""Statistics of the rows of a run: accuracies and times. Pure functions; ``metrics_file.py`` reads the rows."""
 
 from __future__ import annotations
 
@@ -35,15 +35,6 @@ class AccuracyByEpoch(SplitAccuracy, frozen=True):
     by_epoch: list[float | None]
 
 
-class Gap(Struct, frozen=True):
-    """Train accuracy minus test accuracy, in percentage points."""
-
-    first_epoch: float | None
-    final: float
-    best: float
-    mean_last_5: float | None
-
-
 class Selected(Struct, frozen=True):
     """The evaluation with the highest holdout accuracy."""
 
@@ -57,7 +48,6 @@ class Accuracy(Struct, frozen=True, omit_defaults=True):
 
     test: AccuracyByEpoch
     train: SplitAccuracy
-    gap: Gap
     holdout: SplitAccuracy | None = None
     selected: Selected | None = None
 
@@ -77,17 +67,11 @@ def accuracies(rows: Sequence[Row]) -> Accuracy:
         **_split(evaluations, "test/accuracy"), by_epoch=[by_epoch.get(epoch) for epoch in range(1, max(by_epoch) + 1)]
     )
     train = SplitAccuracy(**_split(evaluations, "train/epoch_accuracy"))
-    gap = Gap(
-        _difference(train.first_epoch, test.first_epoch),
-        train.final - test.final,
-        train.best - test.best,
-        _difference(train.mean_last_5, test.mean_last_5),
-    )
     if "holdout/accuracy" not in evaluations[0]:
-        return Accuracy(test, train, gap)
+        return Accuracy(test, train)
     best = max(evaluations, key=lambda row: row["holdout/accuracy"])
     holdout = SplitAccuracy(**_split(evaluations, "holdout/accuracy"))
-    return Accuracy(test, train, gap, holdout, Selected(int(best["epoch"]), best["test/accuracy"]))
+    return Accuracy(test, train, holdout, Selected(int(best["epoch"]), best["test/accuracy"]))
 
 
 def epoch_ends(rows: Sequence[Row]) -> list[Row]:
@@ -101,16 +85,6 @@ def seconds(rows: Sequence[Row]) -> Seconds:
         train=sum(row["seconds/train"] for row in epoch_ends(rows)),
         eval=sum(row["seconds/eval"] for row in rows if "seconds/eval" in row),
     )
-
-
-def missing_steps(rows: Sequence[Row], last_step: int) -> list[list[int]]:
-    """The training steps from 1 to ``last_step`` without a row, as ranges ``[first, last]``."""
-    gaps, expected = list[list[int]](), 1
-    for step in [*(int(row["step"]) for row in rows if "train/loss" in row), last_step + 1]:
-        if step > expected:
-            gaps.append([expected, step - 1])
-        expected = step + 1
-    return gaps
 
 
 def has_died(row: Row, steps: int) -> bool:
@@ -138,7 +112,3 @@ def _split(evaluations: Sequence[Row], key: str) -> dict[str, Any]:
         "best_epoch": int(best["epoch"]),
         "mean_last_5": fmean(values[-LAST_EPOCHS:]) if complete else None,
     }
-
-
-def _difference(a: float | None, b: float | None) -> float | None:
-    return None if a is None or b is None else a - b

@@ -12,26 +12,28 @@ from mnist_lite.data.dataset import Dataset
 from mnist_lite.errors import UserError
 from mnist_lite.runner.checkpoint import Checkpoint
 from mnist_lite.runner.config_file import CHANGEABLE_KEYS
-from mnist_lite.runner.folder import Latest, RunFolder
+from mnist_lite.runner.folder import RunFolder
 from mnist_lite.runner.identity import normalized_config
 from mnist_lite.runner.summary import SUMMARY, describe_data
 from mnist_lite.training.trial import can_extend
 
 
-def nothing_left(config: Config, folder: RunFolder, latest: Latest) -> str | None:
+def nothing_left(config: Config, folder: RunFolder, state: Checkpoint | None, damaged: bool) -> str | None:
     """The reason why a finished run has nothing left to train. None: there is something left, or a file is missing.
 
+    ``state`` is the checkpoint of the run, and ``damaged`` says whether a newer one is damaged.
+
     Raises:
-        UserError: the run is finished and cannot continue, or the checkpoint belongs to another config.
+        UserError: the run is finished and has no checkpoint, or the checkpoint belongs to another config.
     """
-    state = latest.state
-    if (state is None or not latest.rows_intact) and (folder.path / SUMMARY).exists():
-        reason = "; ".join(latest.warnings) or "its checkpoints are missing"
-        raise UserError(f"resume: the run in {folder.path} is finished and cannot continue: {reason}")
     if state is None:
+        if (folder.path / SUMMARY).exists():
+            raise UserError(
+                f"resume: the run in {folder.path} is finished, and it has no good checkpoint to continue from"
+            )
         return None
     _check_config(config, state)
-    if latest.warnings or not folder.is_complete():
+    if damaged or not folder.is_complete(state):
         return None
     if state["target_reached"]:
         return f"it reached stop_at_accuracy={config.stop_at_accuracy:g}"

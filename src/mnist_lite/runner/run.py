@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import time
 import traceback
+from collections.abc import Iterable
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,9 @@ from mnist_lite.reporting.console import Console
 from mnist_lite.reporting.png import DrawingError
 from mnist_lite.reporting.progress_text import epoch_line
 from mnist_lite.runner import checkpoint, config_file, metrics, provenance, resume, summary
-from mnist_lite.runner.checkpoint import Best, CheckpointTimer
-from mnist_lite.runner.folder import BEST, CURVES, LAST, LOG, MODEL, Latest, RunFolder
+from mnist_lite.runner.checkpoint import Best, Checkpoint, CheckpointTimer
+from mnist_lite.runner.folder import BEST, CURVES, LAST, LOG, MODEL, RunFolder
+from mnist_lite.runner.metrics_file import parse_rows
 from mnist_lite.runner.run_format import FORMAT
 from mnist_lite.runner.setup import RunParts, set_up_run
 from mnist_lite.runner.summary import SUMMARY
@@ -75,16 +77,16 @@ def _start(config: Config, console: Console, stop: StopRequest, path: Path | Non
 def _resume(config: Config, console: Console, stop: StopRequest) -> int:
     assert config.resume is not None
     with closing(RunFolder.open_existing(Path(config.resume))) as folder:
-        latest = folder.find_checkpoint()
-        finished = resume.nothing_left(config, folder, latest)
+        state, damaged = folder.find_checkpoint()
+        finished = resume.nothing_left(config, folder, state, bool(damaged))
         if finished is not None:
             console.line(f"{folder.path} is finished: nothing is left to train ({finished})")
             return 0
         console.log_to(folder.path / LOG)
-        for warning in latest.warnings:
-            console.warn(warning)
-        run = Run(config, set_up_run(config, console, latest.state), folder, console)
-        run.restore(latest)
+        for name, error in damaged.items():
+            console.warn(f"{folder.path / name} cannot be used: {error}. It is kept under the name {name}.damaged.")
+        run = Run(config, set_up_run(config, console, state), folder, console)
+        run.restore(state, damaged)
         stop.armed = True
         return run.train(stop)
 
@@ -103,41 +105,35 @@ class Run:
         self._saved_step: int | None = None
         self._resumes: list[dict[str, Any]] = []
 
-    def restore(self, latest: Latest) -> None:
-        """Goes back to the checkpoint ``latest``, and removes all later results from the folder.
+    def restore(self, state: Checkpoint | None, damaged: Iterable[str]) -> None:
+        """Goes back to the checkpoint ``state``, and removes all later results from the folder. None: to the beginning.
 
         Raises:
             UserError: the checkpoint does not fit the config or the data.
         """
-        state, folder = latest.state, self._folder
+        console, folder, changed = self._console, self._folder, {}
         if state is not None:
             resume.check_fits(self._config, self._parts.data, state)
-        self._rows = folder.rewind(latest)
-        if state is None:
-            folder.remove(BEST)
-            self._console.line(f"no checkpoint in {folder.path}: starting from the first step\n")
-            return
-        self._trainer.load_state_dict(state, self._rows)
-        self._best, self._best_is_saved = state["best"], False
-        self._saved_step = state["step"]
-        changed = resume.changed_conditions(state["conditions"], provenance.conditions(self._provenance))
-        missing = metrics.missing_steps(self._rows, state["step"])
-        self._resumes = [*state["resumes"], {"step": state["step"], "changed": changed, "missing_steps": missing}]
-        if not latest.rows_intact:
-            gaps = ", ".join(f"{first} to {last}" for first, last in missing) or "none"
-            self._console.warn(
-                "The run continues from a good checkpoint, with the rows of metrics.jsonl that can still be read.\n"
-                f"Rows of these steps are missing, in the curves too: {gaps}. A row with changed numbers is not noticed."
-            )
+            self._rows = parse_rows(state["metrics"])
+            self._trainer.load_state_dict(state, self._rows)
+            self._best, self._best_is_saved = state["best"], False
+            self._saved_step = state["step"]
+            changed = resume.changed_conditions(state["conditions"], provenance.conditions(self._provenance))
+            self._resumes = [*state["resumes"], {"step": state["step"], "changed": changed}]
+        folder.set_aside(damaged)
+        folder.metrics.restore("" if state is None else state["metrics"])
+        folder.remove(BEST if state is None else SUMMARY)
+        _write_config_and_model(self._config, self._parts, folder)
         if changed:
             text = "; ".join(f"{key}: {before}, now {now}" for key, (before, now) in changed.items())
-            self._console.warn(
+            console.warn(
                 f"The run continues under other conditions ({text}).\n"
                 "Its results may differ in the last bits from those of a run without interruption."
             )
-        folder.remove(SUMMARY)
-        _write_config_and_model(self._config, self._parts, folder)
-        self._console.line(f"resuming after step {state['step']} (epoch {state['epoch']}) in {folder.path}\n")
+        if state is None:
+            console.line(f"no checkpoint in {folder.path}: starting from the first step\n")
+        else:
+            console.line(f"resuming after step {state['step']} (epoch {state['epoch']}) in {folder.path}\n")
 
     def train(self, stop: StopRequest) -> int:
         """Trains to the end and writes all files. Returns the exit code.
@@ -171,7 +167,7 @@ class Run:
                 epoch = trainer.epoch
                 console.start_epoch(epoch, self._config.epochs, trainer.steps_per_epoch)
             self._record(rows)
-            console.show_step(trainer.step, [row for row in rows if "train/loss" in row])
+            console.show_step(trainer.step, rows)
             if rows and "test/loss" in rows[-1]:
                 self._show_evaluation(rows[-1])
                 self._keep_best(rows[-1])
@@ -189,7 +185,6 @@ class Run:
     def _show_evaluation(self, row: Row) -> None:
         if row["epoch_end"]:
             self._console.end_epoch()
-        self._console.show_accuracy(row["test/accuracy"])
         self._console.line(lambda width: epoch_line(row, self._config.epochs, width))
         if metrics.has_died(row, self._trainer.steps_per_epoch):
             self._console.warn(DEAD_NETWORK.format(epoch=row["epoch"]))

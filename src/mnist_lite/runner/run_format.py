@@ -4,8 +4,8 @@
 
 | format | differences |
 |---|---|
-| 1 | the key ``compile`` in the config; ``good_enough`` in a checkpoint |
-| 2 | the key ``backend`` in the config; ``target_reached`` in a checkpoint |
+| 1 | the key ``compile`` in the config; a checkpoint has only the length of ``metrics.jsonl`` |
+| 2 | the key ``backend`` in the config; a checkpoint has the rows of ``metrics.jsonl`` |
 
 Code that only reads ``metrics.jsonl`` and ``summary.json`` reads all formats, forever: tests/runner/formats/ has a
 folder of each old format. A resume continues the current format only.

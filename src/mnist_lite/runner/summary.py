@@ -151,7 +151,7 @@ def result_lines(summary: Summary) -> list[str]:
     mean = "" if test.mean_last_5 is None else f"mean of the last 5 epochs {test.mean_last_5:.2f} %; "
     lines = [
         f"\nfinal test accuracy {test.final:.2f} % on {images}, {summary.parameters:,} parameters",
-        f"{mean}train minus test {summary.accuracy.gap.final:+.2f}; "
+        f"{mean}train minus test {summary.accuracy.train.final - test.final:+.2f}; "
         f"best epoch on test {test.best:.2f} % (epoch {test.best_epoch}, chosen on the test images)",
     ]
     if selected is not None:

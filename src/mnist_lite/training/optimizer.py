@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from types import ModuleType
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -12,22 +13,25 @@ from torch import nn
 from mnist_lite.config.signature import bind
 from mnist_lite.errors import UserError, did_you_mean
 
+T = TypeVar("T")
 OUR_KEYS = ("name", "decay_bias_and_norm")
 """Keys of the config that are not arguments of the class."""
 UNSUPPORTED = ("LBFGS", "SparseAdam")
 """They need a closure or sparse gradients."""
 
 
-def optimizer_classes() -> dict[str, type[torch.optim.Optimizer]]:
-    """The classes of ``torch.optim`` that the training loop supports, by name."""
+def torch_classes(module: ModuleType, base: type[T], without: Collection[str]) -> dict[str, type[T]]:
+    """The classes in a module of torch that are derived from ``base``, by name. Those in ``without`` are left out."""
     return {
         name: member
-        for name, member in vars(torch.optim).items()
-        if inspect.isclass(member)
-        and issubclass(member, torch.optim.Optimizer)
-        and member is not torch.optim.Optimizer
-        and name not in UNSUPPORTED
+        for name, member in vars(module).items()
+        if inspect.isclass(member) and issubclass(member, base) and member is not base and name not in without
     }
+
+
+def optimizer_classes() -> dict[str, type[torch.optim.Optimizer]]:
+    """The classes of ``torch.optim`` that the training loop supports, by name."""
+    return torch_classes(torch.optim, torch.optim.Optimizer, UNSUPPORTED)
 
 
 def build_optimizer(config: Mapping[str, Any], module: nn.Module) -> torch.optim.Optimizer:
@@ -41,10 +45,10 @@ def build_optimizer(config: Mapping[str, Any], module: nn.Module) -> torch.optim
     """
     classes = optimizer_classes()
     name = str(config.get("name"))
-    if name in UNSUPPORTED:
-        raise UserError(f"optimizer.name: {name} needs a closure or sparse gradients, which this loop does not have")
     if name not in classes:
-        raise UserError(f"optimizer.name: no class {name!r} in torch.optim; {did_you_mean(name, classes)}")
+        raise UserError(
+            f"optimizer.name: {name!r} is no class of torch.optim that this loop supports; {did_you_mean(name, classes)}"
+        )
     values = {key: value for key, value in config.items() if key not in OUR_KEYS}
     arguments = bind(classes[name], values, "optimizer", supplied=("params",))
     decay_all = config.get("decay_bias_and_norm", True)

@@ -19,6 +19,7 @@ from torch.optim import lr_scheduler
 
 from mnist_lite.config.signature import bind
 from mnist_lite.errors import RunError, UserError, did_you_mean
+from mnist_lite.training.optimizer import torch_classes
 
 INTERVALS = ("step", "epoch")
 MONITORS = (
@@ -26,8 +27,6 @@ MONITORS = (
     *("holdout/loss", "holdout/accuracy", "test/loss", "test/accuracy"),
 )
 """Metrics of an evaluation: keys of its row in ``metrics.jsonl``."""
-EPOCH_MEAN_OF = {"train/loss": "train/epoch_loss", "train/accuracy": "train/epoch_accuracy"}
-"""Metrics of one training step, and their means over the epoch."""
 TORCH_ERRORS = (ArithmeticError, AttributeError, KeyError, NotImplementedError, TypeError, ValueError)
 """The errors that torch's schedulers raise for bad arguments."""
 NEED_A_FUNCTION = ("LambdaLR", "MultiplicativeLR")
@@ -63,13 +62,7 @@ class Schedule:
 
 def scheduler_classes() -> dict[str, type[lr_scheduler.LRScheduler]]:
     """The classes of ``torch.optim.lr_scheduler`` whose arguments can be written in YAML, by name."""
-    return {
-        name: member
-        for name, member in vars(lr_scheduler).items()
-        if inspect.isclass(member)
-        and issubclass(member, lr_scheduler.LRScheduler)
-        and name not in ("LRScheduler", "_LRScheduler", *NEED_A_FUNCTION)
-    }
+    return torch_classes(lr_scheduler, lr_scheduler.LRScheduler, ("_LRScheduler", *NEED_A_FUNCTION))
 
 
 def build_schedule(
@@ -101,11 +94,6 @@ def build_schedule(
 def _check_monitor(monitor: Any, holdout: bool) -> None:
     if monitor is None:
         raise UserError(f"scheduler.monitor: missing; allowed: {', '.join(MONITORS)}")
-    if monitor in EPOCH_MEAN_OF:
-        raise UserError(
-            f"scheduler.monitor: {monitor!r} is a metric of one step; did you mean {EPOCH_MEAN_OF[monitor]}? "
-            f"(allowed: {', '.join(MONITORS)})"
-        )
     if monitor not in MONITORS:
         raise UserError(f"scheduler.monitor: {monitor!r} is not allowed; {did_you_mean(str(monitor), MONITORS)}")
     if monitor.startswith("holdout/") and not holdout:
@@ -118,12 +106,10 @@ def _build(
     """The scheduler of ``config``, which is at ``key`` of the whole config. Schedulers within schedulers are built, too."""
     classes = scheduler_classes()
     name = str(config.get("name"))
-    if name in NEED_A_FUNCTION:
-        raise UserError(
-            f"{key}.name: {name} takes a Python function, which YAML cannot express; allowed: {', '.join(classes)}"
-        )
     if name not in classes:
-        raise UserError(f"{key}.name: no class {name!r} in torch.optim.lr_scheduler; {did_you_mean(name, classes)}")
+        raise UserError(
+            f"{key}.name: {name!r} is no class of torch.optim.lr_scheduler that YAML can express; {did_you_mean(name, classes)}"
+        )
     cls = classes[name]
     parameters = inspect.signature(cls).parameters
     filled_in = [parameter for parameter in ("optimizer", "schedulers") if parameter in parameters]
