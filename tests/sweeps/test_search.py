@@ -23,8 +23,8 @@ from optuna.trial import TrialState
 
 from mnist_lite.config.schema import DataConfig, SearchConfig
 from mnist_lite.errors import UserError
+from mnist_lite.sweeps.finalize import finalize
 from mnist_lite.sweeps.job import InvalidJob, Job, mark_failed
-from mnist_lite.sweeps.results import finalize
 from mnist_lite.sweeps.search import SAMPLER, Search, load
 from mnist_lite.sweeps.search_space import space_of
 from mnist_lite.sweeps.search_table import as_text, importances

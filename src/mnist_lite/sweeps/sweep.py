@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from mnist_lite.config.schema import Config, SearchConfig, SweepConfig
 from mnist_lite.errors import LauncherError, RunError, UserError
+from mnist_lite.sweeps.finalize import finalize, list_outputs
 from mnist_lite.sweeps.grid import Grid
 from mnist_lite.sweeps.job import InvalidJob, Job, has_checkpoint, job_folder, known_folders, without_sweep_keys
 from mnist_lite.sweeps.manifest import add, manifest_entry
-from mnist_lite.sweeps.results import finalize, list_outputs
 from mnist_lite.sweeps.run_local import run_local
 from mnist_lite.sweeps.table import failed
 
