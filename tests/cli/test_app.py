@@ -77,7 +77,13 @@ def test_bad_input_is_one_line_and_exit_code_2(overrides, message, call: RunComm
     [
         ("summary", ["resume=x"], "resume: continues one run"),
         ("summary", ["-m", "model=stp3,stp4"], "model: no choice 'stp3'; did you mean step3?"),
-        ("summary", ["-m", "hydra/sweeper=optuna", "epochs=interval(1,2)"], "only the train command can search"),
+        (
+            "summary",
+            ["-m", "hydra/sweeper=optuna", "epochs=interval(1,2)"],
+            "Can only enumerate CHOICE and RANGE sweeps",
+        ),
+        ("train", ["-m", "data.root=${nope}", "seed=1,2"], "nope"),
+        ("train", ["-m", "sweep.workers=0", "seed=1,2"], "sweep.workers: 0 is out of range"),
         ("train", ["-m", "resume=x", "seed=1,2"], "resume: continues one run"),
     ],
 )
