@@ -28,7 +28,7 @@ import sys
 from importlib.metadata import distribution
 
 distribution("mnist-lite")
-for name in ["pytest", "ruff", "mypy"] if sys.argv[1] else []:
+for name in ["pytest", "ruff", "mypy", "import-linter"] if sys.argv[1] else []:
     distribution(name)
 EOF
 }

@@ -18,7 +18,6 @@ from omegaconf import DictConfig
 from mnist_lite.cli.hydra_task import Task
 from mnist_lite.config.compose import compose_job, config_digest, config_errors_for_users
 from mnist_lite.config.error_messages import one_line
-from mnist_lite.config.overrides import restart_command
 from mnist_lite.config.schema import Config, SearchConfig, validate_node
 from mnist_lite.errors import ExpectedError, LauncherError, UserError
 from mnist_lite.sweeps.sweep import Sweep, run_and_report
@@ -70,18 +69,19 @@ class GridSweeper(Sweeper):
             if override.get_key_element().startswith("sweep.") and override.is_sweep_override():
                 raise UserError(f"{override.get_key_element()}: takes one value for the whole sweep")
         if not self._task.trains:
-            self._launch(self._jobs(overrides), 0)
+            self._launch(self._jobs(overrides))
             return
         sweep = self._task.sweep(self._loader, self._config)
-        code = run_and_report(sweep.folder, lambda: self._run(sweep, overrides), restart_command(sweep.folder))
+        code = run_and_report(sweep.folder, lambda: self._train(sweep, overrides))
         self._task.exit_code = max(self._task.exit_code, code)
 
-    def _run(self, sweep: Sweep, overrides: list[Override]) -> int:
-        """Runs the trainings of a sweep. Returns the exit code."""
+    def _train(self, sweep: Sweep, overrides: list[Override]) -> int:
+        """Runs the trainings of ``sweep``. Returns the exit code."""
         jobs = self._jobs(overrides)
         if isinstance(self._launcher, LocalLauncher):
             return sweep.run_grid(jobs, config_digest(self._loader))
-        self._launch_trainings(sweep, jobs, 0)
+        sweep.fix_data()
+        self._launch(jobs)
         return 0
 
     def _jobs(self, overrides: list[Override]) -> list[tuple[str, ...]]:
@@ -90,12 +90,7 @@ class GridSweeper(Sweeper):
         compose_job(self._loader, self._config, jobs[0])
         return jobs
 
-    def _launch_trainings(self, sweep: Sweep, jobs: Sequence[Sequence[str]], first: int) -> None:
-        if self._config.data.name == "auto":  # found here, and sent to all jobs with the task
-            sweep.find_data(sweep.data_root)
-        self._launch(jobs, first)
-
-    def _launch(self, jobs: Sequence[Sequence[str]], first: int) -> None:
+    def _launch(self, jobs: Sequence[Sequence[str]], first: int = 0) -> None:
         """Runs ``jobs`` with the launcher. ``first`` is the number of the first of them.
 
         Raises:
@@ -123,19 +118,14 @@ class OptunaSweeper(GridSweeper):
         super().__init__(params)
         self._settings = {"n_trials": n_trials, "n_jobs": n_jobs, "seed": seed}
 
-    def sweep(self, arguments: list[str]) -> None:
-        """Runs the search."""
-        if not self._task.trains:
-            raise UserError("hydra/sweeper=optuna: only the train command can search")
-        super().sweep(arguments)
-
-    def _run(self, sweep: Sweep, overrides: list[Override]) -> int:
+    def _train(self, sweep: Sweep, overrides: list[Override]) -> int:
         settings = validate_node(self._settings, SearchConfig, "hydra.sweeper.")
         with closing(sweep.open_search(overrides, settings)) as search:
             if isinstance(self._launcher, LocalLauncher):
                 return sweep.run_search(search)
+            sweep.fix_data()
             for number, jobs in enumerate(search.batches(settings.n_jobs)):
-                self._launch_trainings(sweep, jobs, number * settings.n_jobs)
+                self._launch(jobs, number * settings.n_jobs)
         return 0
 
 

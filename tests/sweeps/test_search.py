@@ -23,8 +23,8 @@ from optuna.trial import TrialState
 
 from mnist_lite.config.schema import DataConfig, SearchConfig
 from mnist_lite.errors import UserError
+from mnist_lite.sweeps.finalize import finalize
 from mnist_lite.sweeps.job import InvalidJob, Job, mark_failed
-from mnist_lite.sweeps.results import finalize
 from mnist_lite.sweeps.search import SAMPLER, Search, load
 from mnist_lite.sweeps.search_space import space_of
 from mnist_lite.sweeps.search_table import as_text, importances
@@ -335,7 +335,7 @@ def test_without_optuna_the_line_says_what_to_install(monkeypatch: pytest.Monkey
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "optuna", None)
     monkeypatch.setitem(sys.modules, "optuna.distributions", None)
-    sweep = SweepOfJobs(sweep_config(tmp_path), lambda _: CONFIG, lambda _: "digits", "", "cpu")
+    sweep = SweepOfJobs(sweep_config(tmp_path), lambda _: CONFIG, lambda _: "digits", DataConfig(), "cpu")
     with pytest.raises(UserError, match=r'hydra/sweeper=optuna: .*; in the checkout: pip install -e "\.\[search\]"'):
         sweep.open_search([], SearchConfig(n_trials=1, n_jobs=1, seed=0))
 
@@ -364,7 +364,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(tmp_path: Path):
         (("optimizer.lrr=1,2",), "lrr"),
         (("resume=runs/x", "seed=1,2"), "resume: goes on with one run"),
         (("sweep.workers=abc",), "sweep.workers: Value 'abc'"),
-        (("sweep.workers=1,2",), "sweep.workers: one value for the whole sweep"),
+        (("sweep.workers=1,2",), "sweep.workers: takes one value for the whole sweep"),
         (("hydra/launcher=nowhere",), "nowhere"),
         (("sweep.workers=0",), "sweep.workers: 0 is out of range"),
     ):

@@ -14,8 +14,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 from mnist_lite.errors import UserError
+from mnist_lite.sweeps.finalize import finalize
 from mnist_lite.sweeps.plots import write_comparisons, write_curves
-from mnist_lite.sweeps.results import finalize
 from mnist_lite.sweeps.table import as_text, failed, groups, read, write
 from tests.sweeps.folders import finished
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -19,7 +20,7 @@ from mnist_lite.config.compose import (
     read_sweep_config,
     sweep_folder,
 )
-from mnist_lite.config.schema import Config
+from mnist_lite.config.schema import Config, DataConfig
 from mnist_lite.errors import UserError, exit_code_of
 from mnist_lite.process.startup import keep_streams_usable
 from mnist_lite.runner.config_file import resumed_config
@@ -63,16 +64,14 @@ class Task(Generic[C]):
         Raises:
             UserError: a setting of the sweep is not allowed.
         """
-        number = 0
+        numbers = itertools.count()
 
         def compose(overrides: Sequence[str]) -> Config:
-            nonlocal number
-            job = compose_job(loader, composed, overrides, number)
-            number += 1
-            return read_config(job, Config)
+            return read_config(compose_job(loader, composed, overrides, next(numbers)), Config)
 
-        config = read_sweep_config(composed)
-        return Sweep(config, compose, self.find_data, str(composed.data.root), str(composed.device))
+        with config_errors_for_users():
+            data = DataConfig(name=composed.data.name, root=str(composed.data.root))
+            return Sweep(read_sweep_config(composed), compose, self.find_data, data, str(composed.device))
 
     def _config_of(self, composed: DictConfig) -> C:
         with config_errors_for_users():

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from mnist_lite.errors import UserError
+from mnist_lite.sweeps.finalize import finalize, list_outputs
 from mnist_lite.sweeps.manifest import MANIFEST
-from mnist_lite.sweeps.results import finalize, list_outputs
 from mnist_lite.sweeps.verify import differences, to_verify
 
 

@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_lite.config.schema import Config, SearchConfig, SweepConfig
+from mnist_lite.config.overrides import restart_command
+from mnist_lite.config.schema import Config, DataConfig, SearchConfig, SweepConfig
 from mnist_lite.errors import LauncherError, RunError, UserError
+from mnist_lite.sweeps.finalize import finalize, list_outputs
 from mnist_lite.sweeps.grid import Grid
 from mnist_lite.sweeps.job import InvalidJob, Job, has_checkpoint, job_folder, known_folders, without_sweep_keys
 from mnist_lite.sweeps.manifest import add, manifest_entry
-from mnist_lite.sweeps.results import finalize, list_outputs
 from mnist_lite.sweeps.run_local import run_local
 from mnist_lite.sweeps.table import failed
 
@@ -80,8 +81,8 @@ class Sweep:
     compose: Callable[[Sequence[str]], Config]
     """The config of the job with these overrides. Raises ``UserError`` if it is invalid."""
     find_data: Callable[[str], str]
-    data_root: str
-    """``data.root`` of the sweep."""
+    data: DataConfig
+    """The data set, as far as all jobs share it."""
     device: str
     """``device`` of the sweep."""
 
@@ -95,13 +96,18 @@ class Sweep:
         known = known_folders(self.folder)
         return lambda overrides: make_job(overrides, lambda: self.compose(overrides), known.get, self.find_data)
 
+    def fix_data(self) -> None:
+        """Finds out what ``data=auto`` is, before a launcher sends ``find_data`` to the jobs."""
+        if self.data.name == "auto":
+            self.find_data(self.data.root)
+
     def run_grid(self, wanted: Sequence[Sequence[str]], digest: str) -> int:
         """Runs the jobs with the overrides ``wanted`` on worker processes. Returns the exit code: 2 if all are invalid.
 
         ``digest`` changes when a config file changes.
         """
         keys = [tuple(overrides) for overrides in wanted]
-        grid = Grid(keys, self.job_maker(), self.config, digest, lambda: self.find_data(self.data_root))
+        grid = Grid(keys, self.job_maker(), self.config, digest, lambda: self.find_data(self.data.root))
         states = ", ".join(f"{number} {state}" for state, number in grid.states.items())
         failures = run_local(f"sweep of {len(keys)} jobs in {self.folder}: {states}", grid, self.device, self.config)
         if len(grid.refused) == len(keys):
@@ -129,11 +135,11 @@ class Sweep:
         return RunError.exit_code if run_local(headline, search, self.device, self.config) else 0
 
 
-def run_and_report(folder: Path, work: Callable[[], int], restart: str) -> int:
+def run_and_report(folder: Path, work: Callable[[], int]) -> int:
     """Calls ``work``, which runs the jobs of the sweep in ``folder``, and writes the table. Returns the exit code.
 
-    The table is written after an interrupt and after an error of a launcher, too. ``restart`` is the shell command that continues
-    the sweep; it is printed after an interrupt.
+    The table is written after an interrupt and after an error of a launcher, too. After an interrupt, the shell command that
+    resumes the sweep is printed.
 
     Raises:
         KeyboardInterrupt: a signal came. All jobs have been stopped.
@@ -146,12 +152,8 @@ def run_and_report(folder: Path, work: Callable[[], int], restart: str) -> int:
             _remove(missing)
         elif folder.is_dir():
             saved = any(has_checkpoint(job) for job in folder.iterdir())
-            print(
-                "To go on:" if saved else "No job has a checkpoint yet. To start again:",
-                restart,
-                sep="\n",
-                flush=True,
-            )
+            headline = "To go on:" if saved else "No job has a checkpoint yet. To start again:"
+            print(f"{headline}\n{restart_command(folder)}", flush=True)
             with suppress(UserError, RunError):
                 finalize(folder)
         raise
