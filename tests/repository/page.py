@@ -75,21 +75,23 @@ def make_checkout(folder: Path) -> Path:
     lines = [str(checkout / "src"), *borrowed, "import added_overrides"]
     (site / "borrowed.pth").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (site / "added_overrides.py").write_text(SITE, encoding="utf-8")
-    (venv / "bin" / "mnist-lite").write_text(console_script(venv / "bin" / "python"), encoding="utf-8")
-    (venv / "bin" / "mnist-lite").chmod(0o755)
+    pyproject = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    for name, entry in re.findall(r'^(mnist-lite) = "(\S+)"', pyproject, re.MULTILINE):
+        add_console_script(venv / "bin", name, entry)
+    add_console_script(venv / "bin", "lint-imports", "importlinter.cli:lint_imports_command")
     stamp = hashlib.sha256((checkout / "pyproject.toml").read_bytes()).hexdigest()
     for name in ("installed", "installed[test]"):
         (venv / name).write_text(stamp + "\n", encoding="utf-8")
     return checkout
 
 
-def console_script(python: Path) -> str:
-    """What pip writes for the entry ``mnist-lite`` of ``[project.scripts]``."""
-    text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
-    entry = re.search(r'^mnist-lite = "([\w.]+):(\w+)"', text, re.MULTILINE)
-    module, function = entry.groups() if entry else ("runpy", "run_module")  # TODO: always an entry, once there is one
-    run = f"sys.exit({function}())" if entry else "run_module(f'mnist_lite.{sys.argv.pop(1)}', run_name='__main__')"
-    return f"#!{python}\nimport sys\nfrom {module} import {function}\nif __name__ == '__main__':\n    {run}\n"
+def add_console_script(folder: Path, name: str, entry: str) -> None:
+    """Writes the script that pip writes for ``entry``, such as ``package.module:function``, into ``folder`` of ``.venv``."""
+    module, function = entry.split(":")
+    lines = [f"#!{folder / 'python'}", "import sys", f"from {module} import {function}"]
+    lines += ["if __name__ == '__main__':", f"    sys.exit({function}())", ""]
+    (folder / name).write_text("\n".join(lines), encoding="utf-8")
+    (folder / name).chmod(0o755)
 
 
 def run_line(line: str, checkout: Path, added: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:

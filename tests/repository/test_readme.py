@@ -38,12 +38,12 @@ def added(line: str, data: tuple[str, ...]) -> list[str]:
     if not re.search(r"train (?!--help)", line) or "resume=" in line:
         return []
     overrides = [*SHORT, *data]
-    if re.search(r" -m |sweep=seeds", line):
-        overrides.append("seed=1,2")
     if " -m " in line:
-        overrides.append("optimizer.lr=0.01,0.03")
+        overrides += ["seed=1,2", "optimizer.lr=0.01,0.03"]
+    if "sweep=seeds" in line:
+        overrides += ["seed=1,2", "sweep.workers=1"]
     if "sweep=search" in line:
-        overrides += ["data.holdout=50", "hydra.sweeper.n_trials=2"]
+        overrides += ["data.holdout=50", "hydra.sweeper.n_trials=2", "sweep.workers=1"]
     return overrides
 
 
