@@ -42,6 +42,8 @@ Fault = Callable[[], None]
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.faults.warm"])
 TIMEOUT = 120.0
+DRAW_CURVES = curves.draw
+"""In children ``curves.draw`` draws nothing."""
 
 
 def warm_up() -> None:
@@ -51,7 +53,7 @@ def warm_up() -> None:
     digits.load_digits()
     build({"layers": [{"conv": 10}, "batch_norm", "relu", {"dropout": 0.1}, {"max_pool": 2}, "global_avg_pool"]})
     composed()
-    # The next three save 0.6 s a run, and no fault has to do with them. Other tests check them.
+    # The next three save 0.6 s a run. The faults do not depend on them, and other tests check them.
     curves.draw = lambda *_arguments: b"a picture"
     provenance.git_commit = lambda folder: None
     setattr(Hydra, "get_mode", lambda *_arguments, **_more: RunMode.RUN)  # noqa: B010  composes the config just for the mode
@@ -115,12 +117,12 @@ def job(overrides: tuple[str, ...]) -> Job:
 
 def train(folder: Path, *overrides: str, fault: Fault | None = None) -> Done:
     """Trains in ``folder``, in a child; ``fault`` is called in the child first."""
-    return _outcome(folder, job(overrides), fault)
+    return run_child(folder, job(overrides), fault)
 
 
 def train_by_command(folder: Path, *overrides: str, fault: Fault | None = None) -> Done:
     """The same by the command: its arguments are parsed and the config is composed in the child."""
-    return _outcome(folder, Command(overrides), fault)
+    return run_child(folder, Command(overrides), fault)
 
 
 def start(folder: Path, *overrides: str, fault: Fault | None = None) -> Any:
@@ -128,6 +130,24 @@ def start(folder: Path, *overrides: str, fault: Fault | None = None) -> Any:
     process = CONTEXT.Process(target=_main, args=(folder, None, job(overrides), fault), daemon=True)
     process.start()
     return process
+
+
+def run_child(folder: Path, work: Callable[[], None], fault: Fault | None = None, timeout: float = TIMEOUT) -> Done:
+    """Calls ``fault`` and ``work`` in a child in ``folder``; ``work`` ends the child. Both are pickled."""
+    reader, writer = CONTEXT.Pipe(duplex=False)  # a file would not do: some faults forbid the child to write files
+    process = CONTEXT.Process(target=_main, args=(folder, writer, work, fault), daemon=True)
+    process.start()
+    writer.close()
+    text, end = b"", time.monotonic() + timeout
+    while select.select([reader], [], [], max(0.0, end - time.monotonic()))[0]:
+        piece = os.read(reader.fileno(), 1 << 16)
+        if not piece:
+            process.join(TIMEOUT)
+            assert process.exitcode is not None
+            return Done(process.exitcode, text.decode())
+        text += piece
+    process.kill()
+    raise AssertionError(f"still running after {timeout} s: {text.decode()}")
 
 
 def default_signals() -> None:
@@ -140,23 +160,6 @@ def only_run(folder: Path) -> Path:
     """The only run folder in ``folder/runs``."""
     (run,) = (folder / "runs").iterdir()
     return run
-
-
-def _outcome(folder: Path, work: Callable[[], None], fault: Fault | None) -> Done:
-    reader, writer = CONTEXT.Pipe(duplex=False)  # a file would not do: some faults forbid the child to write files
-    process = CONTEXT.Process(target=_main, args=(folder, writer, work, fault), daemon=True)
-    process.start()
-    writer.close()
-    text, end = b"", time.monotonic() + TIMEOUT
-    while select.select([reader], [], [], max(0.0, end - time.monotonic()))[0]:
-        piece = os.read(reader.fileno(), 1 << 16)
-        if not piece:
-            process.join(TIMEOUT)
-            assert process.exitcode is not None
-            return Done(process.exitcode, text.decode())
-        text += piece
-    process.kill()
-    raise AssertionError(f"still running after {TIMEOUT} s: {text.decode()}")
 
 
 def _main(folder: Path, output: Connection | None, work: Callable[[], None], fault: Fault | None) -> NoReturn:

@@ -1,4 +1,4 @@
-"""A state that goes through a checkpoint in the middle, for every optimiser and every scheduler that there is."""
+"""A trainer is saved to the bytes of a checkpoint and restored, with every optimizer, scheduler and setting."""
 
 from __future__ import annotations
 
@@ -47,37 +47,37 @@ def test_every_scheduler_is_here():
     assert set(SCHEDULERS) == set(scheduler_classes())
 
 
-def assert_goes_on_exactly(config: Config, model: dict[str, Any] | None = None) -> None:
-    """Cut at four places in turn; the state goes through the bytes of a checkpoint into a new trainer."""
-    whole = trainer(config, model)
-    reference = rows_of(whole.fit())
-    for cut in (1, 3, 4, 7):  # the first, within an epoch, at its end, before the last
+def assert_resumes_exactly(config: Config, model: dict[str, Any] | None = None) -> None:
+    """Saves in an epoch and at its end, each time into a new trainer. The result equals an uninterrupted training."""
+    uninterrupted = trainer(config, model)
+    reference = rows_of(uninterrupted.fit())
+    for step in (3, 4):
         first = trainer(config, model)
-        rows: list[Row] = [row for new in islice(first.fit(), cut) for row in new]
+        rows: list[Row] = [row for new in islice(first.fit(), step) for row in new]
         state: Any = checkpoint.unpack(checkpoint.pack(first.state_dict()))
         second = trainer(config, model)
-        torch.rand(cut)  # whatever has been drawn meanwhile
+        torch.rand(step)  # other random numbers in between change nothing
         second.load_state_dict(state, rows)
         rows += rows_of(second.fit())
-        assert without_times(rows) == without_times(reference), cut
-        assert first_difference(second.state_dict(), whole.state_dict()) is None, cut
+        assert without_times(rows) == without_times(reference), step
+        assert first_difference(second.state_dict(), uninterrupted.state_dict()) is None, step
 
 
 @pytest.mark.parametrize("name", optimizer_classes())
-def test_every_optimizer_goes_on_exactly(name: str, composed: Compose):
+def test_every_optimizer_resumes_exactly(name: str, composed: Compose):
     config = composed(*BASE)
     config.optimizer = {"name": name, "lr": 0.01}
     config.scheduler = {"name": "ExponentialLR", "gamma": 0.9, "interval": "step"}
     if name == "Muon":
-        pytest.skip("Muon takes matrices only; no network of convolutions can be trained with it here")
-    assert_goes_on_exactly(config)
+        pytest.skip("Muon trains matrices only, and convolutions have none")
+    assert_resumes_exactly(config)
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)
-def test_every_scheduler_goes_on_exactly(name: str, composed: Compose):
+def test_every_scheduler_resumes_exactly(name: str, composed: Compose):
     config = composed(*BASE)
     config.scheduler = {"name": name, "interval": "step", **SCHEDULERS[name]}
-    assert_goes_on_exactly(config)
+    assert_resumes_exactly(config)
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_every_scheduler_goes_on_exactly(name: str, composed: Compose):
         ("stop_at_accuracy=5", "eval_every=7"),
     ],
 )
-def test_every_setting_goes_on_exactly(more: tuple[str, ...], composed: Compose):
-    assert_goes_on_exactly(composed(*BASE, *more))
+def test_every_setting_resumes_exactly(more: tuple[str, ...], composed: Compose):
+    assert_resumes_exactly(composed(*BASE, *more))
 
 
 def test_a_state_of_another_network_is_refused(composed: Compose):
@@ -109,8 +109,8 @@ def test_a_state_of_another_scheduler_is_refused(composed: Compose):
         trainer(composed(*BASE, "scheduler=onecycle")).load_state_dict(state, [])
 
 
-def test_nothing_is_shared_with_the_trainer_that_goes_on(composed: Compose):
-    ready: Trainer = trainer(composed(*BASE))
-    content = checkpoint.pack(ready.state_dict())
-    rows_of(ready.fit())
-    assert first_difference(checkpoint.unpack(content)["model"], ready.state_dict()["model"]) is not None
+def test_a_packed_state_does_not_change_with_the_trainer(composed: Compose):
+    saved: Trainer = trainer(composed(*BASE))
+    content = checkpoint.pack(saved.state_dict())
+    rows_of(saved.fit())
+    assert first_difference(checkpoint.unpack(content)["model"], saved.state_dict()["model"]) is not None
