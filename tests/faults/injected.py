@@ -15,7 +15,7 @@ from typing import Any
 
 from mnist_lite.data import digits
 from mnist_lite.runner import checkpoint
-from mnist_lite.runner.run import Run
+from mnist_lite.runner.run_loop import RunLoop
 from mnist_lite.training.trainer import Trainer
 
 PLACES = ("before fsync", "after fsync", "before replace", "after replace")
@@ -254,18 +254,18 @@ class SimulatedTime:
     record: str
 
     def __call__(self) -> None:
-        now, times, original = 0.0, list[float](), Run._save
+        now, times, original = 0.0, list[float](), RunLoop._save
 
         def pass_time(seconds: float) -> None:
             nonlocal now
             now += seconds
 
-        def save(run: Run) -> None:
+        def save(run: RunLoop) -> None:
             original(run)
             times.append(now)
             pass_time(self.save)
             pathlib.Path(self.record).write_text(json.dumps(times), encoding="utf-8")
 
         time.monotonic = time.perf_counter = lambda: now
-        setattr(Run, "_save", save)  # noqa: B010
+        setattr(RunLoop, "_save", save)  # noqa: B010
         at_step(0, lambda: pass_time(self.step))

@@ -235,7 +235,7 @@ def test_ema_is_the_average_and_is_what_is_evaluated(composed: Compose):
     for a, b in zip(averaged.ema.module.parameters(), mean, strict=True):
         assert torch.allclose(a, b, atol=1e-6)
     assert averaged.evaluate(averaged.data.test) == pytest.approx((rows[-1]["test/loss"], rows[-1]["test/accuracy"]))
-    averaged.ema = None
+    averaged.eval_module = averaged.module
     assert averaged.evaluate(averaged.data.test)[0] != pytest.approx(rows[-1]["test/loss"], rel=1e-6)
 
 

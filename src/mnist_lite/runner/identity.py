@@ -1,18 +1,20 @@
-"""Which run a config describes: the parts that change the result, each value in one spelling.
+"""The identity of a run: the parts of its config that change the result, each value written in one way.
 
-Two configs describe the same run if these parts are equal. A sweep uses this to find out which jobs are done. A resume
-uses it to check that a checkpoint belongs to the config.
+Two configs describe the same run if these parts are equal. A sweep uses this to find the jobs that are done. A resume uses it to
+check that a checkpoint belongs to the config.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from mnist_lite.config.entry import parse_entry
 from mnist_lite.config.schema import Config
+from mnist_lite.config.signature import convert_types, defaults
 from mnist_lite.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,16 +32,16 @@ IRRELEVANT_KEYS = (
     "budget",
     "data.root",
 )
-"""Keys that do not change the result: where a run takes place, what it is called, and how it is judged."""
+"""Keys that do not change the result: the place of a run, its name, and what is required of it."""
 
 
 def is_irrelevant(key: str) -> bool:
-    """Whether an override of ``key`` leaves the run the same: ``threads``, ``budget.accuracy``, ``data.root``."""
+    """Whether an override of ``key`` describes the same run: ``threads``, ``budget.accuracy``, ``data.root``."""
     return key in IRRELEVANT_KEYS or key.partition(".")[0] in IRRELEVANT_KEYS
 
 
 def identity(config: Config) -> str:
-    """Twelve hexadecimal digits. They are equal for two configs exactly if both describe the same run."""
+    """Twelve hexadecimal digits: equal for two configs if, and only if, they describe the same run."""
     text = json.dumps(normalized_config(asdict(config)), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -47,14 +49,13 @@ def identity(config: Config) -> str:
 def normalized_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """The parts of ``config`` (a ``Config`` as a dict) that change the result, as plain values.
 
-    - Layers and augmentations are written out: knobs such as ``model.width`` count through the layers only.
-    - Arguments have the type that the signature of their function asks for: ``lr: 1`` and ``lr: 1.0`` are the same.
-    - An argument that is equal to the function's default is left out.
+    - Repeats of layers are written out. A setting such as ``model.width`` counts only through the layers that use it.
+    - Arguments have the type of the signature: ``lr: 1`` and ``lr: 1.0`` are the same.
+    - An argument that is equal to the default of its function is left out.
 
     A value that no signature allows stays as it is. The run itself reports it.
     """
-    # These modules import torch. The command line imports this module, and must answer --help without torch.
-    from mnist_lite.config.entry import parse_entry
+    # these modules import torch, which --help and completion must not
     from mnist_lite.data.augment.pipeline import SUPPLIED, TRANSFORMS
     from mnist_lite.model.layer_list import parse_layers
     from mnist_lite.training.optimizer import optimizer_classes
@@ -63,17 +64,13 @@ def normalized_config(config: Mapping[str, Any]) -> dict[str, Any]:
     parts["data"] = {key: value for key, value in config["data"].items() if f"data.{key}" not in IRRELEVANT_KEYS}
     layers, transforms = config["model"].get("layers"), config["augment"].get("transforms")
     try:
-        parts["model"] = {"layers": [_layer(node) for node in parse_layers(layers)]}
-    except UserError:
-        parts["model"] = {"layers": layers}
-    try:
+        layers = [_layer(node) for node in parse_layers(layers)]
         entries = [parse_entry(item, TRANSFORMS, "augment.transforms", SUPPLIED) for item in transforms]
-        parts["augment"] = {
-            "transforms": [[e.word, _without_defaults(TRANSFORMS[e.word], e.arguments)] for e in entries]
-        }
+        transforms = [[entry.word, _arguments(TRANSFORMS[entry.word], entry.arguments)] for entry in entries]
     except UserError:
-        parts["augment"] = {"transforms": transforms}
-    parts["optimizer"] = _one_spelling(config["optimizer"], optimizer_classes())
+        pass
+    parts["model"], parts["augment"] = {"layers": layers}, {"transforms": transforms}
+    parts["optimizer"] = _class(config["optimizer"], optimizer_classes())
     parts["scheduler"] = _scheduler(config["scheduler"])
     return parts
 
@@ -83,37 +80,33 @@ def _layer(node: LayerNode) -> list[Any]:
 
     if node.body:
         return [node.entry.word, [_layer(inner) for inner in node.body]]
-    return [node.entry.word, _without_defaults(LAYERS[node.entry.word], node.entry.arguments)]
+    return [node.entry.word, _arguments(LAYERS[node.entry.word], node.entry.arguments)]
 
 
 def _scheduler(config: Mapping[str, Any]) -> dict[str, Any]:
     from mnist_lite.training.schedule import scheduler_classes
 
-    spelled = _one_spelling(config, scheduler_classes())
+    result = _class(config, scheduler_classes())
     if isinstance(config.get("schedulers"), list):
-        spelled["schedulers"] = [
+        result["schedulers"] = [
             _scheduler(part) if isinstance(part, Mapping) else part for part in config["schedulers"]
         ]
-    return spelled
+    return result
 
 
-def _one_spelling(config: Mapping[str, Any], classes: Mapping[str, type]) -> dict[str, Any]:
-    from mnist_lite.config.signature import convert_types
-
+def _class(config: Mapping[str, Any], classes: Mapping[str, type]) -> dict[str, Any]:
+    """The config of an optimizer or a scheduler, which has the name of a class and its arguments."""
     cls = classes.get(str(config.get("name")))
     values = {str(key): value for key, value in config.items()}
-    return values if cls is None else _without_defaults(cls, convert_types(cls, values))
+    return values if cls is None else _arguments(cls, values)
 
 
-def _without_defaults(function: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    from mnist_lite.config.signature import defaults
-
-    default_of = defaults(function)
+def _arguments(function: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments in the types of the signature, without those that are equal to a default."""
+    default = defaults(function)
     return {
         name: value
-        for name, value in arguments.items()
+        for name, value in convert_types(function, values).items()
         # False == 0 in Python, but they are not the same argument
-        if name not in default_of
-        or value != default_of[name]
-        or isinstance(value, bool) != isinstance(default_of[name], bool)
+        if name not in default or (value, isinstance(value, bool)) != (default[name], isinstance(default[name], bool))
     }

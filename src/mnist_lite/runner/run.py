@@ -1,41 +1,21 @@
-"""One run: from a config to a finished run folder.
+"""``run``: trains one config from start to end, or continues a run folder.
 
-Prepares a new or a resumed run, iterates over the trainer, and decides what is printed, recorded and saved. It computes
-nothing itself.
+It opens the folder and builds the parts. The training itself is in ``run_loop.py``.
 """
 
 from __future__ import annotations
 
-import copy
-import time
-import traceback
-from collections.abc import Iterable
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from mnist_lite.backends import out_of_memory
-from mnist_lite.config.overrides import train_command
 from mnist_lite.config.schema import Config
-from mnist_lite.errors import MachineError, NoMemoryError, RunError
-from mnist_lite.model import budget
-from mnist_lite.model.build import INPUT_SHAPE
-from mnist_lite.process.stop_request import Interrupted, StopRequest
-from mnist_lite.reporting import curves, layer_table
+from mnist_lite.errors import MachineError, RunError
+from mnist_lite.process.stop_request import StopRequest
 from mnist_lite.reporting.console import Console
-from mnist_lite.reporting.png import DrawingError
-from mnist_lite.reporting.progress_text import epoch_line
-from mnist_lite.runner import checkpoint, config_file, metrics, provenance, resume, summary
-from mnist_lite.runner.checkpoint import Best, Checkpoint, CheckpointTimer
-from mnist_lite.runner.folder import BEST, CURVES, LAST, LOG, MODEL, RunFolder
-from mnist_lite.runner.metrics_file import parse_rows
-from mnist_lite.runner.run_format import FORMAT
-from mnist_lite.runner.setup import RunParts, set_up_run
-from mnist_lite.runner.summary import SUMMARY
-from mnist_lite.training.step_metrics import Row
-from mnist_lite.training.trainer import DivergedError
+from mnist_lite.runner import resume
+from mnist_lite.runner.folder import LOG, RunFolder
+from mnist_lite.runner.run_loop import RunLoop
+from mnist_lite.runner.setup import set_up_run
 
 
 def run(config: Config, console: Console | None = None, folder: Path | None = None) -> int:
@@ -66,12 +46,13 @@ def _start(config: Config, console: Console, stop: StopRequest, path: Path | Non
     with closing(RunFolder.create(root, config.name) if path is None else RunFolder.create_at(path)) as folder:
         try:
             console.log_to(folder.path / LOG)
-            _write_config_and_model(config, parts, folder)
+            loop = RunLoop(config, parts, folder, console)
+            loop.write_config_and_model()
         except RunError:
             folder.delete()
             raise
         console.line(f"run folder: {folder.path}\n")
-        return Run(config, parts, folder, console).train(stop)
+        return loop.train(stop)
 
 
 def _resume(config: Config, console: Console, stop: StopRequest) -> int:
@@ -85,215 +66,7 @@ def _resume(config: Config, console: Console, stop: StopRequest) -> int:
         console.log_to(folder.path / LOG)
         for name, error in damaged.items():
             console.warn(f"{folder.path / name} cannot be used: {error}. It is kept under the name {name}.damaged.")
-        run = Run(config, set_up_run(config, console, state), folder, console)
-        run.restore(state, damaged)
+        loop = RunLoop(config, set_up_run(config, console, state), folder, console)
+        loop.restore(state, damaged)
         stop.armed = True
-        return run.train(stop)
-
-
-class Run:
-    """The parts of a run, its folder, and what it has recorded so far."""
-
-    def __init__(self, config: Config, parts: RunParts, folder: RunFolder, console: Console) -> None:
-        self._config, self._parts, self._folder, self._console = config, parts, folder, console
-        self._trainer = parts.trainer
-        self._provenance = provenance.collect(parts.trainer.device, parts.plan.record)
-        self._timer = CheckpointTimer(config.checkpoint.steps, config.checkpoint.seconds)
-        self._rows: list[Row] = []
-        self._best: Best | None = None
-        self._best_is_saved = True
-        self._saved_step: int | None = None
-        self._resumes: list[dict[str, Any]] = []
-
-    def restore(self, state: Checkpoint | None, damaged: Iterable[str]) -> None:
-        """Goes back to the checkpoint ``state``, and removes all later results from the folder. None: to the beginning.
-
-        Raises:
-            UserError: the checkpoint does not fit the config or the data.
-        """
-        console, folder, changed = self._console, self._folder, {}
-        if state is not None:
-            resume.check_fits(self._config, self._parts.data, state)
-            self._rows = parse_rows(state["metrics"])
-            self._trainer.load_state_dict(state, self._rows)
-            self._best, self._best_is_saved = state["best"], False
-            self._saved_step = state["step"]
-            changed = resume.changed_conditions(state["conditions"], provenance.conditions(self._provenance))
-            self._resumes = [*state["resumes"], {"step": state["step"], "changed": changed}]
-        folder.set_aside(damaged)
-        folder.metrics.restore("" if state is None else state["metrics"])
-        folder.remove(BEST if state is None else SUMMARY)
-        _write_config_and_model(self._config, self._parts, folder)
-        if changed:
-            text = "; ".join(f"{key}: {before}, now {now}" for key, (before, now) in changed.items())
-            console.warn(
-                f"The run continues under other conditions ({text}).\n"
-                "Its results may differ in the last bits from those of a run without interruption."
-            )
-        if state is None:
-            console.line(f"no checkpoint in {folder.path}: starting from the first step\n")
-        else:
-            console.line(f"resuming after step {state['step']} (epoch {state['epoch']}) in {folder.path}\n")
-
-    def train(self, stop: StopRequest) -> int:
-        """Trains to the end and writes all files. Returns the exit code.
-
-        Raises:
-            RunError: the training failed.
-            Interrupted: a signal came. The state was saved.
-        """
-        try:
-            self._iterate(stop)
-            code = self._finish()
-        except MachineError:  # the disk is full, or the folder cannot be written: there is no place for curves
-            raise
-        except Exception as error:
-            failure = error
-        else:
-            stop.raise_if_received()
-            return code
-        explained = self._explain(
-            failure
-        )  # outside of ``except``, where Python 3.10 would keep the tensors of all frames
-        self._draw(f"{self._images_title()}, failed in epoch {self._trainer.epoch}")
-        if explained is failure:
-            raise failure
-        raise explained from failure
-
-    def _iterate(self, stop: StopRequest) -> None:
-        trainer, console, epoch = self._trainer, self._console, None
-        for rows in trainer.fit():
-            if trainer.epoch != epoch:
-                epoch = trainer.epoch
-                console.start_epoch(epoch, self._config.epochs, trainer.steps_per_epoch)
-            self._record(rows)
-            console.show_step(trainer.step, rows)
-            if rows and "test/loss" in rows[-1]:
-                self._show_evaluation(rows[-1])
-                self._keep_best(rows[-1])
-            if stop.received is not None and not trainer.done:
-                self._interrupt(Interrupted(stop.received))
-            if self._timer.due(trainer.step) and not trainer.done:
-                started = time.perf_counter()
-                self._save()
-                self._timer.written(time.perf_counter() - started)
-
-    def _record(self, rows: list[Row]) -> None:
-        self._rows += rows
-        self._folder.metrics.append(rows)
-
-    def _show_evaluation(self, row: Row) -> None:
-        if row["epoch_end"]:
-            self._console.end_epoch()
-        self._console.line(lambda width: epoch_line(row, self._config.epochs, width))
-        if metrics.has_died(row, self._trainer.steps_per_epoch):
-            self._console.warn(DEAD_NETWORK.format(epoch=row["epoch"]))
-        self._folder.metrics.flush()
-
-    def _keep_best(self, row: Row) -> None:
-        trainer = self._trainer
-        score = row[f"{trainer.data.selection_split}/accuracy"]
-        if self._best is None or score > self._best["score"]:
-            state = trainer.state_dict()
-            model, ema = copy.deepcopy((state["model"], state["ema"]))
-            self._best = Best(epoch=trainer.epoch, step=trainer.step, score=score, row=row, model=model, ema=ema)
-            self._best_is_saved = False
-
-    def _save(self) -> None:
-        """Writes ``last.pt``, then ``best.pt``. One file holds all, so a kill cannot leave two files that do not fit together."""
-        self._record(self._trainer.drain())
-        config = config_file.as_dict(self._config)
-        self._folder.save(
-            {
-                **self._trainer.state_dict(),
-                "format": FORMAT,
-                "best": self._best,
-                "config": config,
-                "data": summary.describe_data(self._parts.data),
-                "conditions": provenance.conditions(self._provenance),
-                "resumes": self._resumes,
-            }
-        )
-        self._saved_step = self._trainer.step
-        if self._best is not None and not self._best_is_saved:
-            self._folder.write(BEST, checkpoint.pack({**self._best, "format": FORMAT, "config": config}))
-            self._best_is_saved = True
-
-    def _interrupt(self, signal: Interrupted) -> None:
-        trainer, path = self._trainer, self._folder.path
-        self._save()
-        self._console.end_epoch()
-        self._console.line(
-            f"stopped by {signal} after step {trainer.step} (epoch {trainer.epoch}); saved. To go on:\n"
-            f"{train_command([f'resume={path}'])}"
-        )
-        self._draw(f"{self._images_title()}, stopped in epoch {trainer.epoch}")
-        raise signal
-
-    def _finish(self) -> int:
-        config, parts, console = self._config, self._parts, self._console
-        self._save()
-        result = summary.build_summary(config, parts.network, parts.data, self._provenance, self._rows, self._resumes)
-        self._folder.write(SUMMARY, summary.as_json(result))  # from here on the run is finished
-        verdict = budget.after_training(config.budget, result.reached)
-        for text in [*summary.result_lines(result), *(f"budget {check}" for check in verdict.checks)]:
-            console.line(text)
-        if self._draw(summary.headline(result), config.budget.accuracy):
-            console.line(f"curves: {self._folder.path / CURVES}")
-        return 1 if config.budget.enforce and not verdict.passes else 0
-
-    def _draw(self, title: str, target: float | None = None) -> bool:
-        """Draws ``curves.png``. Returns whether it was drawn. A failure is only a warning, because no result depends on it."""
-        try:
-            self._folder.write(CURVES, curves.draw(self._rows, title, target))
-        except (DrawingError, RunError) as error:
-            self._console.warn(f"The curves were not drawn: {error}")
-            self._console.log(traceback.format_exc())
-            return False
-        return True
-
-    def _images_title(self) -> str:
-        data = self._parts.data
-        return f"{self._config.name} on {budget.describe_test_set(data.name, len(data.test))}"
-
-    def _explain(self, error: Exception) -> Exception:
-        """The error for the user. An internal error is returned unchanged, and its traceback is written to the log."""
-        saved = "no checkpoint was due before"
-        if self._saved_step is not None:
-            saved = f"last good checkpoint: {self._folder.path / LAST} (step {self._saved_step})"
-        if isinstance(error, RunError):
-            return error
-        if isinstance(error, DivergedError):
-            self._record(error.rows)
-            self._folder.metrics.flush()
-            return RunError(f"{error}: training has diverged; {saved}; try a lower optimizer.lr or clip_grad_norm=1")
-        if out_of_memory.is_out_of_memory(error):
-            error.with_traceback(None)  # its frames hold the tensors that filled the memory
-            size = out_of_memory.largest_that_fits(self._try_batch_size, self._config.batch_size)
-            hint = f"a step with batch_size={size} fits" if size else "not even a step with one image fits"
-            return NoMemoryError(
-                f"out of memory on {self._trainer.device} with batch_size={self._config.batch_size}; {hint} (tried); {saved}"
-            )
-        self._console.log("".join(traceback.format_exception(error)))
-        self._console.warn(f"internal error; the traceback is in {self._folder.path / LOG}; {saved}")
-        return error
-
-    def _try_batch_size(self, images: int) -> None:
-        """A training step on ``images`` images of noise. The weights are of no use afterwards."""
-        device, optimizer = self._trainer.device, self._trainer.optimizer
-        labels = torch.zeros(images, dtype=torch.int64, device=device)
-        optimizer.zero_grad(set_to_none=True)
-        self._parts.plan.backend.gradients(torch.randn(images, *INPUT_SHAPE, device=device), labels, 0)
-        optimizer.step()
-
-
-def _write_config_and_model(config: Config, parts: RunParts, folder: RunFolder) -> None:
-    folder.write(config_file.CONFIG, config_file.as_yaml(config))
-    folder.write(MODEL, f"{layer_table.as_text(parts.network)}\n".encode())
-
-
-DEAD_NETWORK = (
-    "The network has learned nothing in epoch {epoch}: its loss is ln 10 = 2.303, so every digit has the same probability.\n"
-    "Likely cause: all units of a ReLU are dead, often the last ReLU before an average pool. Try another seed, a lower lr,\n"
-    "a warm-up (scheduler=onecycle), init=kaiming, or batch norm."
-)
+        return loop.train(stop)

@@ -75,10 +75,11 @@ class Trainer:
         self.config, self.module, self.backend = config, module, backend
         self.optimizer, self.schedule = optimizer, schedule
         self.augment, self.data, self.device = augment, data, device
-        self.ema: AveragedModel | None = None
+        self.eval_module, self.ema = module, None
         if config.ema_decay is not None:
             average = get_ema_multi_avg_fn(config.ema_decay)
             self.ema = AveragedModel(module, multi_avg_fn=average, use_buffers=True)
+            self.eval_module = self.ema.module
         self.epoch = 0
         self.step = 0
         self._target_reached = False
@@ -86,11 +87,6 @@ class Trainer:
         self._seconds = 0.0
         self._recorder = StepRecorder(device)
         self._epoch_rows: list[Row] = []
-
-    @property
-    def eval_module(self) -> nn.Module:
-        """The network that is evaluated: with ``ema_decay`` the average of the weights."""
-        return self.module if self.ema is None else self.ema.module
 
     @property
     def steps_per_epoch(self) -> int:
