@@ -10,19 +10,19 @@ from mnist_lite import files
 from mnist_lite.errors import RunError
 
 
-def test_content_is_there_and_nothing_else(tmp_path: Path):
+def test_the_folder_has_the_new_content_and_no_other_file(tmp_path: Path):
     files.write(tmp_path / "a", b"one")
     files.write(tmp_path / "a", b"two")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"two"}
 
 
-def test_the_one_before_is_kept(tmp_path: Path):
+def test_the_old_file_is_kept(tmp_path: Path):
     for content in (b"one", b"two", b"three"):
         files.write(tmp_path / "a", content, keep=tmp_path / "b")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"three", "b": b"two"}
 
 
-def test_order_is_file_then_rename_then_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_order_is_fsync_rename_fsync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     done: list[str] = []
     fsync, replace = os.fsync, Path.replace
 
@@ -44,7 +44,7 @@ def test_order_is_file_then_rename_then_folder(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("what", ["fsync", "replace"])
-def test_a_write_that_fails_leaves_the_old_and_one_line(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_failed_write_keeps_the_old_file(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     files.write(tmp_path / "a", b"old")
 
     def fail(*_arguments: object) -> None:
@@ -58,7 +58,7 @@ def test_a_write_that_fails_leaves_the_old_and_one_line(what: str, tmp_path: Pat
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"old"}
 
 
-def test_what_reads_back_differently_does_not_take_the_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_file_that_reads_back_differently_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     files.write(tmp_path / "a", b"old", keep=tmp_path / "b")
     monkeypatch.setattr(Path, "read_bytes", lambda _path: b"rotten")
     with pytest.raises(RunError, match="reads back differently"):
@@ -67,6 +67,6 @@ def test_what_reads_back_differently_does_not_take_the_place(tmp_path: Path, mon
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"old"}
 
 
-def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path):
+def test_a_missing_folder_is_one_line(tmp_path: Path):
     with pytest.raises(RunError, match="No such file"):
         files.write(tmp_path / "no" / "a", b"x")

@@ -26,14 +26,14 @@ def test_what_was_packed_is_unpacked(packed: bytes):
     assert torch.equal(state["model"]["weight"], torch.arange(6.0).view(2, 3))
 
 
-def test_torch_and_zip_read_it_as_any_other(packed: bytes):
+def test_torch_and_zip_can_read_a_checkpoint(packed: bytes):
     assert torch.load(io.BytesIO(packed), weights_only=True)["step"] == 3
     archive = zipfile.ZipFile(io.BytesIO(packed))
     assert archive.testzip() is None
     assert archive.comment.startswith(b"sha256:") and len(archive.comment) == 71
 
 
-def test_every_single_byte_counts(packed: bytes):
+def test_a_change_of_any_byte_is_noticed(packed: bytes):
     for place in range(len(packed)):
         altered = bytearray(packed)
         altered[place] ^= 1 << (place % 8)
@@ -41,7 +41,7 @@ def test_every_single_byte_counts(packed: bytes):
             checkpoint.unpack(bytes(altered))
 
 
-def test_every_shorter_or_longer_file_is_seen(packed: bytes):
+def test_any_other_length_is_noticed(packed: bytes):
     for size in range(len(packed)):
         with pytest.raises(DamagedError):
             checkpoint.unpack(packed[:size])

@@ -58,12 +58,12 @@ DIFFERENT = [
 
 
 @pytest.mark.parametrize(("first", "second"), SAME)
-def test_other_words_for_the_same_run(first: str, second: str, composed: Compose):
+def test_configs_of_the_same_run(first: str, second: str, composed: Compose):
     assert identity(composed(*words(first))) == identity(composed(*words(second)))
 
 
 @pytest.mark.parametrize(("first", "second"), DIFFERENT)
-def test_runs_that_differ(first: str, second: str, composed: Compose):
+def test_configs_of_different_runs(first: str, second: str, composed: Compose):
     assert identity(composed(*words(first))) != identity(composed(*words(second)))
 
 
@@ -83,7 +83,7 @@ def test_a_config_that_no_run_accepts_has_an_identity_of_its_own(composed: Compo
     ("key", "expected"),
     [("threads", True), ("budget.accuracy", True), ("data.root", True), ("data.name", False), ("optimizer.lr", False)],
 )
-def test_overrides_that_leave_a_run_the_same(key: str, expected: bool):
+def test_irrelevant_overrides(key: str, expected: bool):
     assert is_irrelevant(key) is expected
 
 

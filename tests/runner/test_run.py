@@ -41,7 +41,7 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-def test_run_folder_tells_the_whole_story(quick, capsys):
+def test_a_run_folder_has_all_files(quick, capsys):
     assert run.run(quick) == 0
     folder = only_folder(quick)
     names = {
@@ -100,7 +100,7 @@ def test_run_folder_tells_the_whole_story(quick, capsys):
     assert "final test accuracy" in log and "7,838 parameters" in log
 
 
-def test_checkpoints_load_safely_and_are_the_networks_they_say(quick):
+def test_checkpoints_hold_the_networks_of_their_rows(quick):
     run.run(quick)
     folder = only_folder(quick)
     ends = [row for row in rows_of(folder) if "test/loss" in row]
@@ -150,7 +150,7 @@ def test_bad_input_leaves_nothing_behind(composed, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_config_is_found_wrong_before_any_data_is_touched(composed, tmp_path, monkeypatch):
+def test_a_bad_config_is_found_before_the_data_is_read(composed, tmp_path, monkeypatch):
     def touched(*_args: object) -> None:
         raise AssertionError("the data was touched")
 
@@ -247,7 +247,7 @@ def test_a_dead_network_is_reported_with_its_cause(composed, tmp_path, capsys, m
     assert "2.303" in err and "ReLU" in err
 
 
-def test_what_can_be_known_before_training_is_said_before(composed, tmp_path, capsys):
+def test_the_known_part_of_the_budget_is_printed_before_training(composed, tmp_path, capsys):
     config = composed(*QUICK, f"runs_dir={tmp_path}", "budget.parameters=7838", "budget.epochs=2")
     run.run(config)
     before = capsys.readouterr().out.split("run folder:")[0]

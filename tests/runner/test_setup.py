@@ -45,7 +45,7 @@ def untouched(monkeypatch: pytest.MonkeyPatch) -> None:
         (("data=auto", "data.train_limit=100"), 4),
     ],
 )
-def test_a_schedule_of_exactly_the_steps_of_the_run_is_taken_and_a_shorter_one_is_refused(
+def test_a_schedule_with_the_steps_of_the_run_works_and_a_shorter_one_is_refused(
     words, steps, composed: Compose, offline: None
 ):
     parts = prepared(composed(*BASE, *words, f"scheduler.total_steps={steps}"))
@@ -84,7 +84,7 @@ def test_a_schedule_for_the_digits_is_refused_where_auto_finds_mnist(composed: C
 
 @pytest.mark.parametrize("holdout", [0, 100, 1000])
 @pytest.mark.parametrize("limit", [None, 10, 205])
-def test_the_count_of_training_images_that_the_config_tells_is_that_of_the_data(holdout, limit, composed: Compose):
+def test_the_possible_number_of_training_images_is_that_of_the_data(holdout, limit, composed: Compose):
     limits = () if limit is None else (f"data.train_limit={limit}",)
     config = composed("data=digits", f"data.holdout={holdout}", *limits).data
     assert possible_counts(config) == [len(dataset.load(config).train)]

@@ -92,7 +92,7 @@ def test_an_evaluation_row_has_the_rate_of_the_last_step(composed: Compose):
 
 
 @pytest.mark.parametrize("monitor", schedule.MONITORS)
-def test_a_scheduler_watches_the_figure_that_metrics_jsonl_has_under_this_name(monitor: str, composed: Compose):
+def test_the_scheduler_watches_the_metric_of_this_name(monitor: str, composed: Compose):
     words = ("scheduler=plateau", f"scheduler.monitor={monitor}", "data.holdout=50", "epochs=3", "eval_every=2")
     watching = trainer(composed(*BASE, *words))
     watched: list[float] = []
@@ -141,7 +141,7 @@ def test_evaluating_more_often_changes_nothing_but_the_extra_rows(composed: Comp
     assert [(row["step"], row["epoch"]) for row in often if row.get("epoch_end") is False] == [(3, 1), (6, 2)]
 
 
-def test_stops_at_the_first_evaluation_that_is_good_enough(composed: Compose):
+def test_training_stops_at_the_first_evaluation_that_reaches_the_target(composed: Compose):
     more = [arg for arg in BASE if not arg.startswith("epochs")]
     never = rows_of(trainer(composed(*more, "epochs=6", "optimizer.lr=0.1")).fit())
     accuracies = [float(row["test/accuracy"]) for row in never if "test/accuracy" in row]
@@ -264,7 +264,7 @@ def test_bf16_trains_and_differs(composed: Compose):
     assert half[-1]["test/loss"] == pytest.approx(full[-1]["test/loss"], rel=0.1)
 
 
-def test_shuffled_labels_do_not_pass_for_learning(composed: Compose):
+def test_training_on_shuffled_labels_stays_near_chance(composed: Compose):
     """The measure itself: a network trained on wrong labels stays near chance on the test split."""
     config = composed(
         "data=digits", "data.train_limit=1000", "epochs=5", "batch_size=64", "model=era4", "optimizer.lr=0.02"
