@@ -1,4 +1,4 @@
-"""What torch is told about arithmetic. No GPU is needed: the settings are read back, and nothing is computed on one."""
+"""The settings of torch's arithmetic. No GPU is needed: the tests read the settings back and compute nothing on a GPU."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DIGITS = ("model=step4", "data=digits", "data.train_limit=20", "batch_size=10", 
 
 
 def tf32() -> tuple[bool, bool]:
-    """Whether convolutions and matrix products may use TF32."""
+    """True if convolutions may use TF32, and true if matrix products may."""
     cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
     if hasattr(cudnn, "conv"):  # torch 2.9
         return cudnn.conv.fp32_precision == "tf32", products.fp32_precision == "tf32"
@@ -39,7 +39,7 @@ def tf32() -> tuple[bool, bool]:
 
 @pytest.fixture(autouse=True)
 def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Answers for a GPU of capability 8.0; afterwards the settings are those of a run on the CPU."""
+    """Pretends that there is a GPU with capability 8.0. Afterwards the settings are those of a run on the CPU."""
     monkeypatch.delenv(WORKSPACE, raising=False)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Old GPU")
@@ -48,19 +48,19 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_a_new_process_has_tf32_in_convolutions():
-    """So fp32 is not float32 unless someone says so. If torch changes this, we need less."""
+    """torch's default is why ``set_arithmetic`` has to switch TF32 off."""
     code = "import torch; print(torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "False"]
 
 
 @pytest.mark.parametrize(("precision", "expected"), [("fp32", False), ("bf16", False), ("auto", False), ("tf32", True)])
-def test_float32_is_float32_on_cuda_and_tf32_is_had_by_name(precision: str, expected: bool):
+def test_tf32_is_used_only_if_it_is_named(precision: str, expected: bool):
     device.set_arithmetic(CUDA, precision)
     assert tf32() == (expected, expected)
 
 
-def test_what_determinism_needs_on_cuda_is_set():
+def test_the_deterministic_settings_on_cuda():
     device.set_arithmetic(CUDA, "fp32")
     assert torch.are_deterministic_algorithms_enabled()
     assert not torch.is_deterministic_algorithms_warn_only_enabled()
@@ -69,13 +69,13 @@ def test_what_determinism_needs_on_cuda_is_set():
 
 
 @pytest.mark.parametrize(("given", "used"), [(":16:8", ":16:8"), (":0:0", ":4096:8"), ("", ":4096:8")])
-def test_a_workspace_of_the_users_is_kept_if_it_is_a_deterministic_one(given, used, monkeypatch):
+def test_a_deterministic_workspace_of_the_user_is_kept(given, used, monkeypatch):
     monkeypatch.setenv(WORKSPACE, given)
     device.set_arithmetic(CUDA, "fp32")
     assert os.environ[WORKSPACE] == used
 
 
-def test_nothing_stays_for_the_next_run_of_the_process():
+def test_no_setting_stays_for_the_next_run():
     device.set_arithmetic(CUDA, "tf32")
     device.set_arithmetic(CPU, "fp32")
     assert tf32() == (False, False)
@@ -89,7 +89,7 @@ class TouchedError(Exception):
     """The first call that starts CUDA."""
 
 
-def test_a_run_sets_all_of_it_before_cuda_starts(composed: Compose, monkeypatch: pytest.MonkeyPatch):
+def test_a_run_makes_all_settings_before_cuda_starts(composed: Compose, monkeypatch: pytest.MonkeyPatch):
     def start(device: Any) -> None:
         raise TouchedError
 
@@ -105,7 +105,7 @@ def test_a_run_sets_all_of_it_before_cuda_starts(composed: Compose, monkeypatch:
     assert tf32() == (False, False) and not torch.are_deterministic_algorithms_enabled()
 
 
-def test_tf32_is_refused_where_it_is_not(composed: Compose, monkeypatch: pytest.MonkeyPatch):
+def test_tf32_is_refused_where_it_is_not_available(composed: Compose, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(
         UserError, match="precision: tf32 is for CUDA devices, and the device is cpu; use precision=fp32"
     ):
@@ -118,7 +118,7 @@ def test_tf32_is_refused_where_it_is_not(composed: Compose, monkeypatch: pytest.
     device.set_arithmetic(CUDA, "fp32")
 
 
-def test_torch_of_before_2_9_is_told_by_its_own_names(monkeypatch: pytest.MonkeyPatch):
+def test_torch_before_2_9_has_other_names(monkeypatch: pytest.MonkeyPatch):
     class Old:
         deterministic, benchmark, allow_tf32 = False, True, True
 
@@ -136,7 +136,7 @@ def test_torch_of_before_2_9_is_told_by_its_own_names(monkeypatch: pytest.Monkey
 
 
 class Operations(TorchDispatchMode):
-    """The names of the operations that torch does, those of the backward pass too."""
+    """Records the names of torch's operations, also in the backward pass."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -156,24 +156,24 @@ REFUSED = {
 """Operations that may have no deterministic form on CUDA, from the documentation of ``use_deterministic_algorithms``."""
 
 
-def done_by(layers: list[Any], transforms: list[Any], smoothing: float = 0.1) -> set[str]:
-    """What a training step and an evaluation do, on the CPU: the same operations as on a GPU but for convolutions and norms."""
+def operations_of(layers: list[Any], transforms: list[Any], smoothing: float = 0.1) -> set[str]:
+    """The operations of a training step and an evaluation on the CPU. On a GPU only convolutions and norms are others."""
     network = build({"layers": layers})
     images, labels = torch.rand(4, 1, 28, 28), torch.arange(4)
-    done = Operations()
-    with done, torch.random.fork_rng(devices=[]):
+    recorded = Operations()
+    with recorded, torch.random.fork_rng(devices=[]):
         eager = TorchBackend(network.module, smoothing, "fp32", "contiguous")
         eager.gradients(pipeline.build({"transforms": transforms})(images, torch.Generator()), labels, 0)
         eager.evaluate(network.module, images, labels)
-    return done.names
+    return recorded.names
 
 
-def test_the_watch_sees_operations_without_a_deterministic_form():
+def test_operations_of_forward_and_backward_are_recorded():
     images = torch.rand(1, 1, 4, 4, requires_grad=True)
-    with Operations() as done:
+    with Operations() as recorded:
         F.adaptive_avg_pool2d(images, 3).sum().backward()
         F.grid_sample(images, torch.zeros(1, 2, 2, 2), align_corners=False).sum().backward()
-    assert {"_adaptive_avg_pool2d_backward", "grid_sampler_2d_backward"} <= done.names & REFUSED
+    assert {"_adaptive_avg_pool2d_backward", "grid_sampler_2d_backward"} <= recorded.names & REFUSED
 
 
 MODELS = sorted(path.stem for path in (config_dir() / "model").glob("*.yaml"))
@@ -182,19 +182,19 @@ AUGMENTS = sorted(path.stem for path in (config_dir() / "augment").glob("*.yaml"
 
 @pytest.mark.parametrize("model", MODELS)
 def test_no_shipped_model_needs_an_operation_that_cuda_would_refuse(model: str, composed: Compose):
-    assert not done_by(composed(f"model={model}").model["layers"], []) & REFUSED
+    assert not operations_of(composed(f"model={model}").model["layers"], []) & REFUSED
 
 
-def test_no_layer_of_the_vocabulary_and_no_augmentation_does(composed: Compose):
+def test_no_layer_and_no_augmentation_needs_such_an_operation(composed: Compose):
     main = {"conv": 4, "linear": 10, "max_pool": 2, "avg_pool": 2, "group_norm": 2, "dropout": 0.1, "dropout2d": 0.1}
     last = ("flatten", "linear")
     layers: list[Any] = [{"conv": 4, "stride": 2}]
     layers += [
         {word: main[word]} if word in main else word for word in LAYERS if word not in (*last, "global_avg_pool")
     ]
-    pooled = done_by([*layers, {"conv": 10, "kernel": 1}, "global_avg_pool"], [])
-    flat = done_by([*layers, "flatten", {"linear": 10}], [], smoothing=0.0)
+    pooled = operations_of([*layers, {"conv": 10, "kernel": 1}, "global_avg_pool"], [])
+    flat = operations_of([*layers, "flatten", {"linear": 10}], [], smoothing=0.0)
     assert not (pooled | flat) & REFUSED
     for name in AUGMENTS:
         transforms = composed(f"augment={name}").augment["transforms"]
-        assert not done_by([{"conv": 10}, "global_avg_pool"], transforms) & REFUSED
+        assert not operations_of([{"conv": 10}, "global_avg_pool"], transforms) & REFUSED

@@ -11,16 +11,16 @@ from mnist_lite.backends import matmul_conv
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(("kernel", "side"), [(1, 1), (3, 3), (3, 5), ((2, 3), 4)])
-def test_a_product_is_the_convolution(kernel: int, side: int, bias: bool):
+def test_the_product_is_the_convolution(kernel: int, side: int, bias: bool):
     torch.manual_seed(0)
     layer = nn.Conv2d(5, 7, kernel, bias=bias).double().to(memory_format=torch.channels_last)
     other = copy.deepcopy(layer)
     x = torch.randn(3, 5, side, side, dtype=torch.float64)
     a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
-    found, expected = matmul_conv.matmul_conv(layer, a), other(b)
-    assert torch.allclose(found, expected)
+    result, expected = matmul_conv.matmul_conv(layer, a), other(b)
+    assert torch.allclose(result, expected)
     weights = torch.randn_like(expected)
-    (found * weights).sum().backward()
+    (result * weights).sum().backward()
     (expected * weights).sum().backward()
     assert a.grad is not None and b.grad is not None
     assert torch.allclose(a.grad, b.grad)
@@ -30,7 +30,7 @@ def test_a_product_is_the_convolution(kernel: int, side: int, bias: bool):
 
 
 @pytest.mark.parametrize(
-    ("layer", "side", "suits"),
+    ("layer", "side", "faster"),
     [
         (nn.Conv2d(512, 1024, 3), 5, True),
         (nn.Conv2d(512, 1024, 3), 9, False),
@@ -40,11 +40,11 @@ def test_a_product_is_the_convolution(kernel: int, side: int, bias: bool):
         (nn.Conv2d(1024, 1024, 3, groups=2), 5, False),
     ],
 )
-def test_only_where_it_pays(layer: nn.Conv2d, side: int, suits: bool):
-    assert matmul_conv.is_faster(layer, torch.empty(2, layer.in_channels, side, side)) is suits
+def test_the_product_is_used_only_where_it_is_faster(layer: nn.Conv2d, side: int, faster: bool):
+    assert matmul_conv.is_faster(layer, torch.empty(2, layer.in_channels, side, side)) is faster
 
 
-def test_a_whole_network_is_itself():
+def test_a_whole_network():
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(1, 512, 3), nn.ReLU(), nn.Conv2d(512, 256, 3), nn.ReLU(), nn.Flatten())
     x = torch.randn(2, 1, 7, 7)

@@ -39,7 +39,7 @@ def test_finite_numbers_are_finite():
 
 
 @pytest.mark.parametrize("bad", BAD)
-def test_a_bad_loss_is_seen(bad: float):
+def test_a_nonfinite_loss_is_detected(bad: float):
     module = network()
     backward(module)
     assert not nonfinite.all_finite(torch.tensor(bad), module)
@@ -47,7 +47,7 @@ def test_a_bad_loss_is_seen(bad: float):
 
 @pytest.mark.parametrize("bad", BAD)
 @pytest.mark.parametrize("which", range(3))
-def test_one_bad_number_in_any_gradient_is_seen(which: int, bad: float):
+def test_one_nonfinite_value_in_any_gradient_is_detected(which: int, bad: float):
     module = network()
     loss = backward(module)
     gradient = list(module.parameters())[which].grad
@@ -60,7 +60,7 @@ def test_one_bad_number_in_any_gradient_is_seen(which: int, bad: float):
     assert nonfinite.all_finite(loss, module)
 
 
-def test_large_numbers_are_no_alarm():
+def test_large_finite_gradients_are_accepted():
     module = network()
     loss = backward(module)
     for parameter in module.parameters():
@@ -71,7 +71,7 @@ def test_large_numbers_are_no_alarm():
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("step", [nonfinite.step_if, nonfinite.step_and_undo])
-def test_a_step_is_taken_if_all_is_well_and_only_then(step: Callable[..., None], name: str):
+def test_a_step_is_made_only_if_all_values_are_finite(step: Callable[..., None], name: str):
     module = network()
     plain = copy.deepcopy(module)
     optimizer, reference = OPTIMIZERS[name](module), OPTIMIZERS[name](plain)
@@ -93,18 +93,18 @@ def equal(one: nn.Module, other: nn.Module) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
 
 
-class NoQuestions(TorchDispatchMode):
-    """Fails when the value of a tensor is asked for: on a GPU that is where the host waits."""
+class NoHostReads(TorchDispatchMode):
+    """Fails when the host reads the value of a tensor. On a GPU, the host would wait there."""
 
     def __torch_dispatch__(self, function: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if function is torch.ops.aten._local_scalar_dense.default:
-            # torch's average of weights counts on the CPU wherever the weights are
-            assert any("swa_utils" in frame.filename for frame in traceback.extract_stack()), "a value is asked for"
+            # torch's AveragedModel has its counter on the CPU, on every device
+            assert any("swa_utils" in frame.filename for frame in traceback.extract_stack()), "the host reads a value"
         return function(*args, **(kwargs or {}))
 
 
-def test_asking_for_a_value_would_be_seen():
-    with NoQuestions(), pytest.raises(AssertionError, match="asked for"):
+def test_reading_a_value_is_detected():
+    with NoHostReads(), pytest.raises(AssertionError, match="reads a value"):
         torch.ones(1).item()
 
 
@@ -113,8 +113,8 @@ def test_the_counter_of_the_average_is_on_the_cpu():
 
 
 @pytest.mark.parametrize("more", [(), ("ema_decay=0.9",), ("clip_grad_norm=1",), ("augment=strong", "l1=0.001")])
-def test_no_step_asks_the_device_for_a_value(more: tuple[str, ...], composed: Any, monkeypatch: pytest.MonkeyPatch):
-    """As on a GPU: the update is taken back on the device, and figures are read in packets."""
+def test_no_step_reads_a_value_from_the_device(more: tuple[str, ...], composed: Any, monkeypatch: pytest.MonkeyPatch):
+    """As on a GPU: a step is undone on the device, and metrics are read in packets."""
     from tests.training.trainers import BASE, trainer
 
     monkeypatch.setattr("mnist_lite.training.trainer.step_if", nonfinite.step_and_undo)
@@ -122,7 +122,7 @@ def test_no_step_asks_the_device_for_a_value(more: tuple[str, ...], composed: An
     ready._recorder._size = 32
     ready.epoch = 1
     batches = ready._batches()
-    with NoQuestions():
+    with NoHostReads():
         for batch in batches:
             ready._train_step(batch)
             assert ready._recorder.ready() == []

@@ -6,22 +6,22 @@ import torch
 from mnist_lite.backends import out_of_memory
 
 
-def fits_up_to(most: int):
+def fits_up_to(largest: int):
     def trial(size: int) -> None:
-        if size > most:
+        if size > largest:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
     return trial
 
 
 @pytest.mark.parametrize(
-    ("asked", "most", "found"), [(1000, 999, 500), (1000, 130, 125), (64, 1, 1), (64, 0, None), (1, 0, None)]
+    ("batch_size", "largest", "expected"), [(1000, 999, 500), (1000, 130, 125), (64, 1, 1), (64, 0, None), (1, 0, None)]
 )
-def test_batch_sizes_are_halved_until_one_fits(asked: int, most: int, found: int | None):
-    assert out_of_memory.largest_that_fits(fits_up_to(most), asked) == found
+def test_batch_sizes_are_halved_until_one_fits(batch_size: int, largest: int, expected: int | None):
+    assert out_of_memory.largest_that_fits(fits_up_to(largest), batch_size) == expected
 
 
-def test_other_errors_are_not_taken_for_it():
+def test_other_errors_are_raised():
     def trial(_size: int) -> None:
         raise RuntimeError("shapes do not match")
 
@@ -30,7 +30,7 @@ def test_other_errors_are_not_taken_for_it():
     assert not out_of_memory.is_out_of_memory(RuntimeError("shapes do not match"))
 
 
-def test_what_torch_says_when_the_machine_has_no_more():
+def test_out_of_memory_errors_of_torch_and_python():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**60)
     assert out_of_memory.is_out_of_memory(caught.value)

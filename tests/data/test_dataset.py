@@ -28,7 +28,7 @@ def test_real_mnist_is_normalised_with_the_known_figures(mnist_root):
     assert (loaded.name, loaded.selection_split, loaded.warning) == ("mnist", "test", None)
 
 
-def test_auto_falls_back_loudly_and_says_what_it_is(tmp_path, offline):
+def test_auto_without_mnist_uses_digits_with_a_warning(tmp_path, offline):
     loaded = dataset.load(config("auto", tmp_path / "empty"))
     assert loaded.name == "digits"
     assert loaded.warning is not None and "NOT MNIST" in loaded.warning
@@ -44,19 +44,19 @@ def test_digits_are_scikit_learns(tmp_path):
     ours = torch.cat([loaded.train.labels, loaded.test.labels]).bincount()
     assert ours.tolist() == np.bincount(source.target).tolist()
     assert int(loaded.train.images.max()) == 255
-    # the same pictures: shrunk back to 8x8, every test image is nearer to an original of its own class than to any other
+    # Resized back to 8x8, the nearest original of every test image has the same class.
     small = torch.nn.functional.interpolate(loaded.test.images.float(), size=(8, 8), mode="area").flatten(1) * 16 / 255
     nearest = torch.cdist(small, torch.from_numpy(source.data).float()).argmin(1)
     assert np.array_equal(source.target[nearest.numpy()], loaded.test.labels.numpy())
 
 
-def test_what_a_caller_from_python_leaves_out_is_all_images():
+def test_the_default_is_all_images():
     loaded = dataset.load(DataConfig(name="digits", root="nowhere"))
     assert (len(loaded.train), len(loaded.test), loaded.holdout) == (1437, 360, None)
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ({"name": "digits"}, "data.root: missing"),
         ({"root": "nowhere"}, "data.name: missing"),
@@ -64,13 +64,13 @@ def test_what_a_caller_from_python_leaves_out_is_all_images():
         ({"name": "digits", "root": "nowhere", "holdout": -1}, "data.holdout: -1 is out of range; expected >= 0"),
     ],
 )
-def test_a_wrong_call_from_python_is_one_line(given, said):
+def test_a_wrong_config_from_python_is_one_line(given, message):
     with pytest.raises(UserError) as caught:
         dataset.load(DataConfig(**given))
-    assert str(caught.value).startswith(said)
+    assert str(caught.value).startswith(message)
 
 
-def test_subsets_are_balanced_nested_and_do_not_depend_on_anything():
+def test_subsets_are_balanced_and_nested():
     loaded = dataset.load(config("digits", train=205, test=100))
     counts = loaded.train.labels.bincount(minlength=10)
     assert counts.tolist() == [21] * 5 + [20] * 5

@@ -75,7 +75,7 @@ def batch(count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def is_clear(exact: nn.Module, images: torch.Tensor) -> bool:
-    """Whether no ReLU and no maximum stands so near its edge that rounding decides on which side the gradient goes."""
+    """True if no input of a ReLU and no two values of a max pool are so close that rounding decides where the gradient goes."""
     near = []
 
     def look(layer: nn.Module, inputs: tuple[torch.Tensor], _output: torch.Tensor) -> None:
@@ -97,7 +97,7 @@ def is_clear(exact: nn.Module, images: torch.Tensor) -> bool:
 def assert_same_as_torch(layers: list[Any], count: int, threads: int = 2, smoothing: float = 0.0) -> None:
     module = network(layers)
     exact = copy.deepcopy(module).double().train()
-    images, labels = next(drawn for seed in range(100) if is_clear(exact, (drawn := batch(count, seed))[0]))
+    images, labels = next(sample for seed in range(100) if is_clear(exact, (sample := batch(count, seed))[0]))
     ours = KernelBackend(module, SHAPE, smoothing, threads)
     figures = ours.gradients(images, labels, 1)
 
@@ -110,21 +110,21 @@ def assert_same_as_torch(layers: list[Any], count: int, threads: int = 2, smooth
     assert bool(figures.finite)
     for (name, parameter), truth in zip(module.named_parameters(), exact.parameters(), strict=True):
         assert parameter.grad is not None and truth.grad is not None
-        # what batch norm takes away again (a bias before it) has a gradient of rounding only, hence the second term
+        # The gradient of a bias before batch norm is zero except for rounding, hence the second term.
         error = (parameter.grad.double() - truth.grad).norm()
         assert error <= 2e-5 * truth.grad.norm() + 1e-6 * truth.grad.numel() ** 0.5, name
     for (name, buffer), expected in zip(module.named_buffers(), exact.buffers(), strict=True):
         assert torch.allclose(buffer.double(), expected.double(), rtol=1e-5, atol=1e-6), name
 
     exact.eval()
-    found, logits = ours.evaluate(module, images, labels), exact(images.double()).detach()
-    assert float(found[0]) == pytest.approx(float(F.cross_entropy(logits, labels, reduction="sum")), rel=1e-4)
-    assert int(found[1]) == int((logits.argmax(1) == labels).sum())
+    result, logits = ours.evaluate(module, images, labels), exact(images.double()).detach()
+    assert float(result[0]) == pytest.approx(float(F.cross_entropy(logits, labels, reduction="sum")), rel=1e-4)
+    assert int(result[1]) == int((logits.argmax(1) == labels).sum())
 
 
-@pytest.mark.parametrize("count", [2, 21, 48])  # one group with empty lanes, several, none
+@pytest.mark.parametrize("count", [2, 21, 48])  # one group with empty lanes, two groups with empty lanes, full groups
 @pytest.mark.parametrize("name", NETWORKS)
-def test_every_layer_is_that_of_torch(name: str, count: int):
+def test_every_layer_is_the_same_as_torchs(name: str, count: int):
     assert_same_as_torch([*NETWORKS[name], *HEAD], count)
 
 
@@ -135,7 +135,7 @@ def test_linear_layers(count: int):
 
 @pytest.mark.parametrize("outputs", range(1, 18))
 def test_every_tile(outputs: int):
-    """Channels and sides that leave every remainder."""
+    """Numbers of channels and sides that need tiles of every size."""
     layers = [{"conv": outputs, "kernel": 3}, "relu", {"conv": 18 - outputs, "kernel": 1 + outputs}, *HEAD]
     assert_same_as_torch(layers, 17)
 
@@ -148,18 +148,18 @@ def test_label_smoothing(smoothing: float):
 def test_the_result_does_not_depend_on_the_threads():
     layers = [{"conv": 7, "kernel": 3}, "batch_norm", "relu", {"dropout": 0.3}, {"max_pool": 2}, *HEAD]
     images, labels = batch(100)
-    seen = []
+    results = []
     for threads in (1, 2, 3, 7):
         module = network(layers)
         loss = float(KernelBackend(module, SHAPE, 0.1, threads).gradients(images, labels, 5).loss)
         gradients = [p.grad.clone() for p in module.parameters() if p.grad is not None]
-        seen.append((loss, [*gradients, *module.buffers()]))
-    for loss, tensors in seen[1:]:
-        assert loss == seen[0][0]
-        assert all(torch.equal(a, b) for a, b in zip(tensors, seen[0][1], strict=True))
+        results.append((loss, [*gradients, *module.buffers()]))
+    for loss, tensors in results[1:]:
+        assert loss == results[0][0]
+        assert all(torch.equal(a, b) for a, b in zip(tensors, results[0][1], strict=True))
 
 
-def test_the_size_of_a_batch_leaves_nothing_behind():
+def test_a_batch_does_not_depend_on_the_batch_before():
     module = network([*NETWORKS["norm, relu"], *HEAD])
     ours, large, small = KernelBackend(module, SHAPE, 0.0, 2), batch(64), batch(5, seed=1)
     fresh = KernelBackend(copy.deepcopy(module), SHAPE, 0.0, 2).gradients(*small, 1)
@@ -167,7 +167,7 @@ def test_the_size_of_a_batch_leaves_nothing_behind():
     assert float(ours.gradients(*small, 1).loss) == float(fresh.loss)
 
 
-def test_an_average_of_the_weights_is_judged_by_its_own_figures():
+def test_evaluate_uses_the_weights_of_the_given_network():
     module = network([*NETWORKS["norm, relu"], *HEAD])
     other, (images, labels) = network([*NETWORKS["norm, relu"], *HEAD], seed=1), batch(50)
     ours, eager = KernelBackend(module, SHAPE, 0.0, 2), TorchBackend(module, 0.0, "fp32", "contiguous")
@@ -177,7 +177,7 @@ def test_an_average_of_the_weights_is_judged_by_its_own_figures():
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("where", ["image", "weight"])
-def test_a_bad_number_is_seen(where: str, value: float):
+def test_a_nonfinite_value_is_detected(where: str, value: float):
     module, (images, labels) = network([*NETWORKS["relu, norm"], *HEAD]), batch(20)
     ours = KernelBackend(module, SHAPE, 0.0, 1)
     assert ours.gradients(images, labels, 1).finite
@@ -189,10 +189,7 @@ def test_a_bad_number_is_seen(where: str, value: float):
 
 
 def masks(kind: str, p: float, seeds: Iterator[int] | range, channels: int = 3, count: int = 40) -> torch.Tensor:
-    """``(seeds, N, channels, 28, 28)``: what dropout leaves of ones, times 1 - p, read off the gradient of its input.
-
-    A norm stands between image and dropout in the list so that the shift is the mask's doing alone: the loss is linear in it.
-    """
+    """``(seeds, N, channels, 28, 28)``: the dropout masks, 1 where a value is kept. The mask is read off a gradient."""
     layers: list[Any] = [{"conv": channels, "kernel": 1}, {kind: p}, {"conv": 10, "kernel": 28}]
     module = network(layers)
     first, last = module[0], module[2]
@@ -204,7 +201,7 @@ def masks(kind: str, p: float, seeds: Iterator[int] | range, channels: int = 3, 
     for seed in seeds:
         rows = []
         for image in range(count):
-            # the gradient of the last weights is that of the logits times its input, which is the mask
+            # The gradient of the last weights is the gradient of the logits times the input of the layer: the mask.
             only = images.clone()
             only[torch.arange(count) != image] = 0
             ours.gradients(only, labels, seed)
@@ -215,19 +212,19 @@ def masks(kind: str, p: float, seeds: Iterator[int] | range, channels: int = 3, 
     return torch.stack(found)
 
 
-def test_dropout_is_drawn_anew_for_every_seed_image_channel_and_place():
+def test_dropout_is_independent_for_every_seed_image_channel_and_position():
     p = 0.3
     kept = masks("dropout", p, range(2), count=20)
     assert set(kept.unique().tolist()) == {0.0, 1.0}
     total = kept.numel()
     assert abs(float(kept.mean()) - (1 - p)) < 4 * math.sqrt(p * (1 - p) / total)
-    for axis in range(5):  # neighbours along every axis agree as often as independent draws do
+    for axis in range(5):  # neighbours along every axis are equal as often as independent values are
         a, b = kept.narrow(axis, 0, kept.shape[axis] - 1), kept.narrow(axis, 1, kept.shape[axis] - 1)
         agreement, expected = float((a == b).float().mean()), p * p + (1 - p) ** 2
         assert abs(agreement - expected) < 5 * math.sqrt(expected * (1 - expected) / a.numel())
 
 
-def test_dropout2d_takes_whole_maps():
+def test_dropout2d_drops_whole_channels():
     kept = masks("dropout2d", 0.5, range(3), channels=8, count=20)
     assert torch.equal(kept.amax((-1, -2)), kept.amin((-1, -2)))
     whole = kept[..., 0, 0]
@@ -236,27 +233,27 @@ def test_dropout2d_takes_whole_maps():
 
 @pytest.mark.parametrize("p", [0.05, 0.1, 0.25, 0.5])
 def test_dropout_has_exactly_its_rate_and_scale(p: float):
-    """Means over millions of values: a mask of eight bits would be off by up to 0.002."""
+    """Means over millions of values. With a random number of eight bits, the rate would be wrong by up to 0.002."""
     module = network([{"conv": 8, "kernel": 1, "bias": True}, {"dropout": p}, {"conv": 10, "kernel": 28}])
     first, last = module[0], module[2]
     assert isinstance(first, nn.Conv2d) and isinstance(last, nn.Conv2d) and first.bias is not None
     first.weight.data.zero_()
     first.bias.data.fill_(1)
-    last.weight.data.zero_()  # all logits are equal, so every image's gradient is the same
+    last.weight.data.zero_()  # all logits are equal, so the gradient is the same for every image
     ours = KernelBackend(module, SHAPE, 0.0, 2)
     count, runs, means = 512, 8, []
     for seed in range(runs):
         ours.gradients(torch.zeros(count, *SHAPE), torch.zeros(count, dtype=torch.int64), seed)
         assert last.weight.grad is not None
-        # every value of label 0's gradient is -0.9 times the mean over images of mask / (1 - p)
+        # Each value of the gradient of label 0 is -0.9 times the mean over the images of mask / (1 - p).
         means.append(float(last.weight.grad[0].double().mean()) / -0.9)
     values = count * runs * 8 * 28 * 28
     deviation = math.sqrt(p / (1 - p) / values)
     assert abs(sum(means) / runs - 1) < 4 * deviation + 1e-6
 
 
-def test_the_mask_of_the_backward_pass_is_that_of_the_forward_pass():
-    """With the mask held fixed the loss is smooth: its gradient is that of differences."""
+def test_the_backward_pass_uses_the_mask_of_the_forward_pass():
+    """With a fixed mask the loss is smooth, so its gradient is equal to finite differences."""
     module, (images, labels) = (
         network([{"conv": 4, "kernel": 5}, {"dropout": 0.4}, {"conv": 10, "kernel": 24}]),
         batch(6),
@@ -274,7 +271,7 @@ def test_the_mask_of_the_backward_pass_is_that_of_the_forward_pass():
         assert float(found.view(-1)[place]) == pytest.approx((losses[0] - losses[1]) / 2e-2, rel=0.02, abs=2e-4)
 
 
-def test_infinity_below_zero_is_zero_after_relu():
+def test_minus_infinity_is_zero_after_relu():
     module = network([{"conv": 4, "kernel": 3}, "batch_norm", "relu", *HEAD])
     images, labels = batch(4)
     norm = module[1]
@@ -285,7 +282,7 @@ def test_infinity_below_zero_is_zero_after_relu():
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits memory as Linux does")
-def test_threads_that_cannot_be_had_are_an_error_and_no_hang():
+def test_too_many_threads_are_an_error_and_not_a_hang():
     program = """
 import resource
 from mnist_lite.backends.kernels.backend import KernelBackend

@@ -1,4 +1,4 @@
-"""Building and keeping the library, and everything that can go wrong with it."""
+"""Building the library, caching it, and the errors that can happen."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(not compiler_command(), reason="no C++ compiler 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """An empty cache folder, and nothing loaded yet. It builds quickly: what is tested is not the code."""
+    """An empty cache folder, and no loaded library. Builds without optimization, which is fast."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(build, "FLAGS", tuple("-O0" if flag == "-O3" else flag for flag in build.FLAGS))
     build.load.cache_clear()
@@ -35,11 +35,11 @@ def libraries(home: Path) -> list[Path]:
     return sorted(home.glob("*.so"))
 
 
-def left(home: Path) -> set[str]:
+def files_in(home: Path) -> set[str]:
     return {path.name for path in home.glob("*")}
 
 
-def test_it_is_built_once_and_kept(home: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_library_is_built_once(home: Path, monkeypatch: pytest.MonkeyPatch):
     build.load()
     (library,) = libraries(home)
     file = library.stat().st_ino
@@ -60,11 +60,11 @@ def test_no_compiler(home: Path, monkeypatch: pytest.MonkeyPatch):
         build.load()
 
 
-def test_a_compiler_that_fails_is_quoted(home: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_error_of_the_compiler_is_shown(home: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(build, "FLAGS", ("-no-such-flag",))
     with pytest.raises(BuildError, match="no-such-flag"):
         build.load()
-    assert left(home) <= {build.LOCK}
+    assert files_in(home) <= {build.LOCK}
 
 
 def test_a_compiler_with_arguments(home: Path, monkeypatch: pytest.MonkeyPatch):
@@ -74,27 +74,27 @@ def test_a_compiler_with_arguments(home: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize(
-    ("script", "said"),
+    ("script", "message"),
     [
         ("exit 0", "has written nothing"),
         (r"printf 'caf\351' >&2; exit 1", "caf"),
         (r"printf 'v\377'; exit 0", "has written nothing"),
     ],
 )
-def test_a_strange_compiler_is_one_line(
-    script: str, said: str, home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_a_broken_compiler_is_one_line(
+    script: str, message: str, home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    strange = tmp_path / "strange"
-    strange.write_text(f"#!/bin/sh\n{script}\n")
-    strange.chmod(0o700)
-    monkeypatch.setenv("CXX", str(strange))
-    with pytest.raises(BuildError, match=f"strange: .*{said}"):
+    broken = tmp_path / "broken"
+    broken.write_text(f"#!/bin/sh\n{script}\n")
+    broken.chmod(0o700)
+    monkeypatch.setenv("CXX", str(broken))
+    with pytest.raises(BuildError, match=f"broken: .*{message}"):
         build.load()
-    assert left(home) <= {build.LOCK}
+    assert files_in(home) <= {build.LOCK}
 
 
 def test_a_build_that_is_stopped_leaves_nothing_running(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    """Not even what the compiler has started."""
+    """The processes that the compiler has started are ended, too."""
     slow, mark = tmp_path / "slow", f"sleep 98.{os.getpid()}"
     slow.write_text(f'#!/bin/sh\n[ "$1" = --version ] || {{ {mark} & wait; }}\n')
     slow.chmod(0o700)
@@ -102,34 +102,34 @@ def test_a_build_that_is_stopped_leaves_nothing_running(home: Path, monkeypatch:
     monkeypatch.setattr(build, "MAX_SECONDS", 0.5)
     with pytest.raises(BuildError, match="timed out"):
         build.load()
-    assert left(home) <= {build.LOCK}
+    assert files_in(home) <= {build.LOCK}
     time.sleep(0.2)
     running = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
     assert not any(mark.encode().replace(b" ", b"\0") in line for line in running)
 
 
-def test_a_compiler_that_is_not_there(home: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_compiler(home: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CXX", "/no/such/compiler")
     with pytest.raises(BuildError, match="/no/such/compiler"):
         build.load()
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "altered"])
+@pytest.mark.parametrize("damage", ["truncated", "empty", "altered"])
 def test_a_library_that_is_damaged_is_built_again(damage: str, home: Path):
-    """A program that loads a library which has been cut is ended by the kernel."""
+    """Loading a truncated library would end the process with SIGBUS."""
     build.load()
     (library,) = libraries(home)
     content = library.read_bytes()
-    library.unlink()  # and not written over: this process has it mapped
+    library.unlink()  # not overwritten, because this process has it mapped
     middle = len(content) // 2
-    damaged = {"cut": content[:middle], "empty": b"", "altered": content[:middle] + b"!" + content[middle + 1 :]}
+    damaged = {"truncated": content[:middle], "empty": b"", "altered": content[:middle] + b"!" + content[middle + 1 :]}
     library.write_bytes(damaged[damage])
     build.load.cache_clear()
     build.load()
     assert library.read_bytes() == content
 
 
-def test_a_cache_that_cannot_be_made(home: Path):
+def test_a_cache_folder_that_cannot_be_created(home: Path):
     home.write_text("a file where the folder should be")
     with pytest.raises(BuildError, match="mnist-lite"):
         build.load()
@@ -151,7 +151,7 @@ exec {compiler} "$@"
 
 @pytest.fixture
 def builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[int]]:
-    """``builds("sleep 1")`` sets up a compiler that does this first; afterwards it is the list of its processes so far."""
+    """``builds("sleep 1")`` sets a compiler that runs this command first. Each call returns the builds so far."""
     log, script = tmp_path / "builds", tmp_path / "counting"
 
     def start(before: str = "") -> list[int]:
@@ -172,7 +172,7 @@ def start_loading() -> subprocess.Popen[bytes]:
     return process
 
 
-def test_of_several_that_start_at_once_one_builds(home: Path, builds: Callable[[str], list[int]]):
+def test_one_of_several_processes_builds(home: Path, builds: Callable[[str], list[int]]):
     builds("sleep 3")
     with ThreadPoolExecutor() as pool:
         processes = list(pool.map(lambda _: start_loading(), range(3)))
@@ -189,12 +189,12 @@ def test_a_builder_that_is_killed_does_not_block_the_others(home: Path, builds: 
     assert second.poll() is None and len(builds("")) == 1  # it waits
     first.kill()
     assert second.wait(120) == 0
-    os.kill(builds("")[0], signal.SIGKILL)  # the compiler that nobody waits for
+    os.kill(builds("")[0], signal.SIGKILL)  # the compiler of the killed process
     assert first.wait(10) == -9 and len(builds("")) == 2 and len(libraries(home)) == 1
 
 
-def test_a_lock_that_is_never_given_back_only_costs_time(home: Path, monkeypatch: pytest.MonkeyPatch):
-    """As on a network file system whose locks outlive their process."""
+def test_a_lock_that_is_never_released_only_costs_time(home: Path, monkeypatch: pytest.MonkeyPatch):
+    """Some network file systems keep a lock after its process has ended."""
     home.mkdir()
     monkeypatch.setattr(FileLock, "acquire", lambda _lock, timeout: (_ for _ in ()).throw(Timeout("build.lock")))
     build.load()
@@ -217,7 +217,7 @@ def test_an_update_of_the_system_needs_no_new_library(home: Path, monkeypatch: p
     assert len(libraries(home)) == 1
 
 
-def test_another_c_library_needs_another(home: Path, monkeypatch: pytest.MonkeyPatch):
+def test_another_c_library_needs_a_new_build(home: Path, monkeypatch: pytest.MonkeyPatch):
     build.load()
     monkeypatch.setattr(platform, "libc_ver", lambda: ("glibc", "9.9"))
     build.load.cache_clear()
@@ -225,7 +225,7 @@ def test_another_c_library_needs_another(home: Path, monkeypatch: pytest.MonkeyP
     assert len(libraries(home)) == 2
 
 
-def test_libraries_that_nobody_loads_are_removed(home: Path, monkeypatch: pytest.MonkeyPatch):
+def test_unused_libraries_are_removed(home: Path, monkeypatch: pytest.MonkeyPatch):
     build.load()
     (ours,) = libraries(home)
     days = {"kernels-old-1.so": 31, "kernels-recent-1.so": 29, "note.txt": 400}
