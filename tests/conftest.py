@@ -1,11 +1,12 @@
-"""Shared by all tests: a composed config, real MNIST where this machine has it, a way to run the commands."""
+"""Fixtures of all tests: a composed config, MNIST if this machine has it, a subprocess for commands."""
 
 from __future__ import annotations
 
 import os
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported, here and in the commands that tests start:
-    os.environ["OMP_NUM_THREADS"] = "1"  # the threads of two workers would wait for each other's cores
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Set before torch is imported, for this process and its children: the workers would compete for the cores.
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 import subprocess
 import sys
@@ -38,9 +39,9 @@ def write_file(path: Path, text: str) -> Path:
 
 
 def pytest_configure() -> None:
-    """Takes the size of a terminal out of the environment of child processes: the tests read their output from a pipe.
+    """Removes the size of the terminal from the environment. Children write into pipes, which have no size.
 
-    pytest imports readline, which sets the size to 80 x 24 there. ``os.environ`` does not show it.
+    pytest imports readline, which sets the size to 80 x 24 where ``os.environ`` does not show it.
     """
     for name in ("COLUMNS", "LINES"):
         os.environ.pop(name, None)
@@ -49,7 +50,7 @@ def pytest_configure() -> None:
 
 @pytest.fixture
 def composed() -> Compose:
-    """``composed("model=step3", ...)``: the checked config of a training command with these overrides."""
+    """``composed("model=step3", ...)``: the validated config of the train command with these overrides."""
 
     def make(*overrides: str) -> Config:
         with initialize_config_dir(str(config_dir()), **VERSION_BASE):
@@ -63,7 +64,7 @@ def composed() -> Compose:
 
 @pytest.fixture(scope="session")
 def mnist_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A private copy of MNIST's ``.gz`` files in torchvision's folder shape."""
+    """A copy of MNIST's ``.gz`` files, in the folders that torchvision uses."""
     source = Path(os.environ.get("MNIST_LITE_DATA") or REPOSITORY / "data")
     if not (source / MNIST_FILE).is_file():
         pytest.skip(f"no MNIST in {source}/MNIST/raw (set MNIST_LITE_DATA to a folder that has it)")
@@ -77,7 +78,7 @@ def mnist_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def offline(monkeypatch):
-    """No mirror answers."""
+    """Downloads fail."""
 
     def refuse(*_args: object, **_kwargs: object) -> None:
         raise OSError("no route to host")

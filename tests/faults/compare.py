@@ -1,4 +1,4 @@
-"""Whether two run folders hold the same run, bit for bit; times and places aside."""
+"""Compares two run folders bit for bit. Times, paths and the machine are ignored."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-ASIDE = ("seconds", "resumes", "metrics", "runs_dir", "conditions", "checkpoint", "git", "sweep")
+IGNORED_KEYS = ("seconds", "resumes", "metrics", "runs_dir", "conditions", "checkpoint", "git", "sweep")
 MISSING = object()
 FILES = ("best.pt", "config.yaml", "curves.png", "last.pt", "metrics.jsonl", "model.txt", "previous.pt", "run.log")
 
@@ -33,14 +33,14 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def same(one: object, other: object) -> bool:
-    """``first_difference`` is None."""
+    """True if there is no ``first_difference``."""
     return first_difference(one, other) is None
 
 
 def first_difference(one: Any, other: Any, where: str = "") -> str | None:
-    """The place of the first difference between two states; bits count, so NaN equals itself and 0.0 is not -0.0."""
+    """Where two states differ first; None if nowhere. NaN equals itself, and 0.0 differs from -0.0."""
     if isinstance(one, dict) and isinstance(other, dict):
-        one, other = ({key: value for key, value in d.items() if not str(key).startswith(ASIDE)} for d in (one, other))
+        one, other = ({key: value for key, value in d.items() if not str(key).startswith(IGNORED_KEYS)} for d in (one, other))
         pairs = [(one.get(key, MISSING), other.get(key, MISSING), f"{where}.{key}") for key in {**one, **other}]
     elif isinstance(one, (list, tuple)) and type(one) is type(other) and len(one) == len(other):
         pairs = [(a, b, f"{where}[{index}]") for index, (a, b) in enumerate(zip(one, other, strict=True))]
@@ -50,7 +50,7 @@ def first_difference(one: Any, other: Any, where: str = "") -> str | None:
 
 
 def bits(value: Any) -> tuple[object, ...]:
-    """What must be equal for two leaves to be the same."""
+    """Type and bits of a leaf, to compare."""
     if isinstance(value, torch.Tensor):
         return value.dtype, value.shape, value.numpy().tobytes()
     return type(value), repr(value)

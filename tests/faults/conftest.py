@@ -1,4 +1,4 @@
-"""Shared by the fault tests."""
+"""Fixtures of the fault tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.faults.recipes import FEW, RECIPES, STEPS
 
 @pytest.fixture(scope="session")
 def references(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A run of each recipe that nothing happened to."""
+    """The folder of an uninterrupted run of each recipe."""
     folders = {}
     for name, recipe in RECIPES.items():
         folder = tmp_path_factory.mktemp(name)

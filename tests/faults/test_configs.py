@@ -240,7 +240,7 @@ def attempt(arguments: list[str], monkeypatch: pytest.MonkeyPatch, files: dict[s
         signal.setitimer(signal.ITIMER_REAL, MAX_SECONDS)
         try:
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-                run_command("config", Config, first_step)
+                run_command("train", Config, first_step)
         except SystemExit as end:
             code = end.code
         except Hang:

@@ -1,4 +1,4 @@
-"""Imported by the server that forks the children, and by nobody else."""
+"""Imported only by the server that forks the children: see ``child.py``."""
 
 from tests.faults.child import warm_up
 
