@@ -1,1 +1,1 @@
-"""Starting, stopping and measuring the process: signals, closed streams, cores."""
+"""The process itself: signals, closed standard streams, and the number of cores."""

@@ -1,6 +1,6 @@
-"""The first thing that a command does: it decides what a signal does, and it makes closed streams usable.
+"""What a command does first: it installs signal handlers, and it makes closed standard streams usable.
 
-This module imports little, so that it acts before the slow imports (Hydra, matplotlib, torch) begin.
+This module imports little, so that the handlers are installed before the slow imports (Hydra, matplotlib, torch).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def begin() -> None:
-    """Prepares the process of a command.
+    """Prepares the process of a command. From now on a signal ends the process with one line.
 
-    From now on a signal ends the process with one line. A signal that the caller ignores (``nohup``) stays ignored.
+    A signal that the caller ignores (``nohup``) stays ignored.
     """
     for number in SIGNALS:
         if signal.getsignal(number) not in (signal.SIG_IGN, None):
@@ -31,16 +31,16 @@ def begin() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            # It is closed. The next file would get its number, and what is printed would go into that file.
-            # ``os.open`` takes the lowest free number, which is this one.
+            # The stream is closed. The next opened file would get its number, and printed text would go into that file.
+            # ``os.open`` takes the lowest free number, which is this number.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     keep_streams_usable()
 
 
 def keep_streams_usable() -> None:
-    """Makes writing to standard output and standard error never fail: what nobody can read is thrown away.
+    """After this call, writing to standard output and standard error never fails. Text that nobody can read is discarded.
 
-    A stream that does not write to the standard descriptor (a test has replaced it) stays as it is.
+    A stream that a test has replaced stays as it is.
     """
     sys.stdout, sys.stderr = _usable(sys.stdout, 1), _usable(sys.stderr, 2)
 
@@ -48,8 +48,8 @@ def keep_streams_usable() -> None:
 def end_process(number: int, _frame: FrameType | None = None) -> None:
     """The signal handler of a command: prints one line and ends the process with the exit code 128 + ``number``.
 
-    An exception would not do. It can be lost, or become another error, when it is raised while Python imports a module.
-    Only inside ``Cleanup`` is it raised: ``KeyboardInterrupt``, once. ``Cleanup`` then ends the process.
+    The handler does not raise an exception, because Python can lose or replace an exception while it imports a module. Inside
+    ``Cleanup`` the first signal does raise ``KeyboardInterrupt``. ``Cleanup`` then ends the process.
     """
     if Cleanup.depth and not Cleanup.received:
         Cleanup.received = number
@@ -60,14 +60,14 @@ def end_process(number: int, _frame: FrameType | None = None) -> None:
 
 
 class Cleanup:
-    """``with Cleanup():`` around code that removes its temporary files or ends its processes when an exception comes.
+    """``with Cleanup():`` is for code that removes its temporary files, or ends its processes, after an exception.
 
-    Inside, a signal is such an exception. The process ends when the code has removed what it made.
+    Inside, a signal raises ``KeyboardInterrupt``. The process ends at the end of the ``with`` block.
     """
 
     depth = 0
     received = 0
-    """The number of the signal that has come inside."""
+    """The number of the signal that came inside the block; 0: none."""
 
     def __enter__(self) -> None:
         Cleanup.depth += 1
@@ -79,17 +79,17 @@ class Cleanup:
 
 
 def start_without_ctrl_c(process: BaseProcess) -> None:
-    """Starts ``process`` so that Ctrl-C never reaches it, not even while it imports. Its parent must end it.
+    """Starts ``process`` with SIGINT blocked. Ctrl-C then never reaches it, and its parent must end it.
 
-    A terminal sends SIGINT to every process of a command. A signal that is blocked here stays blocked in the child. If one
-    comes to the parent meanwhile, it is delivered right after.
+    A terminal sends SIGINT to every process of a command. A child inherits the blocked signals of its parent. A SIGINT that comes
+    to the parent during the start is delivered after the start.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         process.start()
         return
     from multiprocessing import resource_tracker
 
-    resource_tracker.ensure_running()  # this unblocks SIGINT, so it must not happen inside ``process.start``
+    resource_tracker.ensure_running()  # it unblocks SIGINT, so it must not run inside ``process.start``
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         process.start()
@@ -98,12 +98,12 @@ def start_without_ctrl_c(process: BaseProcess) -> None:
 
 
 class _Descriptor(io.FileIO):
-    """A descriptor for writing that becomes the null device when a write fails: the reader is gone, or the disk is full."""
+    """A descriptor for writing. After a failed write (no reader, a full disk) it is replaced by the null device."""
 
     def write(self, data: Any) -> int:
-        """The number of bytes that were written or thrown away."""
+        """Returns the number of bytes that were written or discarded."""
         try:
-            while (written := super().write(data)) is None:  # it does not block, and its reader is slow
+            while (written := super().write(data)) is None:  # non-blocking, and the reader is slow
                 self._wait()
         except OSError:
             null = os.open(os.devnull, os.O_WRONLY)
@@ -127,7 +127,7 @@ def _usable(stream: TextIO | None, descriptor: int) -> TextIO:
         stream.flush()
     except (OSError, ValueError):
         return stream
-    # PYTHONUNBUFFERED asks for write_through. The new stream has a buffer, and flushes it at the end of each line instead.
+    # PYTHONUNBUFFERED sets write_through. The new stream has a buffer, so it flushes the buffer at the end of each line.
     return _text(descriptor, stream.encoding, stream.errors or "strict", stream.line_buffering or stream.write_through)
 
 
