@@ -40,7 +40,9 @@ def same(one: object, other: object) -> bool:
 def first_difference(one: Any, other: Any, where: str = "") -> str | None:
     """Where two states differ first; None if nowhere. NaN equals itself, and 0.0 differs from -0.0."""
     if isinstance(one, dict) and isinstance(other, dict):
-        one, other = ({key: value for key, value in d.items() if not str(key).startswith(IGNORED_KEYS)} for d in (one, other))
+        one, other = (
+            {key: value for key, value in d.items() if not str(key).startswith(IGNORED_KEYS)} for d in (one, other)
+        )
         pairs = [(one.get(key, MISSING), other.get(key, MISSING), f"{where}.{key}") for key in {**one, **other}]
     elif isinstance(one, (list, tuple)) and type(one) is type(other) and len(one) == len(other):
         pairs = [(a, b, f"{where}[{index}]") for index, (a, b) in enumerate(zip(one, other, strict=True))]
