@@ -1,6 +1,6 @@
 """The versions of Hydra and Python that are supported. ``mnist_lite.config.hydra_versions`` says what differs.
 
-Python 3.14 was not at hand. Its check of help texts is emulated here (``tests/config/python314.py``); the rest was not run on it.
+These tests do not run on Python 3.14. Its check of help texts is imitated by ``tests/config/python314.py``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BADLY_FORMED = "badly formed help string"
 
 @pytest.fixture
 def checked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """argparse as Python 3.14 has it; a function that looks whether it still is."""
+    """Gives argparse the check of Python 3.14. The fixture is a function that asserts that the check is still there."""
     for name, function in python314.CHANGES.items():
         monkeypatch.setattr(argparse.ArgumentParser, name, function, raising=False)
     check = argparse.ArgumentParser._check_help  # type: ignore[attr-defined]
@@ -44,7 +44,7 @@ def checked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def test_hydras_parser_fails_with_the_check_of_python_3_14_and_works_where_we_start_it(checked: Callable[..., None]):
-    if sys.version_info < (3, 14) or hydra.__version__.startswith("1.3."):  # else Hydra does as we do
+    if sys.version_info < (3, 14) or hydra.__version__.startswith("1.3."):  # Hydra 1.4 works on Python 3.14
         with pytest.raises(ValueError, match=BADLY_FORMED):
             get_args_parser()
     with starting_hydra():
@@ -72,7 +72,7 @@ COMMAND = "from tests.config import python314; python314.install(); from mnist_l
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said", "errors"),
+    ("arguments", "code", "output", "errors"),
     [
         (("--cfg", "job"), 0, "epochs: 14", ""),
         (("epochs=3", "--cfg", "job"), 0, "epochs: 3", ""),
@@ -84,12 +84,12 @@ COMMAND = "from tests.config import python314; python314.install(); from mnist_l
         (("-m", "data=digits", "data.train_limit=20", "model=step4", "epochs=1", "seed=0"), 0, "[1/1]", ""),
     ],
 )
-def test_the_command_works_with_the_check_of_python_3_14(words, code, said, errors, tmp_path: Path):
+def test_the_command_works_with_the_check_of_python_3_14(arguments, code, output, errors, tmp_path: Path):
     env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    command = [sys.executable, "-c", COMMAND, *words]
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
-    assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
-    assert said in done.stdout and errors in done.stderr
+    command = [sys.executable, "-c", COMMAND, *arguments]
+    result = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
+    assert (result.returncode, "Traceback" in result.stderr) == (code, False), result.stderr
+    assert output in result.stdout and errors in result.stderr
 
 
 def test_where_hydra_1_4_wants_a_flag_for_a_prepared_sweep_it_gets_it(monkeypatch: pytest.MonkeyPatch):
@@ -105,24 +105,24 @@ def test_where_hydra_1_4_wants_a_flag_for_a_prepared_sweep_it_gets_it(monkeypatc
     assert seen == [["train", "sweep=lr"], ["train", "-m", "sweep=lr"]]
 
 
-@pytest.mark.parametrize(("words", "said"), [(("-m",), "hydra.mode changed during"), ((), "something else")])
-def test_other_errors_of_hydra_are_passed_on_at_once(words, said, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(("arguments", "error"), [(("-m",), "hydra.mode changed during"), ((), "something else")])
+def test_other_errors_of_hydra_are_passed_on_at_once(arguments, error, monkeypatch: pytest.MonkeyPatch):
     calls: list[int] = []
 
     def main() -> None:
         calls.append(1)
-        raise ConfigCompositionException(f"{said} config composition")
+        raise ConfigCompositionException(f"{error} config composition")
 
-    monkeypatch.setattr(sys, "argv", ["train", *words])
+    monkeypatch.setattr(sys, "argv", ["train", *arguments])
     with pytest.raises(ConfigCompositionException):
         run_hydra(main)
     assert calls == [1]
 
 
 def test_hydra_starts_without_a_warning(run_command: RunCommand):
-    """Hydra 1.3 warns without ``version_base`` and 1.4 with it; OmegaConf 2.4 warns of the plugin for Ray."""
-    done = run_command("train", "--cfg", "job")
-    assert (done.returncode, done.stderr) == (0, "")
+    """Hydra 1.3 warns without ``version_base``, and 1.4 warns with it. OmegaConf 2.4 warns about the plugin for Ray."""
+    result = run_command("train", "--cfg", "job")
+    assert (result.returncode, result.stderr) == (0, "")
     assert bool(VERSION_BASE) == hydra.__version__.startswith("1.3.")
 
 
@@ -137,5 +137,5 @@ def test_hydra_1_3_and_1_4_and_all_pythons_from_3_10_on_are_accepted():
     assert allowed.contains(hydra.__version__, prereleases=True)
     assert all(requirement("omegaconf").contains(one, prereleases=True) for one in ("2.3.0", "2.4.1rc1", "2.4.1"))
     (pythons,) = re.findall(r'^requires-python = "(.*)"$', PYPROJECT, re.MULTILINE)
-    found = [minor for minor in range(8, 20) if SpecifierSet(pythons).contains(f"3.{minor}.0")]
-    assert found == list(range(10, 20))
+    minors = [minor for minor in range(8, 20) if SpecifierSet(pythons).contains(f"3.{minor}.0")]
+    assert minors == list(range(10, 20))

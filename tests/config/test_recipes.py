@@ -1,4 +1,4 @@
-"""Every YAML file composes, passes the schema and builds."""
+"""Every file of ``conf/`` composes, passes the schema and builds, and its comments are true."""
 
 from __future__ import annotations
 
@@ -125,31 +125,31 @@ def test_recipes_keep_their_authors_initialisation_of_batch_norm_networks(compos
 
 
 def test_no_file_can_run_code():
-    """But for our launcher and sweepers, which Hydra takes in no other way; and it takes plugins only."""
+    """``_target_`` names only our launcher and sweepers. Hydra finds them in no other way, and accepts only plugins there."""
     plugins = {"launcher/local": "LocalLauncher", "sweeper/grid": "GridSweeper", "sweeper/optuna": "OptunaSweeper"}
     expected = {
         config_dir() / "hydra" / f"{file}.yaml": [f"_target_: hydra_plugins.mnist_lite_sweeps.{name}"]
         for file, name in plugins.items()
     }
     for path in config_dir().rglob("*.yaml"):
-        found = [line for line in path.read_text(encoding="utf-8").splitlines() if "_target_" in line]
-        assert found == expected.get(path, []), path
+        targets = [line for line in path.read_text(encoding="utf-8").splitlines() if "_target_" in line]
+        assert targets == expected.get(path, []), path
 
 
-def test_every_file_says_what_it_is():
+def test_every_file_has_a_comment_at_its_top():
     for path in config_dir().rglob("*.yaml"):
         if "hydra" not in path.parts:
             assert "#" in path.read_text(encoding="utf-8").split("\n\n")[0], path
 
 
-MAX_ROWS = [
+FILES_IN_HELP = [
     (group, path.stem) for group in (*GROUPS, "sweep") for path in sorted((config_dir() / group).glob("*.yaml"))
 ]
 
 
-@pytest.mark.parametrize(("group", "name"), MAX_ROWS)
+@pytest.mark.parametrize(("group", "name"), FILES_IN_HELP)
 def test_the_first_comment_line_of_a_file_fits_the_help_and_is_true(group, name, composed):
-    """Help shows this line. Its counts of parameters and epochs are those of the file."""
+    """The help prints this line. Its numbers of parameters and epochs are those of the file."""
     text = (config_dir() / group / f"{name}.yaml").read_text(encoding="utf-8").removeprefix("# @package _global_\n")
     line = text.splitlines()[0]
     assert re.fullmatch(r"# [A-Za-z0-9].{9,69}", line), line
@@ -174,12 +174,12 @@ COUNTS = {"three": 3, "five": 5, "six": 6, "seven": 7, "ten": 10}
         ("seeds", "seeds", "seed"),
     ],
 )
-def test_a_sweep_file_counts_right(name, noun, key):
+def test_the_comment_of_a_sweep_file_has_the_right_numbers(name, noun, key):
     text = (config_dir() / "sweep" / f"{name}.yaml").read_text(encoding="utf-8")
-    said = {COUNTS[word] for word in re.findall(rf"(\w+) {noun}", text.lower()) if word in COUNTS}
+    numbers = {COUNTS[word] for word in re.findall(rf"(\w+) {noun}", text.lower()) if word in COUNTS}
     values = str(yaml.safe_load(text)["hydra"]["sweeper"]["params"][key])
     span = re.fullmatch(r"range\((\d+)\)", values)
-    assert said == {int(span[1]) if span else len(values.split(","))}
+    assert numbers == {int(span[1]) if span else len(values.split(","))}
 
 
 def test_every_field_of_the_schema_has_a_docstring():
@@ -191,9 +191,9 @@ def test_every_field_of_the_schema_has_a_docstring():
 
 
 def test_config_yaml_states_every_key_of_the_schema():
-    stated = yaml.safe_load((config_dir() / "config.yaml").read_text(encoding="utf-8"))
+    in_file = yaml.safe_load((config_dir() / "config.yaml").read_text(encoding="utf-8"))
     plain = {spec.name for spec in fields(Config)} - {"choices", "model", "data", "augment", "optimizer", "scheduler"}
-    assert plain == set(stated) - {"defaults", "hydra"}
+    assert plain == set(in_file) - {"defaults", "hydra"}
 
 
 def test_summary_takes_what_train_takes():
@@ -202,7 +202,7 @@ def test_summary_takes_what_train_takes():
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"epochs": "abc"}, "epochs: Value 'abc'"),
         ({"epochs": 1.5}, "epochs"),
@@ -242,12 +242,12 @@ def test_summary_takes_what_train_takes():
         ({"name": ["a"]}, "name"),
     ],
 )
-def test_bad_values_are_one_line(changes, said):
+def test_bad_values_are_one_line(changes, message):
     config = raw()
     OmegaConf.set_struct(config, False)
     for key, value in changes.items():
         OmegaConf.update(config, key, value, merge=False)
     with pytest.raises(UserError) as caught:
         validate(config, Config)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""How many cores may be used, for trees of /proc and /sys as Linux, Docker, Kubernetes and systemd make them."""
+"""The number of usable cores, for imitations of /proc and /sys of Linux, Docker, Kubernetes and systemd."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ CPU = "cpu,cpuacct"
         pytest.param("0::/\n", (V2,), {"cpu.max": "9900000 100000\n"}, 8, id="more than there are"),
         pytest.param("0::/a/b\n", (V2,), {"a/cpu.max": "300000 100000", "a/b/cpu.max": "max 100000"}, 3, id="parent"),
         pytest.param("0::/a/b\n", (V2,), {"a/cpu.max": "500000 100000", "a/b/cpu.max": "50000 50000"}, 1, id="both"),
-        pytest.param("0::/a\n", (V2,), {"b/cpu.max": "100000 100000"}, 8, id="a neighbour's"),
+        pytest.param("0::/a\n", (V2,), {"b/cpu.max": "100000 100000"}, 8, id="another group"),
         pytest.param(f"4:{CPU}:/\n1:name=systemd:/\n", (V1,), v1(CPU, 400_000), 4, id="version 1"),
         pytest.param(f"4:{CPU}:/\n", (V1,), v1(CPU, -1), 8, id="version 1, no limit"),
         pytest.param(f"4:{CPU}:/a\n", (V1,), v1(f"{CPU}/a", 30_000, 10_000), 3, id="version 1, group"),
         pytest.param(f"4:{CPU}:/docker/abc\n", (V1_DOCKER,), v1(CPU, 250_000), 3, id="version 1, Docker"),
         pytest.param(f"4:{CPU}:/docker/abc/x\n", (V1_DOCKER,), v1(f"{CPU}/x", 250_000), 3, id="a group in Docker"),
-        pytest.param(f"4:{CPU}:/other\n", (V1_DOCKER,), v1(CPU, 250_000), 3, id="a path of the outside"),
+        pytest.param(f"4:{CPU}:/other\n", (V1_DOCKER,), v1(CPU, 250_000), 3, id="a path outside of the container"),
         pytest.param(
             f"4:{CPU}:/\n2:memory:/m\n0::/u\n", (V1_MEMORY, V2_HYBRID, V1), v1(CPU, 500_000), 5, id="both versions"
         ),

@@ -1,4 +1,4 @@
-"""Closed standard streams, and streams whose reader goes away, change neither the work nor its exit code."""
+"""Closed standard streams, and streams without a reader, change neither the work nor the exit code."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CLOSED = {"output": ">&-", "errors": "2>&-", "both": ">&- 2>&-", "all three": "<
 
 
 def run(folder: Path, words: tuple[str, ...], redirections: str) -> tuple[int, str, str]:
-    """Exit code, output and errors of a command with a shell's ``redirections``."""
+    """Runs a command with ``redirections`` of a shell. Returns exit code, output and errors."""
     command = f'exec "$0" -m "mnist_lite.$@" {redirections}'
     shell = ["bash", "-c", command, sys.executable, *words]
     done = subprocess.run(shell, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
@@ -34,10 +34,10 @@ def run(folder: Path, words: tuple[str, ...], redirections: str) -> tuple[int, s
 
 
 def run_without_readers(folder: Path, words: tuple[str, ...], *streams: str) -> tuple[int, str]:
-    """Exit code, and what the streams that still have a reader say, when the readers of ``streams`` are gone."""
+    """Runs a command whose ``streams`` have no reader. Returns the exit code, and the text of a stream with a reader."""
     reader, writer = os.pipe()
     os.close(reader)
-    kept = "stdout" if streams == ("stderr",) else "stderr"
+    other = "stdout" if streams == ("stderr",) else "stderr"
     options = {name: writer if name in streams else subprocess.PIPE for name in ("stdout", "stderr")}
     process = subprocess.Popen(
         [sys.executable, "-m", f"mnist_lite.{words[0]}", *words[1:]],
@@ -46,8 +46,8 @@ def run_without_readers(folder: Path, words: tuple[str, ...], *streams: str) -> 
         **options,  # type: ignore[call-overload]
     )
     os.close(writer)
-    said = dict(zip(("stdout", "stderr"), process.communicate(timeout=120), strict=True))
-    return process.returncode, said[kept] or ""
+    texts = dict(zip(("stdout", "stderr"), process.communicate(timeout=120), strict=True))
+    return process.returncode, texts[other] or ""
 
 
 def summaries(folder: Path) -> int:
@@ -64,10 +64,10 @@ CASES = [
 @pytest.mark.parametrize(("name", "how"), CASES)
 def test_streams_that_are_closed_from_the_start(name: str, how: str, tmp_path: Path):
     words, code = COMMANDS[name]
-    found, output, errors = run(tmp_path, words, CLOSED[how])
-    assert found == code, output + errors
+    actual, output, errors = run(tmp_path, words, CLOSED[how])
+    assert actual == code, output + errors
     if code == 0:
-        assert errors == ""  # not even what was meant for the other stream
+        assert errors == ""  # also not the text of the other stream
     assert summaries(tmp_path) == {"train": 1, "sweep": 2}.get(name, 0)
     for path in tmp_path.rglob(
         "metrics.jsonl"
@@ -89,14 +89,14 @@ GONE = [("stdout",), ("stderr",), ("stdout", "stderr")]
 )
 def test_streams_whose_reader_is_gone(name: str, streams: tuple[str, ...], tmp_path: Path):
     words, code = COMMANDS[name]
-    found, said = run_without_readers(tmp_path, words, *streams)
-    assert found == code, said
-    assert "Traceback" not in said and "Exception ignored" not in said
+    actual, text = run_without_readers(tmp_path, words, *streams)
+    assert actual == code, text
+    assert "Traceback" not in text and "Exception ignored" not in text
     assert summaries(tmp_path) == {"train": 1, "sweep": 2}.get(name, 0)
 
 
 def test_a_sweep_and_its_comparison_with_a_reader_of_one_line(tmp_path: Path):
-    """``... | head -1``, as a shell runs it."""
+    """``mnist-lite train ... | head -1`` in a shell."""
     train = '"$0" -m "mnist_lite.$@" | head -1; echo "exit $?"'
     script = f'set -o pipefail; {train}; "$0" -m mnist_lite.compare sweep | head -1; echo "exit $?"'
     shell = ["bash", "-c", script, sys.executable, *SWEEP]
@@ -108,7 +108,7 @@ def test_a_sweep_and_its_comparison_with_a_reader_of_one_line(tmp_path: Path):
 
 
 def test_with_pythonunbuffered_each_line_is_written_at_once(tmp_path: Path):
-    """``os._exit`` flushes nothing. A carriage return ends a line too: the progress bar moves the cursor with it."""
+    """``os._exit`` flushes no buffers. A carriage return ends a line too: the progress bar uses it."""
     code = (
         "import os, sys; from mnist_lite.process.startup import keep_streams_usable; keep_streams_usable(); "
         "print('line'); sys.stderr.write('bar\\r'); os._exit(0)"
