@@ -9,17 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from hydra import compose, initialize_config_dir
 
 from mnist_lite.benchmark import baseline
 from mnist_lite.benchmark.ab import Timing
 from mnist_lite.benchmark.report import as_text, bench
-from mnist_lite.config.compose import config_dir
-from mnist_lite.config.hydra_versions import VERSION_BASE
-from mnist_lite.config.schema import BenchConfig, validate
+from mnist_lite.config.schema import BenchConfig
 from mnist_lite.data.dataset import load
 from mnist_lite.errors import UserError
 from mnist_lite.model.build import build
+from tests.commands import command_config
 from tests.conftest import Compose
 
 CPU = torch.device("cpu")
@@ -79,11 +77,7 @@ def bench_config(mnist_root: Path) -> Callable[..., BenchConfig]:
     """``bench_config("rounds=2", ...)``: the checked config of a bench command."""
 
     def make(*overrides: str) -> BenchConfig:
-        with initialize_config_dir(str(config_dir()), **VERSION_BASE):
-            composed = compose("bench", [f"data.root={mnist_root}", "name=test", *overrides])
-        config = validate(composed, BenchConfig)
-        assert isinstance(config, BenchConfig)
-        return config
+        return command_config("bench", BenchConfig, f"data.root={mnist_root}", *overrides)
 
     return make
 

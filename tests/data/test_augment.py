@@ -77,8 +77,8 @@ def test_pixel_parameters_are_random_per_image_and_uniform():
 def test_crop_moves_by_whole_pixels_uniformly():
     image = torch.zeros(N, 1, 28, 28)
     image[:, :, 14, 14] = 1
-    found = pixels.crop(image, seeded(), 2).flatten(1).argmax(1)
-    rows, columns = found // 28 - 14, found % 28 - 14
+    place = pixels.crop(image, seeded(), 2).flatten(1).argmax(1)
+    rows, columns = place // 28 - 14, place % 28 - 14
     for shifts in (rows, columns):
         counts = torch.bincount(shifts + 2, minlength=5)
         assert len(counts) == 5

@@ -75,10 +75,10 @@ def test_subsets_are_balanced_and_nested():
     counts = loaded.train.labels.bincount(minlength=10)
     assert counts.tolist() == [21] * 5 + [20] * 5
     assert loaded.test.labels.bincount(minlength=10).tolist() == [10] * 10
-    whole = dataset.load(config("digits")).train
-    small, large = balanced(whole, 100, "k"), balanced(whole, 205, "k")
+    full = dataset.load(config("digits")).train
+    small, large = balanced(full, 100, "k"), balanced(full, 205, "k")
     assert set(small.tolist()) <= set(large.tolist())
-    assert torch.equal(whole.take(large).images, loaded.train.images)
+    assert torch.equal(full.take(large).images, loaded.train.images)
 
 
 def test_holdout_is_taken_out_of_train_and_never_trained_on():
@@ -86,9 +86,9 @@ def test_holdout_is_taken_out_of_train_and_never_trained_on():
     assert loaded.holdout is not None
     assert (len(loaded.train), len(loaded.holdout), len(loaded.test)) == (1237, 200, 360)
     assert loaded.selection_split == "holdout"
-    whole = dataset.load(config("digits")).train
+    full = dataset.load(config("digits")).train
     ours = torch.cat([loaded.train.images, loaded.holdout.images]).flatten(1)
-    assert sorted(map(bytes, ours.numpy())) == sorted(map(bytes, whole.images.flatten(1).numpy()))
+    assert sorted(map(bytes, ours.numpy())) == sorted(map(bytes, full.images.flatten(1).numpy()))
     assert loaded.mean == loaded.train.mean_and_std()[0]
 
 

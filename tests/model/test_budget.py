@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from mnist_lite.config.schema import Budget
+from mnist_lite.cli.model_summary import print_model
+from mnist_lite.config.schema import Budget, SummaryConfig
 from mnist_lite.model.budget import RunResults, after_training, before_training, describe_test_set
 from mnist_lite.model.build import build
-from tests.conftest import Compose, RunCommand
+from tests.commands import command_config
+from tests.conftest import Compose
 
 
 def budget(**changes: Any) -> Budget:
@@ -133,14 +135,14 @@ def test_models_bring_their_budget_and_recipes_override_it(composed: Compose):
         (["model=step3", "budget.enforce=true", "format=torchsummary"], 0, "[ok] <= 14 epochs: 14"),
     ],
 )
-def test_summary_says_whether_the_network_keeps_to_the_budget(overrides, code, line, run_command: RunCommand):
-    done = run_command("summary", *overrides)
-    assert (done.returncode, done.stderr) == (code, "")
-    assert f"budget {line}" in done.stdout
+def test_summary_says_whether_the_network_keeps_to_the_budget(overrides, code, line, capsys):
+    assert print_model(command_config("summary", SummaryConfig, *overrides)) == code
+    assert f"budget {line}" in capsys.readouterr().out
 
 
-def test_summary_as_json_has_the_verdict(run_command: RunCommand):
-    done = run_command("summary", "model=step1", "format=json", "budget.enforce=true")
-    verdict = json.loads(done.stdout)["budget"]
-    assert done.returncode == 1 and verdict["met"] is False
+def test_summary_as_json_has_the_verdict(capsys):
+    config = command_config("summary", SummaryConfig, "model=step1", "format=json", "budget.enforce=true")
+    assert print_model(config) == 1
+    verdict = json.loads(capsys.readouterr().out)["budget"]
+    assert verdict["met"] is False
     assert [check["met"] for check in verdict["checks"]] == [False, True]

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from typing import Any
 
 import pytest
@@ -265,9 +264,3 @@ def test_text_and_json_tables(composed):
     assert [layer["parameters"] for layer in data["layers"]] == [row.parameters for row in network.layers]
     assert data["layers"][0]["output"] == [12, 26, 26]
     assert data["multiply_adds"] == 26 * 26 * 108 + 24 * 24 * (2592 + 288) + 10 * 10 * 1296 + 8 * 8 * (2592 + 240 + 100)
-
-
-def test_summary_command(run_command):
-    done: subprocess.CompletedProcess[str] = run_command("summary", "model=step3", "format=json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["parameters"] == 7216

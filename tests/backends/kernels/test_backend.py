@@ -17,13 +17,11 @@ from torch import nn
 from mnist_lite.backends.kernels.backend import KernelBackend
 from mnist_lite.backends.kernels.build import compiler_command
 from mnist_lite.backends.torch_backend import TorchBackend
-from mnist_lite.model.build import build
+from tests.backends.kernels.networks import HEAD, SHAPE, batch, network
 from tests.conftest import REPOSITORY
 
 pytestmark = pytest.mark.skipif(not compiler_command(), reason="no C++ compiler here")
 
-SHAPE = (1, 28, 28)
-HEAD: list[Any] = [{"conv": 10, "kernel": 3, "stride": 2}, "global_avg_pool"]
 NETWORKS: dict[str, list[Any]] = {
     "conv": [{"conv": 7, "kernel": 3}],
     "conv with bias, relu": [{"conv": 5, "kernel": 5, "bias": True}, "relu"],
@@ -55,23 +53,6 @@ LINEAR: list[Any] = [
     "relu",
     {"linear": 10, "bias": False},
 ]
-
-
-def network(layers: list[Any], seed: int = 0) -> nn.Sequential:
-    torch.manual_seed(seed)
-    module = build({"layers": layers}).module
-    for layer in module.modules():
-        if isinstance(layer, nn.BatchNorm2d | nn.BatchNorm1d):
-            nn.init.uniform_(layer.weight, 0.5, 1.5)
-            nn.init.normal_(layer.bias)
-            nn.init.normal_(layer.running_mean)  # type: ignore[arg-type]
-            nn.init.uniform_(layer.running_var, 0.5, 1.5)  # type: ignore[arg-type]
-    return module
-
-
-def batch(count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    draws = torch.Generator().manual_seed(seed)
-    return torch.randn(count, *SHAPE, generator=draws), torch.randint(0, 10, (count,), generator=draws)
 
 
 def is_clear(exact: nn.Module, images: torch.Tensor) -> bool:
@@ -196,7 +177,7 @@ def masks(kind: str, p: float, seeds: Iterator[int] | range, channels: int = 3, 
     assert isinstance(first, nn.Conv2d) and isinstance(last, nn.Conv2d)
     ours = KernelBackend(module, SHAPE, 0.0, 2)
     first.weight.data.fill_(1)
-    found = []
+    samples = []
     images, labels = torch.ones(count, *SHAPE), torch.zeros(count, dtype=torch.int64)
     for seed in seeds:
         rows = []
@@ -208,8 +189,8 @@ def masks(kind: str, p: float, seeds: Iterator[int] | range, channels: int = 3, 
             assert last.weight.grad is not None
             row = last.weight.grad[0] / last.weight.grad[0].abs().max()
             rows.append(row.abs())
-        found.append(torch.stack(rows))
-    return torch.stack(found)
+        samples.append(torch.stack(rows))
+    return torch.stack(samples)
 
 
 def test_dropout_is_independent_for_every_seed_image_channel_and_position():
@@ -227,8 +208,8 @@ def test_dropout_is_independent_for_every_seed_image_channel_and_position():
 def test_dropout2d_drops_whole_channels():
     kept = masks("dropout2d", 0.5, range(3), channels=8, count=20)
     assert torch.equal(kept.amax((-1, -2)), kept.amin((-1, -2)))
-    whole = kept[..., 0, 0]
-    assert abs(float(whole.mean()) - 0.5) < 4 * math.sqrt(0.25 / whole.numel())
+    channels = kept[..., 0, 0]
+    assert abs(float(channels.mean()) - 0.5) < 4 * math.sqrt(0.25 / channels.numel())
 
 
 @pytest.mark.parametrize("p", [0.05, 0.1, 0.25, 0.5])
@@ -261,14 +242,14 @@ def test_the_backward_pass_uses_the_mask_of_the_forward_pass():
     ours, weight = KernelBackend(module, SHAPE, 0.0, 2), next(module.parameters())
     ours.gradients(images, labels, 3)
     assert weight.grad is not None
-    found = weight.grad.clone()
+    gradient = weight.grad.clone()
     for place in (0, 7, 55, 99):
         losses = []
         for change in (1e-2, -2e-2):
             weight.data.view(-1)[place] += change
             losses.append(float(ours.gradients(images, labels, 3).loss))
         weight.data.view(-1)[place] += 1e-2
-        assert float(found.view(-1)[place]) == pytest.approx((losses[0] - losses[1]) / 2e-2, rel=0.02, abs=2e-4)
+        assert float(gradient.view(-1)[place]) == pytest.approx((losses[0] - losses[1]) / 2e-2, rel=0.02, abs=2e-4)
 
 
 def test_minus_infinity_is_zero_after_relu():
@@ -277,8 +258,8 @@ def test_minus_infinity_is_zero_after_relu():
     norm = module[1]
     assert isinstance(norm, nn.BatchNorm2d)
     norm.bias.data.fill_(-math.inf)
-    found, expected = KernelBackend(module, SHAPE, 0.0, 1), TorchBackend(module, 0.0, "fp32", "contiguous")
-    assert torch.allclose(found.evaluate(module, images, labels), expected.evaluate(module, images, labels))
+    kernels, eager = KernelBackend(module, SHAPE, 0.0, 1), TorchBackend(module, 0.0, "fp32", "contiguous")
+    assert torch.allclose(kernels.evaluate(module, images, labels), eager.evaluate(module, images, labels))
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits memory as Linux does")
@@ -286,7 +267,7 @@ def test_too_many_threads_are_an_error_and_not_a_hang():
     program = """
 import resource
 from mnist_lite.backends.kernels.backend import KernelBackend
-from tests.backends.kernels.test_backend import HEAD, SHAPE, network
+from tests.backends.kernels.networks import HEAD, SHAPE, network
 module = network(HEAD)
 KernelBackend(module, SHAPE, 0.0, 1)
 size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()

@@ -21,11 +21,18 @@ from mnist_lite.backends.kernels.build import BuildError, compiler_command
 pytestmark = pytest.mark.skipif(not compiler_command(), reason="no C++ compiler here")
 
 
+def write_sources(folder: Path) -> None:
+    folder.mkdir()
+    functions = ("mnist_lite_new", "mnist_lite_delete", "mnist_lite_run")
+    (folder / "network.cpp").write_text("".join(f'extern "C" int {name}() {{ return 0; }}\n' for name in functions))
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """An empty cache folder, and no loaded library. Builds without optimization, which is fast."""
+    """An empty cache folder, and no loaded library. The library is a small one, which is built in a moment."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(build, "FLAGS", tuple("-O0" if flag == "-O3" else flag for flag in build.FLAGS))
+    write_sources(tmp_path / "sources")
+    monkeypatch.setattr(build, "SOURCES", tmp_path / "sources")
     build.load.cache_clear()
     yield tmp_path / "mnist-lite"
     build.load.cache_clear()
@@ -49,6 +56,14 @@ def test_the_library_is_built_once(home: Path, monkeypatch: pytest.MonkeyPatch):
     assert library.stat().st_ino == file
     build.load.cache_clear()
     monkeypatch.setattr(build, "processor_flags", lambda: "another processor")
+    build.load()
+    assert len(libraries(home)) == 2
+
+
+def test_a_change_of_a_source_needs_a_new_build(home: Path):
+    build.load()
+    (build.SOURCES / "new.h").write_text("// new\n")
+    build.load.cache_clear()
     build.load()
     assert len(libraries(home)) == 2
 
@@ -136,8 +151,10 @@ def test_a_cache_folder_that_cannot_be_created(home: Path):
 
 
 LOAD = """
+import sys
+from pathlib import Path
 from mnist_lite.backends.kernels import build
-build.FLAGS = (*build.FLAGS, '-O0')
+build.SOURCES = Path(sys.argv[1])
 print("imported", flush=True)
 build.load()
 """
@@ -166,7 +183,8 @@ def builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], l
 
 
 def start_loading() -> subprocess.Popen[bytes]:
-    process = subprocess.Popen([sys.executable, "-c", LOAD], env=dict(os.environ), stdout=subprocess.PIPE)
+    program = [sys.executable, "-c", LOAD, str(build.SOURCES)]
+    process = subprocess.Popen(program, env=dict(os.environ), stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"imported\n"
     return process

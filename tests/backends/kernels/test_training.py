@@ -10,7 +10,7 @@ import torch
 
 from mnist_lite.backends.kernels.backend import KernelBackend
 from mnist_lite.backends.kernels.build import compiler_command
-from tests.backends.kernels.test_backend import HEAD, SHAPE, batch, network
+from tests.backends.kernels.networks import HEAD, SHAPE, batch, network
 from tests.conftest import Compose
 from tests.training.trainers import BASE, rows_of, trainer, without_times
 
@@ -33,9 +33,9 @@ MORE = ("label_smoothing=0.1", "l1=1e-4", "clip_grad_norm=1", "ema_decay=0.9", "
 def test_a_run_is_the_same_as_torchs_except_for_rounding(composed: Compose):
     kernels, eager = (trainer(composed(*BASE, *MORE, f"backend={word}"), LAYERS) for word in ("kernels", "torch"))
     assert (kernels.backend.name, eager.backend.name) == ("kernels", "torch")
-    ours, theirs = rows_of(kernels.fit()), rows_of(eager.fit())
-    assert len(ours) == len(theirs)
-    for row, expected in zip(without_times(ours), without_times(theirs), strict=True):
+    rows, expected_rows = rows_of(kernels.fit()), rows_of(eager.fit())
+    assert len(rows) == len(expected_rows)
+    for row, expected in zip(without_times(rows), without_times(expected_rows), strict=True):
         assert row == pytest.approx(expected, rel=1e-3, abs=1e-3)
     for a, b in zip(kernels.module.state_dict().values(), eager.module.state_dict().values(), strict=True):
         assert torch.allclose(a.double(), b.double(), rtol=1e-3, atol=1e-4)

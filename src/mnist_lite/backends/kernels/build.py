@@ -22,7 +22,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mnist_lite.backends.device import processor_flags
+from mnist_lite.backends.processor import processor_flags
 from mnist_lite.process import startup
 
 SOURCES = Path(__file__).parent
