@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sweeps.whole import SWEEP, Sweep, assert_same_sweep, linux, run
+from tests.sweeps.commands import SWEEP, Sweep, assert_same_sweep, linux, run
 
 LOCAL = ("hydra/launcher=submitit_local", "threads=1")
 

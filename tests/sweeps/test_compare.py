@@ -11,7 +11,7 @@ import pytest
 from mnist_lite.sweeps import verify
 from mnist_lite.sweeps.table import read
 from tests.conftest import RunCommand
-from tests.sweeps.whole import JOB, run
+from tests.sweeps.commands import JOB, run
 
 
 def test_a_folder_that_is_no_sweep(run_command: RunCommand, tmp_path: Path):

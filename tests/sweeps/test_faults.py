@@ -22,7 +22,7 @@ from mnist_lite.training.trainer import Trainer
 from tests.conftest import Compose
 from tests.faults.child import hear_signals
 from tests.faults.recipes import FEW
-from tests.sweeps.whole import JOB, Sweep, linux
+from tests.sweeps.commands import JOB, Sweep, linux
 
 Make = Callable[..., Job]
 

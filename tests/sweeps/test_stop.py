@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.sweeps.whole import Sweep, gone, linux
+from tests.sweeps.commands import Sweep, gone, linux
 
 SLOW = (
     *(

@@ -16,7 +16,7 @@ import pytest
 from filelock import FileLock
 
 from tests.conftest import REPOSITORY
-from tests.sweeps.whole import JOB, SWEEP, Sweep, assert_goes_on_to_the_same, assert_same_sweep, gone, linux, run
+from tests.sweeps.commands import JOB, SWEEP, Sweep, assert_goes_on_to_the_same, assert_same_sweep, gone, linux, run
 
 
 def test_a_sweep_leaves_runs_a_table_and_pictures(reference: Path):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sweeps.whole import JOB
+from tests.sweeps.commands import JOB
 
 WORDS = ("-m", *JOB, "epochs=1", "scheduler=constant", "sweep.dir=sweep")
 GRID = (*WORDS, "seed=1,2")

@@ -20,13 +20,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from mnist_lite.config.error_messages import BAD_INPUT, USER_ERRORS, exit_code_of, one_line
-from mnist_lite.config.overrides import path_override, train_command
+from mnist_lite.config.overrides import train_command
 from mnist_lite.config.schema import Config, SweepConfig, validate, validate_sweep
 from mnist_lite.errors import LauncherError, RunError, UserError
 from mnist_lite.process.startup import keep_streams_usable
 from mnist_lite.runner import resume
 from mnist_lite.sweeps.job import InvalidJob, Job, has_checkpoint, job_folder, known_folders, score, without_sweep_keys
-from mnist_lite.sweeps.manifest import add, manifest_entry
+from mnist_lite.sweeps.manifest import add_entries, manifest_entry
 
 if TYPE_CHECKING:  # Optuna is an extra
     from mnist_lite.sweeps.search import Search
@@ -125,8 +125,10 @@ class Task(Generic[C]):
         )
         states = ", ".join(f"{number} {state}" for state, number in grid.states.items())
         failures = run_local(f"sweep of {len(wanted)} jobs in {sweep.dir}: {states}", grid, str(master.device), sweep)
-        self.codes.append(BAD_INPUT if len(grid.refused) == len(wanted) else int(failures + len(grid.refused) > 0))
-        folders = [grid.job_folder(tuple(words)) for words in wanted]
+        self.codes.append(
+            BAD_INPUT if len(grid.invalid_jobs) == len(wanted) else int(failures + len(grid.invalid_jobs) > 0)
+        )
+        folders = [grid.folders.get(tuple(words)) for words in wanted]
         return [None if folder is None else score(folder) for folder in folders]
 
     def search(
@@ -147,11 +149,11 @@ class Task(Generic[C]):
             )
         try:
             from mnist_lite.sweeps.search import Search
-            from mnist_lite.sweeps.search_space import space_of
+            from mnist_lite.sweeps.search_space import parse_space
         except ModuleNotFoundError as error:
             raise UserError(f'hydra/sweeper=optuna: {error}; in the checkout: pip install -e ".[search]"') from error
 
-        space, same = space_of(overrides)
+        space, same = parse_space(overrides)
         sweep = self.sweep_config(master)
         return Search(space, same, self.maker(loader, master, sweep), sweep, n_trials, seed)
 
@@ -172,8 +174,8 @@ class Task(Generic[C]):
         if not self.trains:
             yield
             return
+        from mnist_lite.sweeps.results import has_failures
         from mnist_lite.sweeps.run_local import finalize, list_outputs
-        from mnist_lite.sweeps.table import failed
 
         folder = Path(self.sweep_config(master).dir)
         new = [path for path in (folder, *folder.parents) if not path.exists()]
@@ -199,16 +201,16 @@ class Task(Generic[C]):
         rows, text = finalize(folder)
         if rows:
             print(f"\n{text}\n\n{list_outputs(folder)}", flush=True)
-        self.codes.append(int(failed(rows)))
+        self.codes.append(int(has_failures(rows)))
 
     def _one_of_many(self, composed: DictConfig) -> float | None:
-        from mnist_lite.sweeps.worker import do
+        from mnist_lite.sweeps.run_job import run_job
 
         keep_streams_usable()  # another launcher runs this in a process that has not begun as a command of ours
         folder = _here(HydraConfig.get().sweep.dir)
         wanted = self._wanted(composed, known_folders(folder).get)
-        add(folder, [manifest_entry(wanted)])
-        error = wanted.error if isinstance(wanted, InvalidJob) else do(wanted, None).error
+        add_entries(folder, [manifest_entry(wanted)])
+        error = wanted.error if isinstance(wanted, InvalidJob) else run_job(wanted).error
         if error is not None:
             print(f"FAILED  {','.join(wanted.overrides)}: {error}", file=sys.stderr, flush=True)
             self.codes.append(1)
@@ -242,7 +244,7 @@ class Task(Generic[C]):
 def _again(folder: Path) -> str:
     """The command line of this process, for the sweep in ``folder``."""
     words = [word for word in sys.argv[1:] if not word.startswith("sweep.dir=")]
-    return train_command([*words, path_override("sweep.dir", folder)])
+    return train_command([*words, f"sweep.dir={folder}"])
 
 
 def config_digest(loader: ConfigLoader) -> str:

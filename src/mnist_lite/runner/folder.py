@@ -6,7 +6,6 @@ import contextlib
 import errno
 import hashlib
 import json
-import re
 import shutil
 import time
 from collections.abc import Iterable
@@ -20,7 +19,6 @@ from mnist_lite.errors import MachineError, RunError, UserError
 from mnist_lite.runner import checkpoint
 from mnist_lite.runner.metrics import METRICS, read_summary
 
-MAX_NAME_LENGTH = 180
 STATE, STATE_BEFORE, BEST = "last.pt", "previous.pt", "best.pt"
 CONFIG, CURVES = "config.yaml", "curves.png"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -62,9 +60,7 @@ class RunFolder:
             UserError: the folder cannot be made.
             RunError: the disk is full.
         """
-        stem = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{re.sub(r'[^A-Za-z0-9.+=-]+', '_', name) or 'run'}"[
-            :MAX_NAME_LENGTH
-        ]
+        stem = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{files.slug(name) or 'run'}"
         number = 1
         try:
             root.mkdir(parents=True, exist_ok=True)

@@ -12,12 +12,13 @@ from mnist_lite.reporting import text_layout
 from mnist_lite.sweeps import pool, table
 from mnist_lite.sweeps.manifest import STUDY
 from mnist_lite.sweeps.progress import ProgressDisplay
-from mnist_lite.sweeps.table import Row, read, write
+from mnist_lite.sweeps.results import Row, finished, read_results
+from mnist_lite.sweeps.source import JobSource
 
 MAX_WORKERS_ON_GPU = 4
 
 
-def run_local(headline: str, source: pool.Source, device: str, sweep: SweepConfig) -> int:
+def run_local(headline: str, source: JobSource, device: str, sweep: SweepConfig) -> int:
     """Runs the jobs of ``source`` on workers of this machine. How many of them have failed.
 
     Raises:
@@ -32,8 +33,8 @@ def run_local(headline: str, source: pool.Source, device: str, sweep: SweepConfi
     )
     if not workers:
         return 0
-    with closing(ProgressDisplay(source.count, source.label)) as board:
-        return pool.work(source, workers, sweep.fail_fast, board)
+    with closing(ProgressDisplay(source.count, source.label)) as display:
+        return pool.run_jobs(source, workers, sweep.fail_fast, display)
 
 
 def default_workers(device: str) -> int:
@@ -56,11 +57,11 @@ def finalize(folder: Path) -> tuple[list[Row], str]:
         UserError: it is not the folder of a sweep.
         RunError: the files cannot be written.
     """
-    rows, width = read(folder), text_layout.width_of(sys.stdout)
+    rows, width = read_results(folder), text_layout.width_of(sys.stdout)
     searched = (folder / STUDY).is_file()
     if rows:
-        write(folder, rows)
-    if any(row.final is not None for row in rows):
+        table.write_table(folder, rows)
+    if finished(rows):
         _draw(folder, rows, searched)
     if not searched:
         return rows, table.as_text(rows, width)
@@ -72,10 +73,10 @@ def finalize(folder: Path) -> tuple[list[Row], str]:
 def _draw(folder: Path, rows: list[Row], searched: bool) -> None:
     """Draws the pictures. If that fails, a warning is all: no figure depends on a picture."""
     from mnist_lite.reporting.png import DrawingError
-    from mnist_lite.sweeps import plots, search_table
+    from mnist_lite.sweeps import plots, search_plots
 
     try:
         plots.write_curves(folder, rows)
-        (search_table.write_plots if searched else plots.write_comparisons)(folder, rows)
+        (search_plots.write_plots if searched else plots.write_comparisons)(folder, rows)
     except DrawingError as error:
         print(f"warning: a picture of the sweep was not drawn: {error}", file=sys.stderr, flush=True)
