@@ -62,7 +62,10 @@ def main(mnist: Path, checkout: Path) -> None:
     """Trains every recipe with the code of ``checkout`` and prints a line for each."""
     config = (checkout / "conf" / "config.yaml").read_text("utf-8")
     environment = {**os.environ, "PYTHONPATH": str(checkout / "src"), "MNIST_LITE_DATA": str(mnist)}
-    old_names = {"backend=kernels": "compile=always", "backend=torch": "compile=never"}  # versions without the key backend
+    old_names = {
+        "backend=kernels": "compile=always",
+        "backend=torch": "compile=never",
+    }  # versions without the key backend
     for name, recipe in RECIPES.items():
         overrides = recipe if "\nbackend:" in config else tuple(old_names.get(item, item) for item in recipe)
         with tempfile.TemporaryDirectory() as scratch:

@@ -31,9 +31,9 @@ from mnist_lite.sweeps.search import SAMPLER, Search, load
 from mnist_lite.sweeps.search_space import space_of
 from mnist_lite.sweeps.search_table import as_text, importances
 from mnist_lite.sweeps.table import read
+from tests.sweeps.commands import JOB, Sweep, linux, run
 from tests.sweeps.folders import CONFIG, finished
 from tests.sweeps.test_manifest import sweep_config
-from tests.sweeps.commands import JOB, Sweep, linux, run
 
 LR: dict[str, BaseDistribution] = {"lr": FloatDistribution(1e-4, 1.0, log=True)}
 

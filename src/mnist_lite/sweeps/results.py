@@ -20,7 +20,7 @@ from mnist_lite.sweeps.manifest import ManifestEntry, read_manifest
 from mnist_lite.sweeps.statistics import Comparison, Estimate, compare_with_best
 
 MET, MISSED, NOT_JUDGED = "met", "missed", "not judged"
-NO_REQUIREMENTS = {**dict.fromkeys(spec.name for spec in fields(Budget)), "last_epochs": 1}
+NO_BUDGET = {spec.name: None for spec in fields(Budget)} | {"last_epochs": 1, "accuracy_on": "mnist", "enforce": False}
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def _row(folder: Path, entry: ManifestEntry) -> Row:
     if summary is None:
         return Row(overrides, status(job), error=failure(job), folder=entry.folder, group=entry.group)
     test, train = summary["accuracy"]["test"], summary["accuracy"]["train"]
-    budget = msgspec.convert({**NO_REQUIREMENTS, **(entry.budget or {})}, Budget)
+    budget = msgspec.convert({**NO_BUDGET, **(entry.budget or {})}, Budget)
     verdict = after_training(budget, results_from_summary(summary))
     return Row(
         overrides,

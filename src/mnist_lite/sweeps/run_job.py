@@ -56,7 +56,7 @@ def _train(job: Job, on_progress: Callable[[Progress], None] | None) -> None:
 
 
 def _record_failure(job: Job, error: Exception) -> Outcome:
-    no_memory = isinstance(error, NoMemoryError) or out_of_memory.ran_out(error)
+    no_memory = isinstance(error, NoMemoryError) or out_of_memory.is_out_of_memory(error)
     of_machine = no_memory or isinstance(error, MachineError | UnavailableError | OSError)
     if isinstance(error, RunError | UserError):
         text, details = str(error), ""

@@ -58,45 +58,8 @@ def serve(pipe: Connection, lifeline: Connection) -> None:
         _send(pipe, outcome)
 
 
-<<<<<<< HEAD
-def do(job: Job, tell: Callable[[Progress], None] | None) -> Ended:
-    """Does one job; without ``tell`` it is shown on the terminal.
-
-    If the job fails, its folder says why; after an internal error it has the whole traceback.
-
-    Raises:
-        Interrupted: a signal came; the state has been saved.
-    """
-    from mnist_lite.backends import out_of_memory
-    from mnist_lite.sweeps.run_job import run_job
-
-    try:
-        failure = run_job(job, tell)
-        return Ended(None if failure is None else str(failure), isinstance(failure, NoMemoryError))
-    except Exception as error:
-        details, crowded = traceback.format_exc(), out_of_memory.is_out_of_memory(error)
-        of_machine = crowded or isinstance(error, OSError)
-        text = details.strip().splitlines()[-1]
-        text = text if of_machine else f"internal error: {text}"
-        if not mark_failed(job.folder, text, of_machine, details):
-            print(details, file=sys.stderr, flush=True)
-        return Ended(text, crowded)
-
-
-def _with_threads(job: Job) -> Job:
-    """Each worker has one core, unless the user says otherwise."""
-    if job.config.threads is not None:
-        return job
-    return replace(job, config=replace(job.config, threads=1))
-
-
-def _send(pipe: Connection, message: Any) -> None:
-    """A message to the parent. If the parent is gone, the lifeline tells us, and nothing has to be done here."""
-    with contextlib.suppress(OSError):
-=======
 def _send(pipe: Connection, message: Progress | Outcome) -> None:
     with contextlib.suppress(OSError):  # the parent has died: the lifeline ends this process
->>>>>>> 0f03833 (WIP: sweeps: results, search plots and job sources in their own modules)
         pipe.send(message)
 
 
