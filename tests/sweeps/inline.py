@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import mnist_lite.train
+from mnist_lite.reporting import png
 from mnist_lite.sweeps import pool
 from mnist_lite.sweeps.job import Job, Progress
 from mnist_lite.sweeps.progress import ProgressDisplay
@@ -32,6 +33,7 @@ def train(folder: Path, *arguments: str) -> tuple[int, str]:
     output = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(output), redirect_stderr(output):
         patch.setattr(pool, "run_jobs", run_jobs_here)
+        patch.setattr(png, "draw", lambda _make: b"\x89PNG")  # 0.4 s each; test_plots.py draws pictures
         patch.setattr(mnist_lite.train, "begin", lambda: None)  # it changes the signal handlers of the process
         patch.setattr(sys, "argv", ["train", *arguments])
         patch.chdir(folder)
