@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import IO
 
 from mnist_lite.errors import MachineError
 from mnist_lite.process import startup
+
+MAX_SLUG_LENGTH = 160
 
 
 def write(path: Path, content: bytes, keep: Path | None = None) -> None:
@@ -44,6 +47,11 @@ def write(path: Path, content: bytes, keep: Path | None = None) -> None:
                 temporary.unlink()
             raise
         sync_folder(path.parent)
+
+
+def slug(name: str) -> str:
+    """``name`` as a part of a file name: at most 160 letters, digits and ``.+=,-``. Other characters become ``_``."""
+    return re.sub(r"[^A-Za-z0-9.+=,-]+", "_", name)[:MAX_SLUG_LENGTH]
 
 
 def remove_temporary_files(folder: Path) -> None:

@@ -19,8 +19,7 @@ from tqdm import tqdm
 from mnist_lite.model.build import build
 from mnist_lite.reporting import layer_table, text_layout
 from mnist_lite.reporting.progress_text import bar_format, bar_postfix, epoch_line
-from mnist_lite.sweeps.progress import jobs_text
-from mnist_lite.sweeps.table import aligned
+from mnist_lite.sweeps.progress import describe_progress
 from tests.published import NOTATION
 
 WIDTHS = range(60, 141)
@@ -102,9 +101,10 @@ def test_a_sweep_table_fits_and_keeps_keys_and_accuracies(keys):
     heads = [*names, "final test accuracy", "deviation", "n", "95 % interval", ""]
     rows = [[*values[0], "99.25", "0.043", "5", "99.19 to 99.30", "tied for best, 1 failed"]]
     rows += [[*values[1], "98.12", "0.096", "15", "98.01 to 98.30", ""]]
-    full = aligned(heads, rows, keys)
+    left, drop = range(keys), [heads.index("deviation")]
+    full = text_layout.table(heads, rows, left, None, drop)
     for width in WIDTHS:
-        lines = aligned(heads, rows, keys, width)
+        lines = text_layout.table(heads, rows, left, width, drop)
         assert max(map(len, lines)) <= width
         together = " ".join(lines)
         for word in ("99.25", "98.12", "0.003", "accuracy"):
@@ -116,10 +116,10 @@ def test_a_sweep_table_fits_and_keeps_keys_and_accuracies(keys):
 def test_the_progress_of_a_sweep_fits_and_keeps_the_accuracy_of_a_job(count):
     name = "experiment=era4 optimizer.lr=0.003 optimizer.weight_decay=0.0004735 seed=1"
     for width in range(38, 141):
-        text = jobs_text("118/200 jobs, 12 failed", [(name, "epoch 3 98.55 %")] * count, width)
+        text = describe_progress("118/200 jobs, 12 failed", [(name, "epoch 3 98.55 %")] * count, width)
         assert len(text) <= width or width < 45
         assert "98.55 %" in text
-    assert jobs_text("0/2 jobs", [(name, "epoch 1")] * 2, None).count(name) == 2
+    assert describe_progress("0/2 jobs", [(name, "epoch 1")] * 2, None).count(name) == 2
 
 
 def test_text_is_broken_at_spaces_and_commands_and_paths_are_not():

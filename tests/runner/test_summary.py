@@ -9,12 +9,12 @@ import pytest
 
 from mnist_lite.model.budget import RunResults
 from mnist_lite.runner.summary import SUMMARY, as_json, headline, read_summary, result_lines
-from tests.sweeps.folders import finished
+from tests.sweeps.fake_sweep import write_run
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    finished(tmp_path, "run", [98.0, 99.0], holdout=97.5)
+    write_run(tmp_path, "run", [98.0, 99.0], holdout=97.5)
     return tmp_path / "run"
 
 
@@ -50,7 +50,7 @@ def test_a_damaged_summary_is_none(damage, folder: Path):
     assert read_summary(folder) is None
 
 
-def test_a_run_without_a_summary_is_not_finished(tmp_path: Path):
+def test_a_run_without_a_summary_is_not_write_run(tmp_path: Path):
     assert read_summary(tmp_path) is None
     (tmp_path / SUMMARY).write_bytes(b"\xff\xfe")
     assert read_summary(tmp_path) is None

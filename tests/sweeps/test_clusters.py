@@ -1,142 +1,116 @@
-"""The same sweep by the launchers of clusters: jobs preempted, nodes killed, and the runs still those of this machine."""
+"""Sweeps by the launchers of clusters: jobs are preempted, nodes are killed, and the runs are the same as on one machine."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.sweeps.whole import SWEEP, Sweep, assert_same_sweep, linux, run
+from tests.sweeps.commands import SWEEP, Sweep, assert_same_sweep, children, linux, run, wait_for
 
-LOCAL = ("hydra/launcher=submitit_local", "threads=1")
+SUBMITIT = ("hydra/launcher=submitit_local", "threads=1")
 
 
 def descendants(pid: int) -> list[int]:
-    try:
-        children = [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
-    return [*children, *(pid for child in children for pid in descendants(child))]
+    return [each for child in children(pid) for each in (child, *descendants(child))]
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
-def test_a_job_of_submitit_is_the_same_run(reference: Path, tmp_path: Path):
-    code, text = run(tmp_path, *SWEEP, *LOCAL)
-    assert code == 0, text
-    assert_same_sweep(tmp_path / "sweep", reference)
-    assert "4 jobs: 4 done" in text
-    code, text = run(tmp_path, *SWEEP)  # and this machine finds nothing left to do
-    assert code == 0 and " %  optimizer.lr=" not in text
+def logs(sweep: Sweep) -> list[str]:
+    return [path.read_text() for path in sweep.folder.glob("*/run.log")]
 
 
 @linux
-def test_a_job_that_is_preempted_goes_on_from_its_checkpoint(reference: Path, tmp_path: Path):
-    sweep = Sweep(tmp_path, *SWEEP, *LOCAL)
+def test_a_preempted_job_continues_from_its_checkpoint(reference: Path, tmp_path: Path):
+    sweep = Sweep(tmp_path, *SWEEP, *SUBMITIT)
     sweep.wait_for(lambda: sweep.checkpoints() > 0)
-    jobs = [
-        pid
-        for pid in descendants(sweep.process.pid)
-        if b"submitit.core._submit" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    ]
+    command_lines = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in descendants(sweep.process.pid)}
+    jobs = [pid for pid, command_line in command_lines.items() if b"submitit.core._submit" in command_line]
     assert jobs
     for pid in jobs:
-        os.kill(pid, signal.SIGUSR2)  # which is how a cluster takes a node back
+        os.kill(pid, signal.SIGUSR2)  # SLURM sends this signal before it takes the node
     code, text = sweep.end()
-    assert code == 0, text
+    assert code == 0 and "4 jobs: 4 done" in text, text
+    assert_same_sweep(sweep.folder, reference)
+    assert any("after step" in log for log in logs(sweep))
+
+
+@pytest.mark.long
+def test_a_sweep_by_submitit_is_finished_on_this_machine(reference: Path, tmp_path: Path):
+    code, text = run(tmp_path, *SWEEP, *SUBMITIT)
+    assert code == 0 and "4 jobs: 4 done" in text, text
     assert_same_sweep(tmp_path / "sweep", reference)
-    logs = [path.read_text() for path in sweep.folder.glob("*/run.log")]
-    assert any("resuming after step" in log for log in logs)
+    code, text = run(tmp_path, *SWEEP)  # nothing is left to do
+    assert code == 0 and " %  optimizer.lr=" not in text
 
 
-def test_a_job_that_fails_there_is_counted_here(tmp_path: Path):
-    words = [word for word in SWEEP if not word.startswith(("optimizer.lr", "seed"))]
-    code, text = run(
-        tmp_path, *words, *LOCAL, "epochs=1", "scheduler=constant", "optimizer=sgd", "optimizer.lr=0.01,1e30"
-    )
+@pytest.mark.long
+def test_a_job_that_fails_on_a_node_is_counted(tmp_path: Path):
+    arguments = (*SWEEP, *SUBMITIT, "epochs=1", "scheduler=constant", "optimizer=sgd", "seed=1")
+    code, text = run(tmp_path, *arguments, "optimizer.lr=0.01,1e30")
     assert code == 1, text
     assert "1 failed" in text and "Traceback" not in text
 
 
 class Cluster:
-    """Two nodes of Ray on this machine, with a processor each."""
+    """Two nodes of Ray on this machine, with one processor each."""
 
     def __init__(self, folder: Path) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.address = f"127.0.0.1:{probe.getsockname()[1]}"
-        self._folder = folder
-        self.head = self._start(
-            "--head", f"--port={self.address.rpartition(':')[2]}", "--include-dashboard=false", f"--temp-dir={folder}"
-        )
+        self._log = folder / "ray.log"
+        port = self.address.rpartition(":")[2]
+        self.head = self._start("--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={folder}")
         self.node = self._start(f"--address={self.address}")
 
-    def _start(self, *words: str) -> subprocess.Popen[bytes]:
-        log = (self._folder / "ray.log").open("ab")
-        before = (self._folder / "ray.log").stat().st_size
-        process = subprocess.Popen(
-            [
-                Path(sys.executable).with_name("ray"),
-                "start",
-                *words,
-                "--num-cpus=1",
-                "--block",
-                "--disable-usage-stats",
-                "--node-ip-address=127.0.0.1",
-            ],
-            stdout=log,
-            stderr=log,
-        )
-        wait_for(lambda: b"Ray runtime started" in (self._folder / "ray.log").read_bytes()[before:])
+    def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        ray = Path(sys.executable).with_name("ray")
+        options = ("--num-cpus=1", "--block", "--disable-usage-stats", "--node-ip-address=127.0.0.1")
+        with self._log.open("ab") as log:
+            before = log.tell()
+            process = subprocess.Popen([ray, "start", *arguments, *options], stdout=log, stderr=log)
+        wait_for(lambda: b"Ray runtime started" in self._log.read_bytes()[before:])
         return process
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
-        """As when its power is cut."""
+        """Kills a node and all its processes, as a power cut does."""
         for pid in [process.pid, *descendants(process.pid)]:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
         process.wait()
 
 
 @pytest.fixture
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster() -> Iterator[Cluster]:
     pytest.importorskip("ray", reason="Ray is an extra")
-    import tempfile
-
-    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:  # sockets want short paths
+    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:  # sockets need short paths
         started = Cluster(Path(folder))
         yield started
         for process in (started.node, started.head):
             started.kill(process)
 
 
+@pytest.mark.long
 @linux
-def test_a_node_of_ray_that_dies_costs_nothing_but_time(cluster: Cluster, tmp_path: Path):
-    long = (*(word for word in SWEEP if "lr" not in word), "epochs=40", "scheduler=constant")
+def test_jobs_of_a_ray_node_that_dies_continue_on_another_node(cluster: Cluster, tmp_path: Path):
+    arguments = (*(each for each in SWEEP if "lr" not in each), "epochs=40", "scheduler=constant")
     (tmp_path / "here").mkdir()
     (tmp_path / "there").mkdir()
-    code, text = run(tmp_path / "here", *long)
+    code, text = run(tmp_path / "here", *arguments)
     assert code == 0, text
-    where = ("hydra/launcher=ray_cluster", f"hydra.launcher.ray.init.address={cluster.address}", "threads=1")
-    sweep = Sweep(tmp_path / "there", *long, *where)
-    sweep.wait_for(lambda: sweep.checkpoints() == 2)  # both nodes are at work
+    ray = ("hydra/launcher=ray_cluster", f"hydra.launcher.ray.init.address={cluster.address}", "threads=1")
+    sweep = Sweep(tmp_path / "there", *arguments, *ray)
+    sweep.wait_for(lambda: sweep.checkpoints() == 2)  # both nodes run a job
     cluster.kill(cluster.node)
     code, text = sweep.end()
     assert code == 0, text
     assert_same_sweep(sweep.folder, tmp_path / "here" / "sweep")
-    logs = [path.read_text() for path in sweep.folder.glob("*/run.log")]
-    assert sum("resuming after step" in log for log in logs) == 1
+    assert sum("after step" in log for log in logs(sweep)) == 1

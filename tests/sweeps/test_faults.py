@@ -1,4 +1,4 @@
-"""Faults of the machine are not faults of the job: a job that met one is tried again by the same command."""
+"""A job that the machine failed runs again by the same command. A job that failed by itself does not."""
 
 from __future__ import annotations
 
@@ -17,26 +17,23 @@ from mnist_lite import files
 from mnist_lite.errors import MachineError
 from mnist_lite.runner.folder import RunFolder
 from mnist_lite.runner.metrics_file import MetricsFile
-from mnist_lite.sweeps import worker
 from mnist_lite.sweeps.job import DONE, FAILED, MISSING, Job, is_settled, status
+from mnist_lite.sweeps.run_job import run_job
 from mnist_lite.training.trainer import Trainer
 from tests.conftest import Compose
 from tests.faults.child import default_signals
 from tests.faults.recipes import FEW
-from tests.sweeps.whole import JOB, Sweep, linux
+from tests.sweeps.commands import JOB, Sweep, linux
+from tests.sweeps.inline import RunInline
 
-Make = Callable[..., Job]
+MakeJob = Callable[..., Job]
 
 
 @pytest.fixture
-def make(composed: Compose, tmp_path: Path) -> Make:
+def make(composed: Compose, tmp_path: Path) -> MakeJob:
     """``make("device=cuda")``: a job of one epoch in an empty folder."""
-    words = (*FEW, "model=era4", "scheduler=constant", "epochs=1")
-    return lambda *more: Job((), composed(*words, *more), tmp_path / "job")
-
-
-def do(job: Job) -> worker.Ended:
-    return worker.do(job, lambda progress: None)
+    overrides = (*FEW, "model=era4", "scheduler=constant", "epochs=1")
+    return lambda *more: Job((), composed(*overrides, *more), tmp_path / "job")
 
 
 def failing(error: Exception) -> Callable[..., NoReturn]:
@@ -46,98 +43,120 @@ def failing(error: Exception) -> Callable[..., NoReturn]:
     return fail
 
 
-def refused(number: int) -> MachineError:
-    """What a run folder raises when the system refuses a write."""
+def write_error(number: int) -> MachineError:
+    """The error of a run folder when the system does not allow a write."""
     with pytest.raises(MachineError) as caught, files.machine_errors(Path("last.pt")):
         raise OSError(number, os.strerror(number))
     return caught.value
 
 
-FAULTS = [
-    *((RunFolder, "save", refused(number)) for number in (errno.ENOSPC, errno.EDQUOT, errno.EIO)),
-    *((MetricsFile, "append", refused(number)) for number in (errno.EACCES, errno.EROFS)),
-    (Trainer, "_train_step", MemoryError("no memory")),
-    (Trainer, "_train_step", torch.OutOfMemoryError("CUDA out of memory")),
-    (Trainer, "_train_step", OSError(errno.EMFILE, "Too many open files")),
-    (Trainer, "__init__", MemoryError("no memory")),
-]
+FAULTS = {
+    "disk full": (RunFolder, "save", write_error(errno.ENOSPC)),
+    "read-only": (MetricsFile, "append", write_error(errno.EROFS)),
+    "memory": (Trainer, "_train_step", MemoryError("no memory")),
+    "GPU memory": (Trainer, "_train_step", torch.OutOfMemoryError("CUDA out of memory")),
+    "open files": (Trainer, "_train_step", OSError(errno.EMFILE, "Too many open files")),
+}
+MORE_FAULTS = {
+    "quota": (RunFolder, "save", write_error(errno.EDQUOT)),
+    "input/output": (RunFolder, "save", write_error(errno.EIO)),
+    "no permission": (MetricsFile, "append", write_error(errno.EACCES)),
+    "memory at the start": (Trainer, "__init__", MemoryError("no memory")),
+}
 
 
-@pytest.mark.parametrize(("owner", "name", "error"), FAULTS, ids=lambda value: str(value).replace(" ", "_")[:40])
-def test_a_fault_of_the_machine_is_tried_again(
-    owner: type, name: str, error: Exception, make: Make, monkeypatch: pytest.MonkeyPatch
-):
+@pytest.mark.parametrize("fault", [*FAULTS, *(pytest.param(name, marks=pytest.mark.long) for name in MORE_FAULTS)])
+def test_a_job_that_the_machine_failed_runs_again(fault: str, make: MakeJob, monkeypatch: pytest.MonkeyPatch):
+    owner, name, error = {**FAULTS, **MORE_FAULTS}[fault]
     job = make()
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, failing(error))
-        assert do(job).error is not None
+        assert run_job(job, lambda progress: None).error is not None
     assert status(job.folder) == FAILED and not is_settled(job.folder, retry_failed=False)
     assert "the same command tries this job again" in (job.folder / "fault.txt").read_text()
-    assert do(job).error is None
+    assert run_job(job, lambda progress: None).error is None
     assert status(job.folder) == DONE and not (job.folder / "fault.txt").exists()
 
 
-def test_a_disk_that_takes_nothing_leaves_no_verdict(make: Make, monkeypatch: pytest.MonkeyPatch):
+def test_a_job_without_any_file_of_its_failure_runs_again(make: MakeJob, monkeypatch: pytest.MonkeyPatch):
+    """The disk is so full that not even ``fault.txt`` can be written."""
     job = make()
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", failing(OSError(errno.ENOSPC, "No space left on device")))
-        assert "cannot write" in str(do(job).error)
+        assert "cannot write" in str(run_job(job, lambda progress: None).error)
     assert status(job.folder) == MISSING and not is_settled(job.folder, retry_failed=False)
-    assert do(job).error is None
+    assert run_job(job, lambda progress: None).error is None
 
 
-def test_data_or_a_device_that_is_not_there_is_no_fault_of_the_job(make: Make, tmp_path: Path, offline: None):
-    lost = make("data=mnist", f"data.root={tmp_path / 'nowhere'}", "data.train_limit=120", "data.test_limit=50")
-    assert "no usable MNIST" in str(do(lost).error)
-    assert status(lost.folder) == FAILED and not is_settled(lost.folder, retry_failed=False)
+def test_a_job_without_its_data_or_device_runs_again(make: MakeJob, tmp_path: Path, offline: None):
+    job = make("data=mnist", f"data.root={tmp_path / 'nowhere'}", "data.train_limit=120", "data.test_limit=50")
+    assert "no usable MNIST" in str(run_job(job, lambda progress: None).error)
+    assert status(job.folder) == FAILED and not is_settled(job.folder, retry_failed=False)
     if not torch.cuda.is_available():
-        assert "CUDA devices" in str(do(make("device=cuda")).error)
-        assert not is_settled(lost.folder, retry_failed=False)
-    assert do(make()).error is None
+        assert "CUDA devices" in str(run_job(make("device=cuda"), lambda progress: None).error)
+        assert not is_settled(job.folder, retry_failed=False)
 
 
 @pytest.mark.parametrize(
-    ("words", "error", "reason"),
+    ("overrides", "error", "message"),
     [
         (("optimizer=sgd", "optimizer.lr=1e30", "epochs=3"), None, "diverged"),
         (("batch_size=17", "data.train_limit=120", "data.holdout=1437"), None, "data.holdout"),
         ((), ZeroDivisionError("made for the test"), "internal error: ZeroDivisionError: made for the test"),
     ],
 )
-def test_a_fault_of_the_job_stays(
-    words: tuple[str, ...], error: Exception | None, reason: str, make: Make, monkeypatch: pytest.MonkeyPatch
+def test_a_job_that_failed_by_itself_does_not_run_again(
+    overrides: tuple[str, ...], error: Exception | None, message: str, make: MakeJob, monkeypatch: pytest.MonkeyPatch
 ):
-    job = make(*words)
+    job = make(*overrides)
     if error is not None:
         monkeypatch.setattr(Trainer, "_train_step", failing(error))
-    ended = do(job)
-    assert reason in str(ended.error)
+    outcome = run_job(job, lambda progress: None)
+    assert message in str(outcome.error)
     assert status(job.folder) == FAILED and is_settled(job.folder, retry_failed=False)
     assert not is_settled(job.folder, retry_failed=True)
-    written = (job.folder / "error.txt").read_text()
-    assert written.splitlines()[0] == ended.error
-    assert ("Traceback (most recent call last)" in written) == (error is not None)
+    text = (job.folder / "error.txt").read_text()
+    assert text.splitlines()[0] == outcome.error
+    assert ("Traceback (most recent call last)" in text) == (error is not None)
 
 
-def test_a_folder_that_cannot_be_read_is_no_verdict(make: Make, monkeypatch: pytest.MonkeyPatch):
+def test_a_job_whose_folder_cannot_be_read_runs_again(make: MakeJob, monkeypatch: pytest.MonkeyPatch):
     job = make()
     job.folder.mkdir()
     monkeypatch.setattr(Path, "is_file", failing(PermissionError(errno.EACCES, "Permission denied")))
     assert not is_settled(job.folder, retry_failed=False)
 
 
+ARGUMENTS = ("-m", *JOB, "epochs=1", "scheduler=constant", "seed=1,2")
+
+
+def check_failures(code: int, text: str, folder: Path, reason: str) -> None:
+    assert code == 1 and text.count(f"{reason}; the same command tries this job again") == 2, text
+    assert "2 failed" in text and "Traceback" not in text
+    rows = json.loads((folder / "sweep" / "sweep.json").read_text())["jobs"]
+    assert [row["status"] for row in rows] == ["failed", "failed"] and reason in rows[0]["error"]
+
+
+def test_the_jobs_of_a_sweep_on_a_full_disk_run_again(
+    run_inline: RunInline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "save", failing(write_error(errno.ENOSPC)))
+        check_failures(*run_inline(*ARGUMENTS), tmp_path, "No space left on device")
+    code, text = run_inline(*ARGUMENTS)
+    assert code == 0 and text.count(" %  seed=") == 2, text
+    assert not list(tmp_path.glob("sweep/*/fault.txt"))
+
+
+@pytest.mark.long
 @linux
 def test_a_disk_that_is_full_in_the_middle_of_a_sweep(tmp_path: Path):
-    def full() -> None:
+    def limit_file_size() -> None:
         default_signals()
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))  # a checkpoint is larger
 
-    words = ("-m", *JOB, "epochs=1", "scheduler=constant", "seed=1,2")
-    code, text = Sweep(tmp_path, *words, before=full).end()
-    assert code != 0 and text.count("File too large; the same command tries this job again") == 2, text
-    assert "2 failed" in text and "Traceback" not in text
-    rows = json.loads((tmp_path / "sweep" / "sweep.json").read_text())["jobs"]
-    assert [row["status"] for row in rows] == ["failed", "failed"] and "File too large" in rows[0]["error"]
-    code, text = Sweep(tmp_path, *words).end()
+    code, text = Sweep(tmp_path, *ARGUMENTS, before=limit_file_size).end()
+    check_failures(code, text, tmp_path, "File too large")
+    code, text = Sweep(tmp_path, *ARGUMENTS).end()
     assert code == 0 and text.count(" %  seed=") == 2, text
     assert not list(tmp_path.glob("sweep/*/fault.txt"))

@@ -1,57 +1,51 @@
-"""The pool with workers of straw: who gets which job, and when there is no room for another."""
+"""The pool with fake workers: which worker gets which job, and what happens when memory is short or a worker dies."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mnist_lite.config.schema import Config
 from mnist_lite.sweeps import pool
-from mnist_lite.sweeps.job import Job, failure, is_settled
-from mnist_lite.sweeps.worker import Ended
+from mnist_lite.sweeps.job import Job, Outcome, failure, is_settled
+from mnist_lite.sweeps.source import JobSource
+from tests.sweeps.fake_sweep import sweep_config
 
 
-class Source:
-    def __init__(self, jobs: list[Job]) -> None:
-        self.stopped = False
-        self.waiting, self.done = deque(jobs), dict[Job, str | None]()
+class FakeSource(JobSource):
+    """Gives the jobs, and receives what the display of the progress would show."""
+
+    is_adaptive = False
+
+    def __init__(self, jobs: list[Job], folder: Path) -> None:
+        super().__init__((), lambda overrides: jobs[0], sweep_config(folder))
+        self.waiting, self.ended_jobs = deque(jobs), dict[Job, str | None]()
 
     @property
     def count(self) -> int:
         return len(self.waiting)
 
-    def label(self, job: Job) -> str:
-        return job.folder.name
+    def jobs(self) -> Iterator[Job]:
+        while self.waiting:
+            yield self.waiting.popleft()
 
-    def next_job(self) -> Job | None:
-        return self.waiting.popleft() if self.waiting else None
-
-    def prepare_next(self) -> bool:
-        return False
-
-    def moved(self, job: Job, progress: object) -> None:
-        raise AssertionError
-
-    def interrupted(self, jobs: list[Job]) -> None:
-        raise AssertionError
-
-    def ended(self, job: Job, error: str | None, seconds: float = 0) -> None:
-        self.done[job] = error
+    def ended(self, job: Job, error: str | None, seconds: float) -> None:
+        self.ended_jobs[job] = error
 
 
-class Straw:
-    """The parent's end of a pipe, and a process."""
+class FakeProcess:
+    """A process and the parent's end of a pipe."""
 
     exitcode = 0
 
     def __init__(self) -> None:
         self.closed = False
-        self.sent: list[Job] = []
 
     def send(self, job: Job) -> None:
-        self.sent.append(job)
+        pass
 
     def close(self) -> None:
         self.closed = True
@@ -59,78 +53,80 @@ class Straw:
     def join(self, _timeout: float = 0) -> None:
         pass
 
-    def is_alive(self) -> bool:
-        return False
 
-
-@pytest.fixture
-def straw(monkeypatch: pytest.MonkeyPatch) -> None:
-    def start_workers(self: pool._Pool) -> pool._Worker:
-        worker = pool._Worker(Straw(), Straw(), Straw())  # type: ignore[arg-type]
+@pytest.fixture(autouse=True)
+def fake_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start_worker(self: pool._Pool) -> pool._Worker:
+        worker = pool._Worker(FakeProcess(), FakeProcess(), FakeProcess())  # type: ignore[arg-type]
         self._workers.append(worker)
         return worker
 
-    monkeypatch.setattr(pool._Pool, "_start_worker", start_workers)
+    monkeypatch.setattr(pool._Pool, "_start_worker", start_worker)
 
 
-def begin(folder: Path, count: int, most: int) -> tuple[pool._Pool, Source]:
-    source = Source([Job((f"seed={i}",), Config(), folder / str(i)) for i in range(count)])
-    made = pool._Pool(source, source, fail_fast=False)
-    made.start_workers(most)
-    assert made.assign_jobs(most)
-    return made, source
+def start(folder: Path, jobs: int, workers: int) -> tuple[pool._Pool, FakeSource]:
+    source = FakeSource([Job((f"seed={i}",), Config(), folder / str(i)) for i in range(jobs)], folder)
+    started = pool._Pool(source, workers, fail_fast=False, display=source)  # type: ignore[arg-type]
+    started.start_workers()
+    assert started.assign_jobs()
+    return started, source
 
 
-def running(made: pool._Pool) -> list[str]:
-    return sorted(worker.job.folder.name for worker in made._workers if worker.job)
+def running(of: pool._Pool) -> list[str]:
+    return sorted(worker.job.folder.name for worker in of._workers if worker.job)
 
 
-def end(made: pool._Pool, name: str, message: Ended) -> None:
-    (worker,) = (worker for worker in made._workers if worker.job and worker.job.folder.name == name)
-    made._take(worker, message)
+def end(of: pool._Pool, name: str, outcome: Outcome) -> None:
+    (worker,) = (worker for worker in of._workers if worker.job and worker.job.folder.name == name)
+    of._handle(worker, outcome)
 
 
-@pytest.mark.usefixtures("straw")
-def test_a_job_without_room_waits_for_another_to_end(tmp_path: Path):
-    made, source = begin(tmp_path, count=5, most=3)
-    assert running(made) == ["0", "1", "2"]
+def test_a_job_without_memory_waits_until_another_job_ends(tmp_path: Path):
+    workers, source = start(tmp_path, jobs=5, workers=3)
+    assert running(workers) == ["0", "1", "2"]
     (tmp_path / "2").mkdir()
     (tmp_path / "2" / "fault.txt").write_text("out of memory\n")
-    full = next(worker.pipe for worker in made._workers if worker.job and worker.job.folder.name == "2")
-    end(made, "2", Ended("out of memory", crowded=True))
-    assert full.closed and not (tmp_path / "2" / "fault.txt").exists()
-    assert made.assign_jobs(3) and running(made) == ["0", "1"]
-    end(made, "0", Ended(None))
-    assert made.assign_jobs(3) and running(made) == ["1", "2"]  # never again three at a time
+    pipe = next(worker.pipe for worker in workers._workers if worker.job and worker.job.folder.name == "2")
+    end(workers, "2", Outcome("out of memory", no_memory=True))
+    assert pipe.closed and not (tmp_path / "2" / "fault.txt").exists()
+    assert workers.assign_jobs() and running(workers) == ["0", "1"]
+    end(workers, "0", Outcome(None))
+    assert workers.assign_jobs() and running(workers) == ["1", "2"]  # two at a time from now on
     for name, left in (("1", ["2", "3"]), ("2", ["3", "4"]), ("3", ["4"])):
-        end(made, name, Ended(None))
-        assert made.assign_jobs(3) and running(made) == left
-    end(made, "4", Ended(None))
-    assert not made.assign_jobs(3)
-    assert [source.done[job] for job in source.done] == [None] * 5 and len(source.done) == 5
+        end(workers, name, Outcome(None))
+        assert workers.assign_jobs() and running(workers) == left
+    end(workers, "4", Outcome(None))
+    assert not workers.assign_jobs()
+    assert list(source.ended_jobs.values()) == [None] * 5
 
 
-@pytest.mark.usefixtures("straw")
 def test_a_job_that_does_not_fit_alone_has_failed(tmp_path: Path):
-    made, source = begin(tmp_path, count=1, most=1)
-    end(made, "0", Ended("out of memory", crowded=True))
-    assert list(source.done.values()) == ["out of memory"]
-    assert not made.assign_jobs(1)
+    workers, source = start(tmp_path, jobs=1, workers=1)
+    end(workers, "0", Outcome("out of memory", no_memory=True))
+    assert list(source.ended_jobs.values()) == ["out of memory"]
+    assert not workers.assign_jobs() and workers.failures == 1
 
 
-@pytest.mark.usefixtures("straw")
+def test_while_all_workers_are_busy_one_job_is_taken_in_advance(tmp_path: Path):
+    workers, source = start(tmp_path, jobs=5, workers=2)
+    assert workers.assign_jobs() and workers.assign_jobs()
+    assert running(workers) == ["0", "1"] and source.count == 2
+
+
 @pytest.mark.parametrize(("code", "lasting"), [(-9, False), (-7, False), (1, False), (-11, True), (-6, True)])
-def test_a_job_under_which_worker_after_worker_dies_has_failed(
+def test_a_job_has_failed_after_three_deaths_of_its_worker(
     code: int, lasting: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """For good if the worker crashed; if it was killed, as when memory is short, the next start tries the job again."""
-    monkeypatch.setattr(Straw, "exitcode", code)
-    made, source = begin(tmp_path, count=2, most=1)
+    """If the worker crashed, the next start skips the job. If it was killed, as when memory is short, the job runs again."""
+    monkeypatch.setattr(FakeProcess, "exitcode", code)
+    workers, source = start(tmp_path, jobs=2, workers=1)
     for _ in range(pool.MAX_DEATHS):
-        assert running(made) == ["0"] and not source.done
-        made._reap(made._workers[0])
-        assert made.assign_jobs(1)
-    assert [(job.folder.name, "died 3 times" in str(error)) for job, error in source.done.items()] == [("0", True)]
-    assert running(made) == ["1"]
+        assert running(workers) == ["0"] and not source.ended_jobs
+        workers._reap(workers._workers[0])
+        assert workers.assign_jobs()
+    assert [(job.folder.name, "died 3 times" in str(error)) for job, error in source.ended_jobs.items()] == [
+        ("0", True)
+    ]
+    assert running(workers) == ["1"]
     assert is_settled(tmp_path / "0", retry_failed=False) == lasting
-    assert f"with code {code}" in str(failure(tmp_path / "0"))
+    assert f"exit code {code}" in str(failure(tmp_path / "0"))

@@ -6,7 +6,6 @@ checkpoint holds is in ``checkpoint.py``, and the rows of metrics are in ``metri
 
 from __future__ import annotations
 
-import re
 import shutil
 import time
 from collections.abc import Iterable
@@ -25,7 +24,6 @@ from mnist_lite.runner.config_file import CONFIG
 from mnist_lite.runner.metrics_file import MetricsFile
 from mnist_lite.runner.summary import read_summary
 
-MAX_NAME_LENGTH = 180
 LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
 CURVES, MODEL, LOG = "curves.png", "model.txt", "run.log"
 
@@ -61,8 +59,7 @@ class RunFolder:
             UserError: the folder cannot be created.
             MachineError: the files in it cannot be created.
         """
-        safe_name = re.sub(r"[^A-Za-z0-9.+=-]+", "_", name) or "run"
-        stem = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{safe_name}"[:MAX_NAME_LENGTH]
+        stem = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{files.slug(name) or 'run'}"
         try:
             root.mkdir(parents=True, exist_ok=True)
             for number in count(1):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from mnist_lite.reporting import text_layout
 from mnist_lite.reporting.png import DrawingError
-from mnist_lite.sweeps import plots, search_table, table
+from mnist_lite.sweeps import plots, search_plots, search_table, table
 from mnist_lite.sweeps.manifest import STUDY
-from mnist_lite.sweeps.table import Row
+from mnist_lite.sweeps.results import Row, finished, read_results
 
 
 def finalize(folder: Path) -> tuple[list[Row], str]:
@@ -17,13 +17,13 @@ def finalize(folder: Path) -> tuple[list[Row], str]:
 
     Raises:
         UserError: ``folder`` is not the folder of a sweep.
-        RunError: the files cannot be written.
+        RunError: a file cannot be written.
     """
-    rows, width = table.read(folder), text_layout.width_of(sys.stdout)
+    rows, width = read_results(folder), text_layout.width_of(sys.stdout)
     is_search = (folder / STUDY).is_file()
     if rows:
-        table.write(folder, rows)
-    if any(row.final is not None for row in rows):
+        table.write_table(folder, rows)
+    if finished(rows):
         _draw(folder, rows, is_search)
     return rows, (search_table if is_search else table).as_text(rows, width)
 
@@ -38,6 +38,6 @@ def _draw(folder: Path, rows: list[Row], is_search: bool) -> None:
     """Draws the pictures. An error of a picture is only a warning."""
     try:
         plots.write_curves(folder, rows)
-        (search_table.write_plots if is_search else plots.write_comparisons)(folder, rows)
+        (search_plots.write_plots if is_search else plots.write_comparisons)(folder, rows)
     except DrawingError as error:
         print(f"warning: a picture of the sweep was not drawn: {error}", file=sys.stderr, flush=True)

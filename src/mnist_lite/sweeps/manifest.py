@@ -1,131 +1,119 @@
-"""What a sweep consists of: a line for each job that was ever wanted in it, written when the job becomes known."""
+"""``jobs.jsonl``: the list of the jobs of a sweep, one JSON object a line.
+
+A job is added when its config is composed. Jobs are never removed, so the list covers all starts of the sweep.
+
+| format | differences |
+|---|---|
+| 1 | no key ``format`` |
+| 2 | ``format`` is in each line |
+
+``read_manifest`` reads all formats, forever: tests/sweeps/formats/ has a sweep of each old format.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, BinaryIO
 
+import msgspec
 from filelock import FileLock
 
 from mnist_lite import files
-from mnist_lite.config.schema import Budget
 from mnist_lite.errors import UserError
 from mnist_lite.runner.identity import identity
-from mnist_lite.sweeps.job import InvalidJob, Job
+from mnist_lite.sweeps.job import InvalidJob, Job, Overrides
 
 MANIFEST = "jobs.jsonl"
 STUDY = "study.log"
-"""Of a search; a sweep that is none has no such file."""
-
-
+"""Optuna's journal. It exists only for searches."""
+FORMAT = 2
 REMEDY = "If you remove the file, the command that made the sweep finds all its jobs again."
 
 
-@dataclass(frozen=True)
-class ManifestEntry:
-    """A job as the plan knows it."""
+class ManifestEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line of ``jobs.jsonl``."""
 
-    overrides: tuple[str, ...]
-    folder: str | None
-    """Its name within the sweep's; None: its config was refused."""
+    overrides: Overrides
+    folder: Annotated[str, msgspec.Meta(pattern="^[^/]+$")] | None = None
+    """The name of the job's folder in the folder of the sweep. None: the config is invalid."""
     error: str | None = None
-    conf: str | None = None
-    """A digest of the files that ``overrides`` were composed with."""
+    """What is wrong with the config."""
+    config_digest: str | None = msgspec.field(default=None, name="conf")
+    """A digest of the config files that the job was composed from."""
     group: str | None = None
-    """The same for jobs that differ in their seed alone."""
-    budget: Budget | None = None
-    """What the command required of the job. A budget is judged again whenever the sweep is read."""
-    found: str | None = None
-    """What ``data=auto`` was resolved to. None: the config names a data set."""
+    """Equal for jobs that differ in their seed only."""
+    budget: dict[str, bool | int | float | str | None] | None = None
+    """The fields of the job's ``Budget``. The budget is judged whenever the sweep is read."""
+    auto_data: str | None = msgspec.field(default=None, name="found")
+    """The data set that ``data=auto`` stands for. None: the config names a data set."""
+    format: int = 1
+
+
+def manifest_entry(job: Job | InvalidJob, config_digest: str | None = None) -> ManifestEntry:
+    """The entry for ``job``."""
+    if isinstance(job, InvalidJob):
+        return ManifestEntry(job.overrides, error=job.error, config_digest=config_digest, format=FORMAT)
+    return ManifestEntry(
+        job.overrides,
+        job.folder.name,
+        config_digest=config_digest,
+        group=identity(replace(job.config, seed=0)),
+        budget=asdict(job.config.budget),
+        auto_data=job.auto_data,
+        format=FORMAT,
+    )
 
 
 def read_manifest(folder: Path) -> list[ManifestEntry]:
-    """What the sweep in ``folder`` consists of, each job once; nothing if it has not begun.
+    """The jobs of the sweep in ``folder``, each once. Empty if there is no ``jobs.jsonl``.
 
     Raises:
-        UserError: the file is not one of ours.
+        UserError: the file cannot be read, or a line is not a job.
     """
-    by_words: dict[tuple[str, ...], ManifestEntry] = {}
+    path = folder / MANIFEST
     try:
-        text = (folder / MANIFEST).read_text("utf-8")
+        content = path.read_bytes()
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise UserError(f"{folder / MANIFEST} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise UserError(f"{folder / MANIFEST} is no text. {REMEDY}") from error
-    lines = text[: text.rfind("\n") + 1].splitlines()  # what follows the last end of line is torn
-    for number, line in enumerate(lines, 1):
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    decoder = msgspec.json.Decoder(ManifestEntry)
+    by_overrides: dict[Overrides, ManifestEntry] = {}
+    complete = content[: content.rfind(b"\n") + 1]  # a killed process leaves half a line at the end
+    for number, line in enumerate(complete.splitlines(), 1):
         try:
-            entry = _parse_line(json.loads(line))
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"line {number} of {folder / MANIFEST} is not a job. {REMEDY}") from error
-        by_words[entry.overrides] = entry  # the same words with other files are another job: the later one counts
+            entry = decoder.decode(line)
+        except ValueError as error:
+            raise UserError(f"line {number} of {path} is not a job. {REMEDY}") from error
+        by_overrides[entry.overrides] = entry  # if the config files changed, the same overrides are another job
     by_job: dict[object, ManifestEntry] = {}
-    for (
-        entry
-    ) in by_words.values():  # a job that was asked for twice keeps its place, with the words and budget of the last
+    for entry in by_overrides.values():  # the order is that of the first entries, the content that of the last
         by_job[entry.folder or entry.overrides] = entry
     return list(by_job.values())
 
 
-def manifest_entry(job: Job | InvalidJob, conf: str | None = None) -> ManifestEntry:
-    """What the plan says of ``job``."""
-    if isinstance(job, InvalidJob):
-        return ManifestEntry(job.overrides, None, job.error, conf)
-    group = identity(replace(job.config, seed=0))
-    return ManifestEntry(job.overrides, job.folder.name, None, conf, group, job.config.budget, job.found)
-
-
-def add(folder: Path, entries: Iterable[ManifestEntry]) -> None:
-    """Writes ``entries`` into the plan of the sweep in ``folder``; jobs on many nodes may do so at once.
+def add_entries(folder: Path, entries: Iterable[ManifestEntry]) -> None:
+    """Appends ``entries`` to the manifest of the sweep in ``folder``. Jobs on several nodes may do this at the same time.
 
     Raises:
         RunError: the folder cannot be written.
     """
-    lines = "".join(json.dumps(_without_none(asdict(entry))) + "\n" for entry in entries)
     with files.machine_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".jobs.lock"), (folder / MANIFEST).open("ab+") as file:
             drop_incomplete_line(file)
-            file.write(lines.encode())
+            file.writelines(msgspec.json.encode(entry) + b"\n" for entry in entries)
 
 
 def drop_incomplete_line(file: BinaryIO) -> None:
-    """Whoever was killed while it wrote has left half a line."""
+    """Removes the half line that a killed process left at the end of ``file``, and moves to the end."""
     size = file.seek(0, 2)
     if size == 0:
         return
-    file.seek(size - 1)
+    file.seek(-1, 2)
     if file.read(1) != b"\n":
         file.seek(0)
         file.truncate(file.read().rfind(b"\n") + 1)
         file.seek(0, 2)
-
-
-def _parse_line(content: dict[str, object]) -> ManifestEntry:
-    overrides, folder = content["overrides"], content.get("folder")
-    if not isinstance(overrides, list) or not isinstance(folder, str | None) or "/" in (folder or ""):
-        raise ValueError("not a job")
-    texts = {key: str(value) for key in ("error", "conf", "group", "found") if (value := content.get(key)) is not None}
-    return ManifestEntry(tuple(map(str, overrides)), folder, **texts, budget=_budget(content.get("budget")))
-
-
-def _budget(content: object) -> Budget | None:
-    if content is None:
-        return None
-    if not isinstance(content, dict):
-        raise TypeError("not a budget")
-    for key, value in content.items():
-        if not isinstance(value, str if key == "accuracy_on" else int | float):
-            raise TypeError("not a budget")
-    return Budget(**{**dict.fromkeys((spec.name for spec in fields(Budget)), None), "last_epochs": 1, **content})
-
-
-def _without_none(value: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: _without_none(each) if isinstance(each, dict) else each for key, each in value.items() if each is not None
-    }

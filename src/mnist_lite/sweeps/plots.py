@@ -1,18 +1,21 @@
-"""Pictures of a sweep: accuracy against what was varied, all curves, accuracy against parameters."""
+"""Pictures of a grid: accuracy by each varied number, by epoch, and by the number of parameters.
+
+``write_curves`` is for searches, too. The other pictures of a search are in ``search_plots.py``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from mnist_lite import files
-from mnist_lite.model.budget import describe_test_set
 from mnist_lite.reporting import png
 from mnist_lite.runner.metrics import epoch_ends
 from mnist_lite.runner.metrics_file import read_evaluations
-from mnist_lite.sweeps.table import Group, Row, groups, measured_on, selection_split, varied_keys
+from mnist_lite.sweeps.results import Group, Row, describe_images, finished, group_rows, selection_split, varied_keys
 
 if TYPE_CHECKING:  # imported when a picture is drawn
     from matplotlib.axes import Axes
@@ -20,8 +23,10 @@ if TYPE_CHECKING:  # imported when a picture is drawn
 
 MAX_CURVES = 20
 WIDE_RANGE = 300
-"""From here on only the powers of ten are labelled."""
-RATES = ("optimizer.lr", "scheduler.max_lr")
+"""An axis whose ends differ by more than this factor has labels at the powers of ten only."""
+LOGARITHMIC = ("optimizer.lr", "scheduler.max_lr", "optimizer.weight_decay")
+Point = tuple[float, str, Group]
+"""The value of a number, the label of its line, and the group with this value."""
 
 
 def write_curves(folder: Path, rows: Sequence[Row]) -> None:
@@ -31,105 +36,43 @@ def write_curves(folder: Path, rows: Sequence[Row]) -> None:
         DrawingError: it cannot be drawn.
         RunError: it cannot be written.
     """
-    found = [group for group in groups(rows) if group.estimate is not None]
-    if found:
-        files.write(folder / "curves.png", png.draw(lambda: _curves(folder, found, _test_images(rows))))
+    groups = [group for group in group_rows(rows) if group.estimate]
+    if groups:
+        images = " and ".join(describe_images(rows, "test"))
+        files.write(folder / "curves.png", png.draw(lambda: _draw_curves(folder, groups, images)))
 
 
 def write_comparisons(folder: Path, rows: Sequence[Row]) -> list[str]:
-    """Writes the pictures of a grid that it has figures for; their names.
+    """Writes the pictures that compare groups. Returns their names.
 
-    ``accuracy_by_<key>.png`` for each varied number (learning rates on a logarithmic axis) and, if networks differ,
+    There is ``accuracy_by_<key>.png`` for each key with several numbers. If the networks differ in size, there is
     ``accuracy_by_parameters.png``.
 
     Raises:
-        DrawingError: one cannot be drawn.
-        RunError: one cannot be written.
+        DrawingError: a picture cannot be drawn.
+        RunError: a picture cannot be written.
     """
-    found = [group for group in groups(rows) if group.estimate is not None]
+    groups = [group for group in group_rows(rows) if group.estimate]
+    keys, split = varied_keys([group.overrides for group in groups]), selection_split(rows)
+    label = f"final {split} accuracy, %\non {' and '.join(describe_images(rows, split))}"
     pictures: dict[str, Callable[[], Figure]] = {}
-    label = f"final {selection_split(rows)} accuracy, %\non {' and '.join(measured_on(rows))}"
-    for key in varied_keys(found):
-        if len({value for group in found if (value := _number(group.overrides.get(key))) is not None}) > 1:
-            pictures[f"accuracy_by_{key}.png"] = partial(_by_number, found, key, label)
-    if len({group.rows[0].parameters for group in found}) > 1:
-        pictures["accuracy_by_parameters.png"] = partial(_by_parameters, found, label)
+    for key in keys:
+        others = [other for other in keys if other != key]
+        points = [
+            (value, _name(group, others), group) for group in groups if (value := _number(group, key)) is not None
+        ]
+        if len({value for value, _, _ in points}) > 1:
+            pictures[f"accuracy_by_{key}.png"] = partial(_draw_by_number, points, key, label)
+    points = [(float(group.rows[0].parameters or 0), _name(group, keys), group) for group in groups]
+    if len({value for value, _, _ in points}) > 1:
+        pictures["accuracy_by_parameters.png"] = partial(_draw_by_number, points, "parameters", label)
     for name, make in pictures.items():
         files.write(folder / name, png.draw(make))
     return list(pictures)
 
 
-def _by_number(found: Sequence[Group], key: str, label: str) -> Figure:
-    """A line for each group of the other varied keys; bars are 95 % intervals of the mean over seeds."""
-    figure, axes = _canvas(key, label)
-    others = [other for other in varied_keys(found) if other != key]
-    lines: dict[str, list[tuple[float, Group]]] = {}
-    for group in found:
-        value = _number(group.overrides.get(key))
-        if value is not None:
-            lines.setdefault(_name(group, others), []).append((value, group))
-    for name, points in lines.items():
-        points.sort(key=lambda point: point[0])
-        x = [value for value, _ in points]
-        _errorbars(axes, x, [group for _, group in points], name or None, "-")
-    if key in RATES or key.endswith("weight_decay"):
-        positive = [value for points in lines.values() for value, _ in points]
-        if min(positive) > 0:
-            logarithmic(axes)
-    if others:
-        axes.legend(fontsize=8)
-    return figure
-
-
-def _by_parameters(found: Sequence[Group], label: str) -> Figure:
-    figure, axes = _canvas("parameters", label)
-    keys = varied_keys(found)
-    for group in found:
-        _errorbars(axes, [float(group.rows[0].parameters or 0)], [group], _name(group, keys), "")
-    axes.set_xscale("log")
-    axes.legend(fontsize=8)
-    return figure
-
-
-def _test_images(rows: Sequence[Row]) -> str:
-    """The test images of all finished jobs in words."""
-    done = [row for row in rows if row.data is not None]
-    return " and ".join(dict.fromkeys(describe_test_set(str(row.data), row.test_images or 0) for row in done))
-
-
-def _curves(folder: Path, found: Sequence[Group], images: str) -> Figure:
-    """Test accuracy after each epoch: the mean over seeds, and the range from the worst to the best of them."""
-    figure, axes = _canvas("epoch", f"test accuracy, %\non {images}")
-    keys = varied_keys(found)
-    shown = sorted(found, key=lambda group: group.estimate.mean if group.estimate else 0.0, reverse=True)[:MAX_CURVES]
-    floor = 100.0
-    for group in shown:
-        runs = [_epochs(folder / row.folder) for row in group.rows if row.final is not None and row.folder]
-        runs = [run for run in runs if run]
-        if not runs:
-            continue
-        length = min(map(len, runs))
-        columns = list(zip(*(run[:length] for run in runs), strict=True))
-        means = [sum(column) / len(column) for column in columns]
-        epochs = list(range(1, length + 1))
-        marker = "o" if length == 1 else None  # a line of one point is invisible, and so is an area of no width
-        (line,) = axes.plot(epochs, means, label=_name(group, keys) or None, linewidth=1.4, marker=marker)
-        if len(runs) > 1:
-            low, high = [min(column) for column in columns], [max(column) for column in columns]
-            if length == 1:
-                axes.vlines(epochs, low, high, color=line.get_color(), linewidth=1.2)
-            axes.fill_between(epochs, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
-        floor = min(floor, sorted(means)[length // 4])
-    axes.set_ylim(bottom=max(0.0, floor - 2), top=min(100.0, max(g.estimate.mean for g in shown if g.estimate) + 1))
-    if len(shown) < len(found):
-        axes.set_title(f"the {len(shown)} best of {len(found)} groups", fontsize=9)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=8, loc="lower right")
-    return figure
-
-
-def logarithmic(axes: Axes) -> None:
-    """Gives ``axes`` a logarithmic x axis with the ticks that people write: 0.001, 0.003, 0.01."""
+def use_logarithmic_x(axes: Axes) -> None:
+    """Gives ``axes`` a logarithmic x axis with labels such as 0.001, 0.003, 0.01."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     axes.set_xscale("log")
@@ -139,27 +82,77 @@ def logarithmic(axes: Axes) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _errorbars(axes: Axes, x: list[float], points: Sequence[Group], label: str | None, style: str) -> None:
-    estimates = [group.estimate for group in points if group.estimate is not None]
-    means = [e.mean for e in estimates]
-    below = [e.mean - e.low if e.low is not None else 0.0 for e in estimates]
-    above = [e.high - e.mean if e.high is not None else 0.0 for e in estimates]
-    axes.errorbar(x, means, yerr=[below, above], fmt=f"o{style}", label=label, capsize=3, markersize=4, linewidth=1.2)
+def _draw_by_number(points: Sequence[Point], x_label: str, y_label: str) -> Figure:
+    """One line for each label. The bars are 95 % intervals of the mean over seeds."""
+    figure, axes = _canvas(x_label, y_label)
+    lines: dict[str, list[Point]] = {}
+    for point in sorted(points, key=lambda point: point[0]):
+        lines.setdefault(point[1], []).append(point)
+    for label, line in lines.items():
+        estimates = [group.estimate for _, _, group in line if group.estimate]
+        below = [0.0 if e.low is None else e.mean - e.low for e in estimates]
+        above = [0.0 if e.high is None else e.high - e.mean for e in estimates]
+        x, y = [value for value, _, _ in line], [e.mean for e in estimates]
+        axes.errorbar(x, y, [below, above], fmt="o-", label=label, capsize=3, markersize=4, linewidth=1.2)
+    if x_label == "parameters":
+        axes.set_xscale("log")
+    elif x_label in LOGARITHMIC and all(value > 0 for value, _, _ in points):
+        use_logarithmic_x(axes)
+    if len(lines) > 1:
+        axes.legend(fontsize=8)
+    return figure
 
 
-def _canvas(x: str, y: str) -> tuple[Figure, Axes]:
+def _draw_curves(folder: Path, groups: Sequence[Group], images: str) -> Figure:
+    """Test accuracy by epoch: the mean over the seeds of a group, and the range from its worst to its best run."""
+    figure, axes = _canvas("epoch", f"test accuracy, %\non {images}")
+    keys = varied_keys([group.overrides for group in groups])
+    shown = sorted(groups, key=_mean, reverse=True)[:MAX_CURVES]
+    floors = [_plot_curve(axes, folder, group, _name(group, keys)) for group in shown]
+    axes.set_ylim(bottom=max(0.0, min(floors) - 2), top=min(100.0, _mean(shown[0]) + 1))
+    if len(shown) < len(groups):
+        axes.set_title(f"the {len(shown)} best of {len(groups)} groups", fontsize=9)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=8, loc="lower right")
+    return figure
+
+
+def _plot_curve(axes: Axes, folder: Path, group: Group, name: str) -> float:
+    """Plots the curve of a group. Returns the accuracy that three quarters of its epochs exceed. 100: it has no curve."""
+    runs = [run for row in finished(group.rows) if (run := _read_curve(folder / str(row.folder)))]
+    if not runs:
+        return 100.0
+    columns = list(zip(*runs, strict=False))  # up to the end of the shortest run
+    means = [fmean(column) for column in columns]
+    epochs = range(1, len(columns) + 1)
+    marker = "o" if len(columns) == 1 else None  # a line with one point is invisible, and so is an area without width
+    (line,) = axes.plot(epochs, means, label=name or None, linewidth=1.4, marker=marker)
+    if len(runs) > 1:
+        low, high = [min(column) for column in columns], [max(column) for column in columns]
+        axes.fill_between(epochs, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+        if marker:
+            axes.vlines(epochs, low, high, color=line.get_color(), linewidth=1.2)
+    return sorted(means)[len(means) // 4]
+
+
+def _mean(group: Group) -> float:
+    assert group.estimate is not None
+    return group.estimate.mean
+
+
+def _canvas(x_label: str, y_label: str) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.5, 4.8), layout="constrained")
     axes = figure.subplots()
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
     axes.grid(alpha=0.3)
     return figure, axes
 
 
-def _epochs(folder: Path) -> list[float]:
-    """Test accuracy after each epoch. Empty if ``metrics.jsonl`` cannot be read."""
+def _read_curve(folder: Path) -> list[float]:
+    """The test accuracy of a run after each epoch. Empty if ``metrics.jsonl`` cannot be read."""
     try:
         return [row["test/accuracy"] for row in epoch_ends(read_evaluations(folder))]
     except (OSError, ValueError):
@@ -167,11 +160,12 @@ def _epochs(folder: Path) -> list[float]:
 
 
 def _name(group: Group, keys: Sequence[str]) -> str:
+    """The values of ``keys``, for the legend: ``lr 0.01, norm batch_norm``."""
     return ", ".join(f"{key.rpartition('.')[2]} {group.overrides[key]}" for key in keys if key in group.overrides)
 
 
-def _number(text: str | None) -> float | None:
+def _number(group: Group, key: str) -> float | None:
     try:
-        return None if text is None else float(text)
-    except ValueError:
+        return float(group.overrides[key])
+    except (KeyError, ValueError):
         return None

@@ -11,11 +11,12 @@ from mnist_lite.process import cores
 from mnist_lite.reporting import text_layout
 from mnist_lite.sweeps import pool
 from mnist_lite.sweeps.progress import ProgressDisplay
+from mnist_lite.sweeps.source import JobSource
 
 MAX_WORKERS_ON_GPU = 4
 
 
-def run_local(headline: str, source: pool.Source, device: str, sweep: SweepConfig) -> int:
+def run_local(headline: str, source: JobSource, device: str, sweep: SweepConfig) -> int:
     """Runs the jobs of ``source``, and prints ``headline`` first. Returns the number of failed jobs.
 
     Raises:
@@ -26,8 +27,8 @@ def run_local(headline: str, source: pool.Source, device: str, sweep: SweepConfi
     print(text_layout.wrapped(text, text_layout.width_of(sys.stdout)), flush=True)
     if not workers:
         return 0
-    with closing(ProgressDisplay(source.count, source.label)) as progress:
-        return pool.work(source, workers, sweep.fail_fast, progress)
+    with closing(ProgressDisplay(source.count, source.label)) as display:
+        return pool.run_jobs(source, workers, sweep.fail_fast, display)
 
 
 def default_workers(device: str) -> int:

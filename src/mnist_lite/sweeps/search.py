@@ -1,31 +1,30 @@
-"""A search: Optuna proposes jobs and is told what came of them. Its study lives in the sweep's folder and can be gone on with."""
+"""A search: a source of jobs that Optuna proposes. The study is a file in the folder of the sweep, so a search can be resumed.
+
+The accuracy on held-out training images decides. The test images have no influence.
+"""
 
 from __future__ import annotations
 
-import sys
 import warnings
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import optuna
 from filelock import FileLock, Timeout
-from optuna.distributions import BaseDistribution
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import Trial, TrialState
 
 from mnist_lite import files
 from mnist_lite.config.overrides import path_override
 from mnist_lite.config.schema import SweepConfig
 from mnist_lite.errors import UserError
-from mnist_lite.sweeps.grid import Make
-from mnist_lite.sweeps.job import DONE, InvalidJob, Job, failure, is_settled, score, status, without_sweep_keys
-from mnist_lite.sweeps.manifest import STUDY, add, drop_incomplete_line, manifest_entry
-from mnist_lite.sweeps.search_space import lowest, word
+from mnist_lite.sweeps.job import DONE, FAILED, InvalidJob, Job, failure, is_settled, score, status, without_sweep_keys
+from mnist_lite.sweeps.manifest import STUDY, add_entries, drop_incomplete_line, manifest_entry
+from mnist_lite.sweeps.search_space import Space, lowest, value_override
+from mnist_lite.sweeps.source import JobMaker, JobSource
 
-DATA = "data"
-"""The study has this attribute: the data set of its trials. Accuracies on different data sets must not be mixed."""
 SAMPLER: Mapping[str, Any] = {
     "n_startup_trials": 10,
     "n_ei_candidates": 24,
@@ -36,126 +35,102 @@ SAMPLER: Mapping[str, Any] = {
 """Arguments of TPE. Optuna 4.2 and 5.0 have different defaults for ``multivariate`` and ``constant_liar``, so no default is used.
 
 ``multivariate`` models all keys together. ``constant_liar`` counts running trials as poor, so that workers try different values.
-The other arguments of Optuna 4.2 are deprecated in 5.0; their defaults mean the same in both.
+The other arguments of Optuna 4.2 are deprecated in 5.0. Their defaults mean the same in both versions.
 """
+DATA = "data"
+"""An attribute of the study: the data set of its trials. A study must not mix accuracies on different data sets."""
 COUNTS = "counts"
-"""A trial has this attribute if it used up one of the trials that were asked for; one that a kill cut off is proposed again."""
+"""An attribute of the trials that count towards ``n_trials``. A trial that a kill interrupted does not count."""
 
 
-class Search:
-    """A source of jobs, for the pool. Accuracy on the held-out part of train decides; the test images have no say."""
+class Search(JobSource):
+    """The jobs of a search."""
+
+    is_adaptive = True
 
     def __init__(
-        self,
-        space: Mapping[str, BaseDistribution],
-        same: Sequence[str],
-        make: Make,
-        sweep: SweepConfig,
-        n_trials: int,
-        seed: int,
+        self, space: Space, shared: Sequence[str], make: JobMaker, sweep: SweepConfig, n_trials: int, seed: int
     ) -> None:
-        """Begins the study, or goes on with it; ``same`` are the words that all trials share.
+        """Starts or resumes the search in ``sweep.dir``. ``shared`` are the overrides that all trials have.
 
         Raises:
-            UserError: the config that all share is not one, or keeps no images out to select on; or another process is
-                searching in the same folder.
-            RunError: the sweep's folder cannot be written.
+            UserError: the config of all trials is invalid or has no held-out images, another process searches in the same
+                folder, or the study in the folder has another data set.
+            RunError: the folder cannot be written.
         """
-        self.stopped = False
-        self._space, self._same, self._make = dict(space), tuple(same), make
-        self._folder, self._retry = Path(sweep.dir), sweep.retry_failed
-        self._fail_fast = sweep.fail_fast
+        super().__init__(shared, make, sweep)
+        self._space, self._n_trials = space, n_trials
         self._running: dict[Job, Trial] = {}
-        first = make((*self._same, *(word(key, lowest(kind)) for key, kind in self._space.items())))
-        if isinstance(first, InvalidJob):  # so would all be: an unknown key, or a model without such a knob
+        first = self._job({key: lowest(distribution) for key, distribution in self._space.items()})
+        if isinstance(first, InvalidJob):  # an error that all trials share, such as an unknown key
             raise UserError(first.error)
         if not first.config.data.holdout:
             raise UserError("data.holdout: a search selects on held-out training images; set it, for example to 5000")
-        with files.machine_errors(self._folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(self._folder / ".search.lock")
-            try:
-                self._lock.acquire(timeout=0)
-            except Timeout as error:  # its trials that run would look as if a kill had cut them off
-                raise UserError(f"sweep.dir: another process is searching in {self._folder}") from error
-        self._study = load(self._folder, seed)
-        data = first.config.data.name
-        if self._study.user_attrs.setdefault(DATA, data) != data:
-            self.close()
-            raise UserError(
-                f"sweep.dir: the search in {self._folder} was made on {self._study.user_attrs[DATA]}, and this one is on {data}; "
-                "name another folder"
-            )
+        self._lock = _lock(self._folder)
+        with (self._folder / STUDY).open("ab+") as file:
+            drop_incomplete_line(file)
+        self._study = load_study(self._folder, seed)
+        data, used = first.config.data.name, self._study.user_attrs.get(DATA)
+        if used not in (None, data):
+            raise UserError(f"sweep.dir: the search in {self._folder} uses {used}, not {data}; name another folder")
         self._study.set_user_attr(DATA, data)
-        begun = self._study.get_trials(deepcopy=False)
-        self._asked = sum(COUNTS in trial.user_attrs for trial in begun)
-        self._wanted = n_trials
-        self.states = Counter(trial.state.name.lower() for trial in begun if COUNTS in trial.user_attrs)
-        """Of the trials, before this start: complete, fail."""
-        for trial in begun:
-            if trial.state == TrialState.RUNNING:
+        trials = self._study.get_trials(deepcopy=False)
+        counted = [trial for trial in trials if COUNTS in trial.user_attrs]
+        self._asked = len(counted)
+        self.states.update(DONE if trial.state == TrialState.COMPLETE else FAILED for trial in counted)
+        for trial in trials:
+            if trial.state == TrialState.RUNNING:  # a kill interrupted it
                 self._study.tell(trial.number, state=TrialState.FAIL)
                 self._study.enqueue_trial(trial.params)
 
     def close(self) -> None:
-        """Lets others search in the folder."""
+        """Allows other processes to search in the folder."""
         self._lock.release()
 
     @property
     def count(self) -> int:
-        """Trials that are still to be made."""
-        return max(0, self._wanted - self._asked)
+        """The number of trials that are still to be run."""
+        return max(0, self._n_trials - self._asked)
 
-    def label(self, job: Job | InvalidJob) -> str:
-        """What the job has that not all have."""
-        return ",".join(word for word in job.overrides if word.partition("=")[0] in self._space)
-
-    def next_job(self) -> Job | None:
-        """The next job; None: there is none left."""
+    def jobs(self) -> Iterator[Job]:
+        """The jobs that Optuna proposes. A proposal that is invalid or has run before is reported to Optuna at once."""
         while self.count and not self.stopped:
             self._asked += 1
             with files.machine_errors(self._folder / STUDY):
                 trial = self._study.ask(self._space)
-            words = (*self._same, *(word(key, value) for key, value in trial.params.items()))
-            made = self._make(words)
-            add(self._folder, [manifest_entry(made)])
-            if isinstance(made, InvalidJob):
-                print(f"error: job {self.label(made)}: {made.error}", file=sys.stderr, flush=True)
-                self.stopped = self._fail_fast
-                self._tell(trial, None, made.error)
-                continue
-            if is_settled(made.folder, self._retry):
-                self._tell(trial, score(made.folder), "failed before")
-            elif any(job.folder == made.folder for job in self._running):
-                self._tell(trial, None, "the same as one that is running")
+            job = self._job(trial.params)
+            add_entries(self._folder, [manifest_entry(job)])
+            if isinstance(job, InvalidJob):
+                self._reject(job)
+                self._tell(trial, None, job.error)
+            elif is_settled(job.folder, self._sweep.retry_failed):
+                self._tell(trial, score(job.folder), "failed before")
+            elif any(running.folder == job.folder for running in self._running):
+                self._tell(trial, None, "the same job is running")
             else:
-                self._running[made] = trial
-                return made
-        return None
+                self._running[job] = trial
+                yield job
 
-    def prepare_next(self) -> bool:
-        """Nothing: what to try next depends on what comes of those that run."""
-        return False
-
-    def ended(self, job: Job, error: str | None) -> None:
-        """``job`` is done, or has failed. A trial that the machine failed stays open: the next start proposes it again."""
+    def job_ended(self, job: Job, error: str | None) -> None:
+        """Reports the result of ``job`` to Optuna. If the machine failed the job, the next start proposes it again."""
         trial = self._running.pop(job)
         if error is None or is_settled(job.folder, retry_failed=False):
             self._tell(trial, score(job.folder), error)
 
     def batches(self, size: int) -> Iterator[list[list[str]]]:
-        """For launchers that end all before they begin more: the words of ``size`` jobs at a time."""
-        while True:
-            jobs = [job for _ in range(min(size, self.count)) if (job := self.next_job()) is not None]
-            if not jobs:
-                return
-            where = path_override("sweep.dir", self._folder)
-            yield [[*without_sweep_keys(job.overrides), where] for job in jobs]
-            for job in jobs:
+        """The overrides of ``size`` jobs at a time, for launchers that wait until all jobs of a batch have ended."""
+        folder, jobs = path_override("sweep.dir", self._folder), self.jobs()
+        while batch := list(islice(jobs, size)):
+            yield [[*without_sweep_keys(job.overrides), folder] for job in batch]
+            for job in batch:
                 done = status(job.folder) == DONE
-                self.ended(job, None if done else failure(job.folder) or "it has not reached its end")
+                self.job_ended(job, None if done else failure(job.folder) or "the job did not reach its end")
+
+    def _job(self, values: Mapping[str, object]) -> Job | InvalidJob:
+        return self._make((*self._shared, *(value_override(key, value) for key, value in values.items())))
 
     def _tell(self, trial: Trial, value: float | None, error: str | None) -> None:
+        """Ends ``trial``. ``value`` is its accuracy in percent. None: it failed."""
         with files.machine_errors(self._folder / STUDY):
             trial.set_user_attr(COUNTS, True)
             if value is None:
@@ -165,33 +140,37 @@ class Search:
                 self._study.tell(trial, value)
 
 
-def load(folder: Path, seed: int = 0) -> optuna.Study:
-    """The study in a sweep's folder, or a new one. A file and no database: it needs no server, and stays readable over NFS.
+def load_study(folder: Path, seed: int | None = None) -> optuna.Study:
+    """The study in the folder of a sweep. With ``seed`` it can propose trials, and it is created if there is none.
+
+    The study is a file and not a database: it needs no server and works on NFS.
 
     Raises:
-        UserError: the file is not that of a study.
+        UserError: the file is not a study.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    path = folder / STUDY
-    if path.exists():
-        lock = JournalFileSymlinkLock(str(path))
-        lock.acquire()
-        try:
-            with path.open("rb+") as file:
-                drop_incomplete_line(file)
-        finally:
-            lock.release()
+    path = str(folder / STUDY)
     try:
-        storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+        storage = optuna.storages.JournalStorage(JournalFileBackend(path))
+        if seed is None:
+            return optuna.load_study(storage=storage, study_name="search")
         study = optuna.create_study(storage=storage, study_name="search", direction="maximize", load_if_exists=True)
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path} is not the file of a study. Without it the same command begins a new one, and does no job twice."
-        ) from error
-    # Each start draws from a stream of its own: else a second start would propose what the first did.
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", optuna.exceptions.ExperimentalWarning
-        )  # Optuna 4.2 calls two of them experimental
+        raise UserError(f"{path} is not a study of Optuna. Without it, the command starts a new one.") from error
+    with warnings.catch_warnings():  # Optuna 4.2 warns that two arguments are experimental
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        # A resumed search needs another seed. With the same seed it would propose the same values again.
         study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.get_trials(deepcopy=False)), **SAMPLER)
     return study
+
+
+def _lock(folder: Path) -> FileLock:
+    """Locks the search in ``folder``: a second process would take running trials for interrupted ones."""
+    lock = FileLock(folder / ".search.lock")
+    with files.machine_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise UserError(f"sweep.dir: another process is searching in {folder}") from error
+    return lock

@@ -1,4 +1,4 @@
-"""What a search may vary: from the words of Hydra's grammar to Optuna's distributions."""
+"""The search space of a search: overrides in Hydra's grammar become distributions of Optuna."""
 
 from __future__ import annotations
 
@@ -9,32 +9,34 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from mnist_lite.errors import UserError
 
+Space = dict[str, BaseDistribution]
+"""The distribution of each varied key."""
 DIGITS = 4
-"""Significant digits of a number that a search tries."""
+"""Significant digits of the numbers that a search tries."""
 
 
-def space_of(overrides: Sequence[Override]) -> tuple[dict[str, BaseDistribution], list[str]]:
-    """The distributions by key, and the words that are the same in all trials; of one key the last counts.
+def parse_space(overrides: Sequence[Override]) -> tuple[Space, list[str]]:
+    """The distribution of each varied key, and the overrides that all trials share. If a key is given twice, the last counts.
 
-    ``interval(0.001,0.1)`` is a range of numbers, with ``tag(log,interval(...))`` on a logarithmic scale, and with
-    ``int(interval(2,9))`` of whole numbers; ``range(8,20,4)`` is 8, 12, 16; ``a,b,c`` and ``choice(...)`` are what they say.
+    ``interval(0.001,0.1)`` is a range of numbers. ``tag(log,interval(...))`` has a logarithmic scale, and
+    ``int(interval(2,9))`` has whole numbers. ``range(8,20,4)`` is 8, 12 or 16. ``a,b,c`` and ``choice(a,b,c)`` are choices.
 
     Raises:
-        UserError: nothing is to be searched, or the seed is.
+        UserError: no key is varied, the seed is varied, or a range is invalid.
     """
     last = {override.get_key_element(): override for override in overrides}
-    varied = {key: _distribution(override) for key, override in last.items() if override.is_sweep_override()}
-    if not varied:
+    space = {key: _distribution(override) for key, override in last.items() if override.is_sweep_override()}
+    if not space:
         raise UserError(
             "hydra/sweeper=optuna: nothing to search; give a key a range, such as optimizer.lr=tag(log,interval(0.001,0.1)), "
             "or take sweep=search_rates"
         )
-    if "seed" in varied:
+    if "seed" in space:
         raise UserError(
-            "seed: a search does not choose among seeds, which would be choosing luck; run the best at many"
+            "seed: a search must not select a seed, because that selects luck; run the best trial at many seeds"
         )
-    same = [f"{key}={override.get_value_element_as_str()}" for key, override in last.items() if key not in varied]
-    return varied, same
+    shared = [f"{key}={override.get_value_element_as_str()}" for key, override in last.items() if key not in space]
+    return space, shared
 
 
 def _distribution(override: Override) -> BaseDistribution:
@@ -55,14 +57,14 @@ def _distribution(override: Override) -> BaseDistribution:
         raise UserError(f"{key}: {override.get_value_string()} is not a range: {error}") from error
 
 
-def lowest(kind: BaseDistribution) -> object:
-    """A value that a trial may draw: the lowest, or the first choice."""
-    if isinstance(kind, CategoricalDistribution):
-        return kind.choices[0]
-    assert isinstance(kind, FloatDistribution | IntDistribution)
-    return kind.low
+def lowest(distribution: BaseDistribution) -> object:
+    """A value that a trial may have: the lowest number, or the first choice."""
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[0]
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    return distribution.low
 
 
-def word(key: str, value: object) -> str:
-    """The override for a value that was drawn."""
+def value_override(key: str, value: object) -> str:
+    """The override for a value that Optuna proposed: ``optimizer.lr=0.01234``."""
     return f"{key}={float(f'{value:.{DIGITS}g}') if isinstance(value, float) else value}"

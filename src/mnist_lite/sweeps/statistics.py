@@ -1,4 +1,4 @@
-"""Means over seeds, how sure they are, and which groups of runs are worse than the best one.
+"""Statistics of a sweep: means over seeds with intervals, and comparisons of groups of runs with the best group.
 
 Accuracies are in percent. A *group* is a set of runs that differ in their seed only.
 """
@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
 MIN_RUNS = 3
-"""Fewer runs give neither an interval nor a comparison."""
+"""Groups with fewer runs have no interval and no comparison."""
 LEVEL = 0.05
+"""The significance level, and 1 minus the confidence level of the intervals."""
 
 
 @dataclass(frozen=True)
@@ -24,16 +25,16 @@ class Estimate:
     deviation: float | None
     """The sample standard deviation of the accuracies (divisor n - 1). None for one run."""
     low: float | None
-    """Lower end of the 95 % interval of the mean over seeds. None below 3 runs."""
+    """The lower end of the 95 % interval of the mean over seeds. None for fewer than 3 runs."""
     high: float | None
 
     @classmethod
     def of(cls, values: Sequence[float], resolution: float) -> Estimate:
-        """The estimate from at least one value in percent. ``resolution`` is that of one image: 100 / images.
+        """The estimate from one or more accuracies. ``resolution`` is the accuracy of one image: 100 / images.
 
-        The interval is Student's t on the logit scale, with the standard error of the mean carried over by the delta method:
-        logit(m) +- t * s / (sqrt(n) * m * (1 - m)) for the mean m and the deviation s as fractions. It contains the mean
-        and stays between 0 and 100. It is the logit interval of survey statistics: ``svyciprop(method="logit")`` in Lumley's
+        The interval is Student's t on the logit scale. The delta method gives the standard error there:
+        logit(m) +- t * s / (sqrt(n) * m * (1 - m)) for the mean m and the deviation s as fractions. The interval contains the
+        mean and stays between 0 and 100. Survey statistics use the same interval: ``svyciprop(method="logit")`` in Lumley's
         package ``survey`` for R. It is about other seeds on the same test images, not about other images.
         """
         n, mean = len(values), fmean(values)
@@ -52,66 +53,63 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A group against the best group, by the differences between runs of the same seed."""
+    """The comparison of a group with the best group, from the differences between runs of the same seed."""
 
     n: int
-    """Seeds that both groups have."""
+    """The number of seeds that both groups have."""
     difference: float
-    """Mean difference in percentage points. Negative: below the best group."""
+    """The mean difference in percentage points. Negative: the group is below the best group."""
     p: float
-    """Two-sided p value of the paired t-test, adjusted for the number of comparisons by Holm's method."""
+    """The two-sided p value of the paired t-test, adjusted for the number of comparisons by Holm's method."""
 
     @property
     def tied(self) -> bool:
-        """Whether the difference could be chance, at the 5 % level."""
+        """True if the difference is not significant at the 5 % level."""
         return self.p >= LEVEL
 
 
-def best_group(means: Sequence[Mapping[int, float]]) -> int | None:
-    """The index of the group with the highest mean, among groups of at least 3 runs. None if there is no such group.
+def compare_with_best(groups: Sequence[Mapping[int, float]], resolution: float) -> dict[int, Comparison | None]:
+    """Compares the best group with every other group by paired t-tests. Each group maps seeds to accuracies.
 
-    Each group is a mapping from seed to accuracy.
+    The best group has the highest mean of the groups with at least 3 runs. The result has the index of the best group with
+    None, and the index of every group that has at least 3 seeds in common with it. Without such a group it is empty.
+
+    The p values are adjusted by Holm's method: Holm, "A Simple Sequentially Rejective Multiple Test Procedure", Scandinavian
+    Journal of Statistics 6 (1979). The best group is chosen by the same accuracies. With many equal groups the chance of a
+    false "worse" is therefore above 5 %: in simulations about 6 % with 2 groups, 9 % with 5 and 14 % with 10.
     """
-    large = [i for i, group in enumerate(means) if len(group) >= MIN_RUNS]
-    return max(large, key=lambda i: fmean(means[i].values()), default=None)
-
-
-def compare_with_best(found: Sequence[Mapping[int, float]], resolution: float) -> list[Comparison | None]:
-    """Every group against the best group, by paired t-tests. None: the best group itself, or fewer than 3 seeds in common.
-
-    ``found`` maps seeds to accuracies, for each group. The p values are adjusted by Holm's method: Holm, "A Simple
-    Sequentially Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 6 (1979). The best group is chosen by
-    the same figures. With many equal groups the chance of a false "worse" is therefore above 5 %: in simulations about 6 %
-    with 2 groups, 9 % with 5 and 14 % with 10.
-    """
-    top = best_group(found)
-    tests = (
-        {i: _paired(found[i], found[top], resolution) for i in range(len(found)) if i != top} if top is not None else {}
-    )
-    known = {i: test for i, test in tests.items() if test is not None}
-    adjusted, running = dict[int, float](), 0.0
-    for rank, i in enumerate(sorted(known, key=lambda i: known[i].p)):
-        running = max(running, min(1.0, (len(known) - rank) * known[i].p))
-        adjusted[i] = running
-    return [Comparison(known[i].n, known[i].difference, adjusted[i]) if i in known else None for i in range(len(found))]
+    large = [i for i, group in enumerate(groups) if len(group) >= MIN_RUNS]
+    if not large:
+        return {}
+    best = max(large, key=lambda i: fmean(groups[i].values()))
+    tests = {i: test for i in large if i != best and (test := _paired_test(groups[i], groups[best], resolution))}
+    if not tests:
+        return {}
+    result: dict[int, Comparison | None] = {best: None}
+    p = 0.0
+    for rank, i in enumerate(sorted(tests, key=lambda i: tests[i].p)):
+        p = max(p, min(1.0, (len(tests) - rank) * tests[i].p))
+        result[i] = replace(tests[i], p=p)
+    return result
 
 
 def rounding_deviation(resolution: float) -> float:
     """The standard deviation that rounding to multiples of ``resolution`` causes (Sheppard): resolution / sqrt(12).
 
-    Runs that agree to the last image have a spread that the test set cannot show. It counts as no smaller than this.
+    It is the lower limit of every spread here: a test set cannot show differences that are smaller than one image.
     """
     return resolution / math.sqrt(12)
 
 
-def _paired(group: Mapping[int, float], best: Mapping[int, float], resolution: float) -> Comparison | None:
+def _paired_test(group: Mapping[int, float], best: Mapping[int, float], resolution: float) -> Comparison | None:
+    """The t-test on the differences by seed, without adjustment. None: fewer than 3 seeds in common."""
     seeds = group.keys() & best.keys()
     if len(seeds) < MIN_RUNS:
         return None
     from scipy.special import stdtr
 
     differences = [group[seed] - best[seed] for seed in seeds]
-    spread = max(stdev(differences), math.sqrt(2) * rounding_deviation(resolution))  # two rounded figures each
+    spread = max(stdev(differences), math.sqrt(2) * rounding_deviation(resolution))  # both accuracies are rounded
     mean = fmean(differences)
     t = abs(mean) / (spread / math.sqrt(len(seeds)))
     return Comparison(len(seeds), mean, 2 * float(stdtr(len(seeds) - 1, -t)))

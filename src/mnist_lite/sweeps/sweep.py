@@ -20,9 +20,10 @@ from mnist_lite.errors import LauncherError, RunError, UserError
 from mnist_lite.sweeps.finalize import finalize, list_outputs
 from mnist_lite.sweeps.grid import Grid
 from mnist_lite.sweeps.job import InvalidJob, Job, has_checkpoint, job_folder, known_folders, without_sweep_keys
-from mnist_lite.sweeps.manifest import add, manifest_entry
+from mnist_lite.sweeps.manifest import add_entries, manifest_entry
+from mnist_lite.sweeps.results import has_failures
 from mnist_lite.sweeps.run_local import run_local
-from mnist_lite.sweeps.table import failed
+from mnist_lite.sweeps.source import JobMaker
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -67,10 +68,10 @@ def make_job(
         config = compose()
     except UserError as error:
         return InvalidJob(overrides, str(error))
-    found = find_data(config.data.root) if config.data.name == "auto" else None
-    if found is not None:
-        config = replace(config, data=replace(config.data, name=found))
-    return Job(overrides, config, job_folder(config, known), found)
+    auto_data = find_data(config.data.root) if config.data.name == "auto" else None
+    if auto_data is not None:
+        config = replace(config, data=replace(config.data, name=auto_data))
+    return Job(overrides, config, job_folder(config, known), auto_data)
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Sweep:
         """The folder of the sweep."""
         return Path(self.config.dir)
 
-    def job_maker(self) -> Callable[[Sequence[str]], Job | InvalidJob]:
+    def job_maker(self) -> JobMaker:
         """A function that makes a job from overrides. It knows the folders that exist now."""
         known = known_folders(self.folder)
         return lambda overrides: make_job(overrides, lambda: self.compose(overrides), known.get, self.find_data)
@@ -110,9 +111,9 @@ class Sweep:
         grid = Grid(keys, self.job_maker(), self.config, digest, lambda: self.find_data(self.data.root))
         states = ", ".join(f"{number} {state}" for state, number in grid.states.items())
         failures = run_local(f"sweep of {len(keys)} jobs in {self.folder}: {states}", grid, self.device, self.config)
-        if len(grid.refused) == len(keys):
+        if len(grid.invalid_jobs) == len(keys):
             return UserError.exit_code
-        return RunError.exit_code if failures or grid.refused else 0
+        return RunError.exit_code if failures or grid.invalid_jobs else 0
 
     def open_search(self, overrides: Sequence[Override], settings: SearchConfig) -> Search:
         """Starts the search in the folder of the sweep, or continues it.
@@ -122,11 +123,11 @@ class Sweep:
         """
         try:
             from mnist_lite.sweeps.search import Search
-            from mnist_lite.sweeps.search_space import space_of
+            from mnist_lite.sweeps.search_space import parse_space
         except ModuleNotFoundError as error:
             raise UserError(f'hydra/sweeper=optuna: {error}; in the checkout: pip install -e ".[search]"') from error
-        space, fixed = space_of(overrides)
-        return Search(space, fixed, self.job_maker(), self.config, settings.n_trials, settings.seed)
+        space, shared = parse_space(overrides)
+        return Search(space, shared, self.job_maker(), self.config, settings.n_trials, settings.seed)
 
     def run_search(self, search: Search) -> int:
         """Runs the trials of ``search`` on worker processes. Returns the exit code."""
@@ -164,15 +165,15 @@ def run_and_report(folder: Path, work: Callable[[], int]) -> int:
     rows, text = finalize(folder)
     if rows:
         print(f"\n{text}\n\n{list_outputs(folder)}", flush=True)
-    return max(code, int(failed(rows)))
+    return max(code, int(has_failures(rows)))
 
 
 def run_launched_job(folder: Path, job: Job | InvalidJob) -> str | None:
     """Runs ``job`` of the sweep in ``folder`` in this process, which a launcher has started. Returns why it failed, or None."""
-    from mnist_lite.sweeps.worker import do
+    from mnist_lite.sweeps.run_job import run_job  # imports torch
 
-    add(folder, [manifest_entry(job)])
-    error = job.error if isinstance(job, InvalidJob) else do(job, None).error
+    add_entries(folder, [manifest_entry(job)])
+    error = job.error if isinstance(job, InvalidJob) else run_job(job).error
     if error is not None:
         print(f"FAILED  {','.join(job.overrides)}: {error}", file=sys.stderr, flush=True)
     return error

@@ -1,30 +1,39 @@
-"""Configs and run folders as the program leaves them, for tests that read sweeps."""
+"""Writes sweeps without training: manifests and run folders as the program leaves them, as far as the table reads them."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mnist_lite.config.schema import Budget, Config
+from mnist_lite.config.schema import Budget, Config, SweepConfig
 from mnist_lite.runner.metrics import accuracies as accuracies_of
 from mnist_lite.runner.metrics import seconds
 from mnist_lite.runner.summary import Summary, as_json
 
 NO_BUDGET = Budget(None, None, None, 1, "mnist", None, None, None, False)
 CONFIG = Config(model={"layers": []}, augment={"transforms": []}, optimizer={}, scheduler={}, budget=NO_BUDGET)
-"""A config with no more in it than a job needs to have a place in a sweep."""
+"""The smallest config of a job."""
 
 
-def finished(
+def sweep_config(folder: Path, fail_fast: bool = False, retry_failed: bool = False) -> SweepConfig:
+    return SweepConfig(dir=str(folder), workers=None, fail_fast=fail_fast, retry_failed=retry_failed)
+
+
+def write_manifest(folder: Path, entries: Sequence[dict[str, Any]]) -> None:
+    (folder / "jobs.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+
+
+def write_run(
     folder: Path,
     name: str,
-    accuracies: list[float],
+    accuracies: Sequence[float],
     seed: int = 0,
     data: tuple[str, int] = ("mnist", 10_000),
     holdout: float | None = None,
 ) -> None:
-    """The metrics and the summary of a finished run in ``folder/name``, with these test accuracies of its epochs."""
+    """A finished run with these test accuracies by epoch. ``data`` is the data set and its number of test images."""
     run = folder / name
     run.mkdir()
     rows = []
@@ -47,3 +56,13 @@ def finished(
     }
     summary = Summary(**fields, accuracy=accuracies_of(rows), seconds=seconds(rows))
     (run / "summary.json").write_bytes(as_json(summary))
+
+
+def write_grid(folder: Path, accuracies: dict[str, list[float]], **options: Any) -> None:
+    """A sweep over ``optimizer.lr`` with one run for each accuracy. The seeds count from 0."""
+    entries = []
+    for lr, values in accuracies.items():
+        for seed, value in enumerate(values):
+            write_run(folder, f"run_{lr}_{seed}", [value], seed, **options)
+            entries.append({"overrides": [f"optimizer.lr={lr}", f"seed={seed}"], "folder": f"run_{lr}_{seed}"})
+    write_manifest(folder, entries)
