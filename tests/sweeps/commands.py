@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -24,6 +25,9 @@ linux = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads /
 class Sweep:
     """A train command that is running. The folder of its sweep is ``folder / "sweep"``."""
 
+    started: ClassVar[list[subprocess.Popen[str]]] = []
+    """The processes of the current test. A fixture kills those that a failed test left running."""
+
     def __init__(
         self, folder: Path, *arguments: str, own_group: bool = False, before: Callable[[], None] = default_signals
     ) -> None:
@@ -38,6 +42,7 @@ class Sweep:
             start_new_session=own_group,
             preexec_fn=before,  # noqa: PLW1509  it makes system calls only
         )
+        self.started.append(self.process)
 
     def end(self) -> tuple[int, str]:
         """Waits for the end. Returns the exit code and the output."""

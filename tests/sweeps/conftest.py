@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.sweeps import inline
-from tests.sweeps.commands import SWEEP
+from tests.sweeps.commands import SWEEP, Sweep
 from tests.sweeps.fake_sweep import write_manifest, write_run
+
+
+@pytest.fixture(autouse=True)
+def no_sweep_keeps_running() -> Iterator[None]:
+    """Kills the commands that a failed test left running. Their workers end with them."""
+    yield
+    while Sweep.started:
+        process = Sweep.started.pop()
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture

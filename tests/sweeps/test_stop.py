@@ -132,7 +132,8 @@ def test_a_sweep_that_is_stopped_saves_every_job(case: str, code: int, tmp_path:
     assert all("stopped by SIGTERM after step" in log for log in logs)
     if case != "SIGKILL":
         assert "2 of 2 running jobs can continue from a checkpoint" in text
-        assert str(sweep.folder) in text.splitlines()[-1] and "Traceback" not in text
+        (command,) = [line for line in text.splitlines() if "mnist_lite.train" in line]
+        assert command.endswith(f" sweep.dir={sweep.folder}") and "Traceback" not in text
 
 
 @linux

@@ -42,9 +42,12 @@ def train_command(arguments: Iterable[str]) -> str:
 
 
 def restart_command(folder: Path) -> str:
-    """A shell command that starts the sweep of this process again, in its ``folder``."""
+    """A shell command that starts the sweep of this process again, in its ``folder``.
+
+    The path needs no quotes for Hydra, because every command adds them: see ``quote_path``.
+    """
     arguments = [argument for argument in sys.argv[1:] if not argument.startswith("sweep.dir=")]
-    return train_command([*arguments, path_override("sweep.dir", folder)])
+    return train_command([*arguments, f"sweep.dir={folder}"])
 
 
 def _shell_finds(script: str) -> bool:
