@@ -21,11 +21,11 @@ from mnist_lite.training.step_metrics import Row
 
 
 def step_row(step: int) -> Row:
-    return {**dict.fromkeys(STEP_KEYS, 0.5), "step": step, "epoch": 1}
+    return {**dict.fromkeys(sorted(STEP_KEYS), 0.5), "step": step, "epoch": 1}
 
 
 def evaluation_row(step: int) -> Row:
-    return {**dict.fromkeys(EVALUATION_KEYS, 0.5), "step": step, "epoch": 1, "epoch_end": True}
+    return {**dict.fromkeys(sorted(EVALUATION_KEYS), 0.5), "step": step, "epoch": 1, "epoch_end": True}
 
 
 ROWS = [step_row(1), step_row(2), evaluation_row(2), step_row(3)]
