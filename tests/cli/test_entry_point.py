@@ -32,7 +32,7 @@ def mnist_lite(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 
 def test_the_console_script_has_the_name_of_the_distribution():
-    (name,) = re.findall(r'^name = "(.*)"$', PYPROJECT, re.MULTILINE)
+    (name,) = re.findall(r'^\[project\]\nname = "(.*)"$', PYPROJECT, re.MULTILINE)
     (target,) = re.findall(rf'^{name} = "(.*)"$', PYPROJECT, re.MULTILINE)
     assert EntryPoint(name, target, "console_scripts").load() is main
     (version,) = re.findall(r'^version = "(.*)"$', PYPROJECT, re.MULTILINE)

@@ -250,6 +250,14 @@ def test_augmentation_is_for_training_only(composed: Compose):
     assert any(different)
 
 
+@pytest.mark.parametrize("backend", ["torch", "kernels"])
+def test_label_smoothing_is_for_training_only(backend: str, composed: Compose):
+    plain, smooth = (trainer(composed(*BASE, f"backend={backend}", *more)) for more in ((), ("label_smoothing=0.2",)))
+    assert plain.evaluate(plain.data.test) == smooth.evaluate(smooth.data.test)
+    plain_row, smooth_row = next(plain.fit()), next(smooth.fit())
+    assert (plain_row or plain.drain())[0]["train/loss"] != (smooth_row or smooth.drain())[0]["train/loss"]
+
+
 def test_evaluation_leaves_batch_norm_alone(composed: Compose):
     ready = trainer(composed(*BASE))
     before = {k: v.clone() for k, v in ready.module.state_dict().items()}

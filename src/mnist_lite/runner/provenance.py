@@ -16,7 +16,7 @@ from msgspec.structs import asdict
 if TYPE_CHECKING:
     import torch
 
-PACKAGES = ("mnist-lite", "torch", "torchvision", "hydra-core", "omegaconf", "numpy")
+PACKAGES = ("mnist-lite", "torchvision", "hydra-core", "omegaconf", "numpy")
 
 
 class Provenance(Struct, frozen=True, kw_only=True):
@@ -44,6 +44,7 @@ def collect(device: torch.device, plan: Mapping[str, Any]) -> Provenance:
     """The provenance of a run on ``device``. ``plan`` is ``ExecutionPlan.record``."""
     import torch
 
+    installed = {name: version(name) for name in PACKAGES}
     return Provenance(
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         **plan,
@@ -51,7 +52,7 @@ def collect(device: torch.device, plan: Mapping[str, Any]) -> Provenance:
         cpu_capability=torch.backends.cpu.get_cpu_capability(),
         cores=os.cpu_count(),
         platform=platform.platform(),
-        versions={"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        versions={"python": platform.python_version(), "torch": str(torch.__version__), **installed},
         git=git_commit(Path(__file__).parent),
     )
 
