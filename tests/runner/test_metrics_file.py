@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mnist_lite.errors import UserError
+from mnist_lite.files import BadFileError
 from mnist_lite.runner.metrics_file import (
     EVALUATION_KEYS,
     METRICS,
@@ -51,7 +52,7 @@ def test_rows_are_read_as_they_were_written(file: MetricsFile, tmp_path: Path):
     "line", ["", "[]", "x", '{"step": 1}', json.dumps({**step_row(1), "lr": "a"}), '{"step": NaN}']
 )
 def test_other_lines_are_no_rows(line: str):
-    with pytest.raises(ValueError):
+    with pytest.raises(BadFileError):
         parse_row(line.encode())
 
 

@@ -39,7 +39,7 @@ def write_run(
     rows = []
     for epoch, accuracy in enumerate(accuracies, 1):
         row = {"step": 10 * epoch, "epoch": epoch, "epoch_end": True, "lr": 0.1, "train/epoch_loss": 1.0}
-        row |= {"train/epoch_accuracy": accuracy - 1, "test/loss": 1.0, "test/accuracy": accuracy}
+        row |= {"train/epoch_accuracy": max(0.0, accuracy - 1), "test/loss": 1.0, "test/accuracy": accuracy}
         row |= {} if holdout is None else {"holdout/loss": 1.0, "holdout/accuracy": holdout}
         rows.append({**row, "seconds/train": 2.0 / len(accuracies), "seconds/eval": 1.0 / len(accuracies)})
     (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

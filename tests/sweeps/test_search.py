@@ -27,10 +27,11 @@ from mnist_lite.errors import UserError
 from mnist_lite.sweeps.finalize import finalize
 from mnist_lite.sweeps.job import InvalidJob, Job, Overrides, mark_failed
 from mnist_lite.sweeps.results import read_results
-from mnist_lite.sweeps.search import SAMPLER, Search, load_study
+from mnist_lite.sweeps.search import SAMPLER, Search
 from mnist_lite.sweeps.search_plots import importances
 from mnist_lite.sweeps.search_space import Space, parse_space
 from mnist_lite.sweeps.search_table import as_text
+from mnist_lite.sweeps.study import load_study, open_study
 from mnist_lite.sweeps.sweep import Sweep as SweepOfJobs
 from tests.sweeps.commands import JOB, Sweep, linux, run
 from tests.sweeps.fake_sweep import CONFIG, sweep_config, write_run
@@ -109,7 +110,7 @@ def open_search(folder: Path, n_trials: int) -> Search:
 def test_held_out_images_decide_and_the_best_trial_is_found(tmp_path: Path):
     search = open_search(tmp_path, 40)
     for job in search.jobs():
-        accuracy = 100 - 10 * distance(job)
+        accuracy = max(0.0, 100 - 10 * distance(job))
         finish(search, job, accuracy, test=100 - accuracy)
     search.close()
     study = load_study(tmp_path)
@@ -188,8 +189,7 @@ def test_two_searches_in_one_folder_at_the_same_time_are_refused(tmp_path: Path)
 
 def test_a_study_does_not_mix_data_sets(tmp_path: Path):
     open_search(tmp_path, 4).close()
-    study = load_study(tmp_path)
-    study.set_user_attr("data", "mnist")
+    open_study(tmp_path).set_user_attr("data", "mnist")
     with pytest.raises(UserError, match=r"sweep\.dir: the search in .* uses mnist, not digits"):
         open_search(tmp_path, 4)
 
@@ -255,7 +255,7 @@ def test_every_argument_of_the_sampler_is_passed_or_means_the_same_in_all_versio
 
 
 def test_the_sampler_is_built_without_a_warning(tmp_path: Path, recwarn: pytest.WarningsRecorder):
-    load_study(tmp_path, seed=0)
+    open_search(tmp_path, 4).close()
     assert [str(one.message) for one in recwarn] == []
 
 

@@ -6,6 +6,7 @@ The console only prints. It decides nothing, and it holds no result of the run.
 from __future__ import annotations
 
 import contextlib
+import io
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -47,7 +48,7 @@ class Console:
             MachineError: the file cannot be written. ``line``, ``warn`` and ``log`` raise it, too.
         """
         with files.machine_errors(path):
-            self._log = path.open("a", encoding="utf-8")
+            self._log = io.TextIOWrapper(files.open_file(path, "ab"), encoding="utf-8")
         for text in self._unlogged:
             self._write(text)
         self._unlogged = []

@@ -16,6 +16,7 @@ from typing import Any, TypedDict
 import msgspec
 import torch
 
+from mnist_lite import files
 from mnist_lite.runner.run_format import check_resumable
 from mnist_lite.runner.summary import DataRecord
 from mnist_lite.training.step_metrics import Row
@@ -23,6 +24,7 @@ from mnist_lite.training.trainer import TrainerState
 
 _PREFIX = b"sha256:"
 _COMMENT_BYTES = len(_PREFIX) + 64
+MAX_BYTES = 2048 * files.MB
 MAX_COST = 0.02
 """The largest fraction of the time for writing checkpoints."""
 
@@ -106,7 +108,7 @@ def read(path: Path) -> dict[str, Any]:
         ForeignError: see ``unpack``.
     """
     try:
-        return unpack(path.read_bytes())
+        return unpack(files.read(path, MAX_BYTES))
     except OSError as error:
         raise DamagedError(f"it cannot be read: {error.strerror}") from error
 

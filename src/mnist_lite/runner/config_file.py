@@ -15,11 +15,14 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mnist_lite import files
 from mnist_lite.config.schema import Config, validate
 from mnist_lite.errors import UserError
 from mnist_lite.runner.run_format import FORMAT, check_resumable
 
 CONFIG = "config.yaml"
+MAX_BYTES = files.MB // 4
+MAX_DEPTH = 50
 CHANGEABLE_KEYS = ("epochs", "device", "threads", "data.root", "checkpoint.steps", "checkpoint.seconds")
 """Keys that a resumed run can change. ``epochs`` changes the result, and is checked later."""
 
@@ -65,11 +68,15 @@ def resumed_config(folder: Path, composed: DictConfig, overrides: Sequence[str])
 
 def _read(path: Path) -> DictConfig:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = files.read(path, MAX_BYTES).decode()
+        depth = 0
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             # with aliases, a short text can expand to an endless one
             if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None) or "${" in getattr(event, "value", ""):
                 raise UserError(f"resume: {path} has YAML tags, aliases or interpolations, which no run writes")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:  # the time of the parser is quadratic in the depth
+                raise UserError(f"resume: {path} is nested too deeply")
         stored = OmegaConf.create(text)
     except OSError as error:
         raise UserError(f"resume: {path.parent} is not a run folder: {path.name}: {error.strerror}") from error

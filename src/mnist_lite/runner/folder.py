@@ -14,14 +14,14 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from mnist_lite import files
 from mnist_lite.errors import MachineError, UserError
 from mnist_lite.runner import checkpoint
 from mnist_lite.runner.checkpoint import Checkpoint, DamagedError, ForeignError
 from mnist_lite.runner.config_file import CONFIG
-from mnist_lite.runner.metrics_file import MetricsFile
+from mnist_lite.runner.metrics_file import MAX_BYTES, MetricsFile
 from mnist_lite.runner.summary import read_summary
 
 LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
@@ -39,12 +39,14 @@ class RunFolder:
         """Locks the folder ``path``, which exists.
 
         Raises:
+            UserError: it is a link, or it has a link, a folder or a device in it. We would write to another place.
             FolderInUseError: another process has it.
             MachineError: the folder cannot be written.
         """
         self.path = path
-        self._lock = FileLock(path / ".lock", thread_local=False)
+        _check_entries(path)
         with files.machine_errors(path / ".lock"):
+            self._lock = files.lock(path / ".lock")
             try:
                 self._lock.acquire(timeout=0)
             except Timeout as error:
@@ -98,13 +100,11 @@ class RunFolder:
         """Opens the folder of a run, to resume it.
 
         Raises:
-            UserError: it is not a run folder, it has a link or a folder in it, or another process has it.
+            UserError: it is not a run folder, or it has other things than plain files, or another process has it.
         """
+        path = files.real_folder(path)
         if not (path / CONFIG).is_file():
             raise UserError(f"resume: {path} is not a run folder: it has no {CONFIG}")
-        for entry in path.iterdir():
-            if entry.is_symlink() or not entry.is_file():  # we would write to another place
-                raise UserError(f"resume: {entry} is not a plain file; a run folder has nothing else")
         folder = cls(path)
         with files.machine_errors(path):
             files.remove_temporary_files(path)
@@ -164,7 +164,7 @@ class RunFolder:
             checkpoint.read(self.path / BEST)
         except (DamagedError, ForeignError):
             return False
-        rows_intact = self.metrics.path.read_text("utf-8", "replace") == state["metrics"]
+        rows_intact = files.read(self.metrics.path, MAX_BYTES) == state["metrics"].encode()
         others = (LAST, CURVES, MODEL)
         return rows_intact and read_summary(self.path) is not None and all((self.path / o).exists() for o in others)
 
@@ -177,3 +177,15 @@ class RunFolder:
         """Closes the files and releases the lock."""
         self.metrics.close()
         self._lock.release()
+
+
+def _check_entries(folder: Path) -> None:
+    entry = folder
+    try:
+        files.check_folder(folder)
+        for entry in folder.iterdir():
+            files.check_file(entry)
+    except files.BadFileError as error:
+        raise UserError(f"{entry}: {error.strerror}; a run folder has plain files only") from error
+    except OSError as error:
+        raise MachineError(f"cannot read {folder}: {error.strerror}") from error

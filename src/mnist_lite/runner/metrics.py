@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 Row = Mapping[str, float]
+Percent = Annotated[float, Meta(ge=0, le=100)]
+Count = Annotated[int, Meta(ge=0, le=10**15)]
 CHANCE_LOSS = math.log(10)
 LAST_EPOCHS = 5
 MIN_STEPS = 100
@@ -18,28 +20,28 @@ MIN_STEPS = 100
 class SplitAccuracy(Struct, frozen=True):
     """Accuracies of one split, in percent. None: the row of an epoch is missing, or there are too few epochs."""
 
-    first_epoch: float | None
-    final: float
+    first_epoch: Percent | None
+    final: Percent
     """At the end of the last epoch."""
-    best: float
+    best: Percent
     """The highest of all evaluations. For the test split, it was selected on the test images, so it is too optimistic."""
-    best_epoch: int
+    best_epoch: Count
     """The first epoch with it."""
-    mean_last_5: float | None
+    mean_last_5: Percent | None
     """The mean over the last 5 epochs."""
 
 
 class AccuracyByEpoch(SplitAccuracy, frozen=True):
     """The same, with the accuracy at the end of each epoch."""
 
-    by_epoch: list[float | None]
+    by_epoch: list[Percent | None]
 
 
 class Selected(Struct, frozen=True):
     """The evaluation with the highest holdout accuracy."""
 
-    epoch: int
-    test: float
+    epoch: Count
+    test: Percent
     """Its test accuracy in percent."""
 
 
@@ -55,8 +57,8 @@ class Accuracy(Struct, frozen=True, omit_defaults=True):
 class Seconds(Struct, frozen=True):
     """The time of a run, without start and checkpoints."""
 
-    train: float
-    eval: float
+    train: Annotated[float, Meta(ge=0)]
+    eval: Annotated[float, Meta(ge=0)]
 
 
 def accuracies(rows: Sequence[Row]) -> Accuracy:

@@ -13,8 +13,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from mnist_lite import files
 from mnist_lite.errors import UserError
 
@@ -27,18 +25,18 @@ EVALUATION_KEYS = {
     *("step", "epoch", "epoch_end", "lr", "train/epoch_loss", "train/epoch_accuracy", "test/loss", "test/accuracy"),
     *("seconds/train", "seconds/eval"),
 }
-_DECODER = msgspec.json.Decoder(dict[str, bool | int | float])
+MAX_BYTES = 256 * files.MB
 
 
 def parse_row(line: bytes) -> Row:
     """The row in a line.
 
     Raises:
-        ValueError: the line is not a row.
+        BadFileError: the line is not a row.
     """
-    row = _DECODER.decode(line)
+    row = files.decode(line, dict[str, bool | int | float])
     if not (row.keys() >= STEP_KEYS or row.keys() >= EVALUATION_KEYS):
-        raise ValueError(f"{line[:60]!r} is not a row of metrics")
+        raise files.BadFileError(f"{line[:60]!r} is not a row of metrics")
     return row
 
 
@@ -50,19 +48,18 @@ def parse_rows(text: str) -> list[Row]:
     """
     try:
         return [parse_row(line) for line in text.encode().splitlines()]
-    except ValueError as error:
-        raise UserError(f"resume: the checkpoint does not fit the run: {error}") from error
+    except files.BadFileError as error:
+        raise UserError(f"resume: the checkpoint does not fit the run: {error.strerror}") from error
 
 
 def read_evaluations(folder: Path) -> list[Row]:
     """The rows of the evaluations of the run in ``folder``. Rows of training steps are skipped without parsing them.
 
     Raises:
-        OSError: the file cannot be read.
-        ValueError: a line is not a row.
+        OSError: the file cannot be read, or a line is not a row.
     """
-    with (folder / METRICS).open("rb") as file:
-        return [parse_row(line) for line in file if b'"test/accuracy"' in line]
+    content = files.read(folder / METRICS, MAX_BYTES)
+    return [parse_row(line) for line in content.splitlines() if b'"test/accuracy"' in line]
 
 
 class MetricsFile:
@@ -113,4 +110,4 @@ class MetricsFile:
 
     def _open(self) -> None:
         with files.machine_errors(self.path):
-            self._file = self.path.open("ab", buffering=1 << 16)
+            self._file = files.open_file(self.path, "ab", buffering=1 << 16)

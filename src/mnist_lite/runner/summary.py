@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import msgspec
+from msgspec import Meta
 
+from mnist_lite import files
 from mnist_lite.model.budget import RunResults, after_training, describe_test_set
 from mnist_lite.runner import metrics
-from mnist_lite.runner.metrics import Accuracy, Seconds
+from mnist_lite.runner.metrics import Accuracy, Count, Seconds
 from mnist_lite.runner.provenance import Provenance
 from mnist_lite.runner.run_format import FORMAT
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:  # they import torch
     from mnist_lite.model.build import Network
 
 SUMMARY = "summary.json"
+MAX_BYTES = 16 * files.MB
 
 
 class DataRecord(TypedDict):
@@ -30,10 +33,10 @@ class DataRecord(TypedDict):
 
     name: str
     """``mnist`` or ``digits``."""
-    train: int
+    train: Count
     """Number of training images."""
-    test: int
-    holdout: int
+    test: Annotated[int, Meta(ge=1, le=10**9)]
+    holdout: Count
     mean: float
     """Mean of the pixels of the training images, in 0..1."""
     std: float
@@ -49,16 +52,16 @@ class Summary(Provenance, frozen=True, kw_only=True):
     """The chosen file of ``conf/model``."""
     experiment: str | None
     """The chosen file of ``conf/experiment``."""
-    parameters: int
+    parameters: Count
     fully_connected: bool
     """Whether the network has a linear layer."""
-    multiply_adds: int
+    multiply_adds: Count
     """Of one image."""
     data: DataRecord
-    seed: int
-    epochs: int
+    seed: Count
+    epochs: Count
     """Epochs that were trained."""
-    steps: int
+    steps: Count
     accuracy: Accuracy
     seconds: Seconds
     budget: dict[str, Any]
@@ -130,8 +133,8 @@ def as_json(summary: Summary) -> bytes:
 def read_summary(folder: Path) -> Summary | None:
     """The summary of the run in ``folder``. None: the run is not finished, or the file is damaged."""
     try:
-        return msgspec.json.decode((folder / SUMMARY).read_bytes(), type=Summary)
-    except (OSError, ValueError, RecursionError):  # RecursionError: lists in lists in lists
+        return files.decode(files.read(folder / SUMMARY, MAX_BYTES), Summary)
+    except OSError:
         return None
 
 

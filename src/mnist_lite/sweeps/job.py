@@ -23,6 +23,7 @@ ERROR = "error.txt"
 """The file with the reason why a job failed by itself. The next start of the sweep skips the job."""
 FAULT = "fault.txt"
 """The file with the reason why the machine failed the job. The next start of the sweep runs the job again."""
+MAX_BYTES = files.MB
 WILL_RETRY = "the same command tries this job again"
 DONE, FAILED, INTERRUPTED, MISSING = "done", "failed", "interrupted", "missing"
 """The states of a job. An interrupted job continues from its checkpoint. A missing job has not started."""
@@ -125,14 +126,19 @@ def clear_failure(folder: Path) -> None:
     """
     for name in (ERROR, FAULT):
         with files.machine_errors(folder / name), suppress(FileNotFoundError, NotADirectoryError):
+            files.check_folder(folder)
             (folder / name).unlink()
 
 
 def failure(folder: Path) -> str | None:
     """The reason why the job failed, in one line. None: the job did not fail."""
     for name in (ERROR, FAULT):
-        with suppress(OSError):
-            return next(iter((folder / name).read_text("utf-8", "replace").splitlines()), "")
+        try:
+            return next(iter(files.read(folder / name, MAX_BYTES).decode("utf-8", "replace").splitlines()), "")
+        except files.BadFileError as error:
+            return f"{name}: {error.strerror}"
+        except OSError:
+            continue
     return None
 
 

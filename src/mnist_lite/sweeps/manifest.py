@@ -15,10 +15,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import IO, Annotated
 
 import msgspec
-from filelock import FileLock
 
 from mnist_lite import files
 from mnist_lite.errors import UserError
@@ -29,6 +28,9 @@ MANIFEST = "jobs.jsonl"
 STUDY = "study.log"
 """Optuna's journal. It exists only for searches."""
 FORMAT = 2
+FOLDER_NAME = r"^(?!\.{1,2}$)[^/\0]+$"
+"""The name of a folder in the folder of the sweep, and not a path that leads out of it."""
+MAX_BYTES = 64 * files.MB
 REMEDY = "If you remove the file, the command that made the sweep finds all its jobs again."
 
 
@@ -36,7 +38,7 @@ class ManifestEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """A line of ``jobs.jsonl``."""
 
     overrides: Overrides
-    folder: Annotated[str, msgspec.Meta(pattern="^[^/]+$")] | None = None
+    folder: Annotated[str, msgspec.Meta(pattern=FOLDER_NAME, max_length=255)] | None = None
     """The name of the job's folder in the folder of the sweep. None: the config is invalid."""
     error: str | None = None
     """What is wrong with the config."""
@@ -74,19 +76,18 @@ def read_manifest(folder: Path) -> list[ManifestEntry]:
     """
     path = folder / MANIFEST
     try:
-        content = path.read_bytes()
+        content = files.read(path, MAX_BYTES)
     except FileNotFoundError:
         return []
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
-    decoder = msgspec.json.Decoder(ManifestEntry)
     by_overrides: dict[Overrides, ManifestEntry] = {}
     complete = content[: content.rfind(b"\n") + 1]  # a killed process leaves half a line at the end
     for number, line in enumerate(complete.splitlines(), 1):
         try:
-            entry = decoder.decode(line)
-        except ValueError as error:
-            raise UserError(f"line {number} of {path} is not a job. {REMEDY}") from error
+            entry = files.decode(line, ManifestEntry)
+        except files.BadFileError as error:
+            raise UserError(f"line {number} of {path} is not a job: {error.strerror}. {REMEDY}") from error
         by_overrides[entry.overrides] = entry  # if the config files changed, the same overrides are another job
     by_job: dict[object, ManifestEntry] = {}
     for entry in by_overrides.values():  # the order is that of the first entries, the content that of the last
@@ -102,12 +103,12 @@ def add_entries(folder: Path, entries: Iterable[ManifestEntry]) -> None:
     """
     with files.machine_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".jobs.lock"), (folder / MANIFEST).open("ab+") as file:
+        with files.lock(folder / ".jobs.lock"), files.open_file(folder / MANIFEST, "ab+") as file:
             drop_incomplete_line(file)
             file.writelines(msgspec.json.encode(entry) + b"\n" for entry in entries)
 
 
-def drop_incomplete_line(file: BinaryIO) -> None:
+def drop_incomplete_line(file: IO[bytes]) -> None:
     """Removes the half line that a killed process left at the end of ``file``, and moves to the end."""
     size = file.seek(0, 2)
     if size == 0:

@@ -13,7 +13,6 @@ from typing import Any
 
 import optuna
 from filelock import FileLock, Timeout
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import Trial, TrialState
 
 from mnist_lite import files
@@ -21,9 +20,10 @@ from mnist_lite.config.overrides import path_override
 from mnist_lite.config.schema import SweepConfig
 from mnist_lite.errors import UserError
 from mnist_lite.sweeps.job import DONE, FAILED, InvalidJob, Job, failure, is_settled, score, status, without_sweep_keys
-from mnist_lite.sweeps.manifest import STUDY, add_entries, drop_incomplete_line, manifest_entry
+from mnist_lite.sweeps.manifest import STUDY, add_entries, manifest_entry
 from mnist_lite.sweeps.search_space import Space, lowest, value_override
 from mnist_lite.sweeps.source import JobMaker, JobSource
+from mnist_lite.sweeps.study import open_study
 
 SAMPLER: Mapping[str, Any] = {
     "n_startup_trials": 10,
@@ -67,14 +67,14 @@ class Search(JobSource):
         if not first.config.data.holdout:
             raise UserError("data.holdout: a search selects on held-out training images; set it, for example to 5000")
         self._lock = _lock(self._folder)
-        with (self._folder / STUDY).open("ab+") as file:
-            drop_incomplete_line(file)
-        self._study = load_study(self._folder, seed)
+        self._study = open_study(self._folder)
+        trials = self._study.get_trials(deepcopy=False)
+        # A resumed search needs another seed. With the same seed it would propose the same values again.
+        self._study.sampler = _sampler(seed + len(trials))
         data, used = first.config.data.name, self._study.user_attrs.get(DATA)
         if used not in (None, data):
             raise UserError(f"sweep.dir: the search in {self._folder} uses {used}, not {data}; name another folder")
         self._study.set_user_attr(DATA, data)
-        trials = self._study.get_trials(deepcopy=False)
         counted = [trial for trial in trials if COUNTS in trial.user_attrs]
         self._asked = len(counted)
         self.states.update(DONE if trial.state == TrialState.COMPLETE else FAILED for trial in counted)
@@ -140,35 +140,17 @@ class Search(JobSource):
                 self._study.tell(trial, value)
 
 
-def load_study(folder: Path, seed: int | None = None) -> optuna.Study:
-    """The study in the folder of a sweep. With ``seed`` it can propose trials, and it is created if there is none.
-
-    The study is a file and not a database: it needs no server and works on NFS.
-
-    Raises:
-        UserError: the file is not a study.
-    """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    path = str(folder / STUDY)
-    try:
-        storage = optuna.storages.JournalStorage(JournalFileBackend(path))
-        if seed is None:
-            return optuna.load_study(storage=storage, study_name="search")
-        study = optuna.create_study(storage=storage, study_name="search", direction="maximize", load_if_exists=True)
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is not a study of Optuna. Without it, the command starts a new one.") from error
+def _sampler(seed: int) -> optuna.samplers.TPESampler:
     with warnings.catch_warnings():  # Optuna 4.2 warns that two arguments are experimental
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        # A resumed search needs another seed. With the same seed it would propose the same values again.
-        study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.get_trials(deepcopy=False)), **SAMPLER)
-    return study
+        return optuna.samplers.TPESampler(seed=seed, **SAMPLER)
 
 
 def _lock(folder: Path) -> FileLock:
     """Locks the search in ``folder``: a second process would take running trials for interrupted ones."""
-    lock = FileLock(folder / ".search.lock")
     with files.machine_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        lock = files.lock(folder / ".search.lock")
         try:
             lock.acquire(timeout=0)
         except Timeout as error:

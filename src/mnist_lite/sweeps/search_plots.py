@@ -34,7 +34,7 @@ def write_plots(folder: Path, rows: Sequence[Row]) -> None:
     """
     from optuna.trial import TrialState
 
-    from mnist_lite.sweeps.search import load_study
+    from mnist_lite.sweeps.study import load_study
 
     study = load_study(folder)
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
