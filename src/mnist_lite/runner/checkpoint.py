@@ -10,13 +10,16 @@ from __future__ import annotations
 import hashlib
 import io
 import time
+import zipfile
 from pathlib import Path
+from types import NoneType
 from typing import Any, TypedDict
 
 import msgspec
 import torch
 
 from mnist_lite import files
+from mnist_lite.runner.metrics import Count, Percent
 from mnist_lite.runner.run_format import check_resumable
 from mnist_lite.runner.summary import DataRecord
 from mnist_lite.training.step_metrics import Row
@@ -25,6 +28,7 @@ from mnist_lite.training.trainer import TrainerState
 _PREFIX = b"sha256:"
 _COMMENT_BYTES = len(_PREFIX) + 64
 MAX_BYTES = 2048 * files.MB
+MAX_VALUES = 1_000_000
 MAX_COST = 0.02
 """The largest fraction of the time for writing checkpoints."""
 
@@ -32,10 +36,9 @@ MAX_COST = 0.02
 class Best(TypedDict):
     """The best evaluation so far, on the held-out images if there are any, else on the test images."""
 
-    epoch: int
-    step: int
-    score: float
-    """Accuracy in percent."""
+    epoch: Count
+    step: Count
+    score: Percent
     row: Row
     """The row of this evaluation."""
     model: dict[str, Any]
@@ -82,7 +85,8 @@ def unpack(content: bytes) -> dict[str, Any]:
 
     Raises:
         DamagedError: the checksum is missing or wrong.
-        ForeignError: the content is not a dict, or reading it would run code.
+        ForeignError: the content is not a dict of tensors and plain values, it is larger than its file, or reading it
+            would run code.
     """
     if not content:
         raise DamagedError("it is empty")
@@ -92,11 +96,18 @@ def unpack(content: bytes) -> dict[str, Any]:
     if comment[len(_PREFIX) :] != hashlib.sha256(body).hexdigest().encode():
         raise DamagedError("its checksum is wrong")
     try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+                raise ForeignError("it is compressed")  # a small file could fill the memory
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except ForeignError:
+        raise
     except Exception as error:  # torch.load raises errors of many types for a file from a stranger
-        raise ForeignError(f"it holds what a checkpoint must not: {str(error).splitlines()[0]}") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ForeignError(f"it holds what a checkpoint must not: {reason}") from error
     if not isinstance(state, dict):
         raise ForeignError(f"it holds a {type(state).__name__}, not the state of a run")
+    _check_values(state)
     return state
 
 
@@ -128,6 +139,30 @@ def load(path: Path) -> Checkpoint:
     except msgspec.ValidationError as error:
         raise ForeignError(f"it does not hold what a checkpoint holds: {error}") from error
     return state  # type: ignore[return-value]  # checked just now
+
+
+def _check_values(state: dict[Any, Any]) -> None:
+    """Checks that ``state`` holds dense tensors with memory of their own, and not too many plain values.
+
+    A list that contains itself, or ten lists that each contain the next one ten times, would never end.
+    """
+    values: list[Any] = [state]
+    count = 0
+    while values:
+        count += 1
+        value = values.pop()
+        if count > MAX_VALUES:
+            raise ForeignError(f"it holds more than {MAX_VALUES:,} values")
+        if isinstance(value, torch.Tensor):
+            dense = value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
+            if not dense or value.numel() * value.element_size() > value.untyped_storage().nbytes():
+                raise ForeignError(f"it holds a tensor of shape {tuple(value.shape)} without its memory")
+        elif isinstance(value, dict):
+            values += [*value.keys(), *value.values()]
+        elif isinstance(value, list | tuple):
+            values += value
+        elif not isinstance(value, str | int | float | NoneType):
+            raise ForeignError(f"it holds a {type(value).__name__}")
 
 
 class CheckpointTimer:

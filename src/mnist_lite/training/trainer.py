@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import torch
+from msgspec import Meta
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -24,8 +25,10 @@ from mnist_lite.data.dataset import Dataset, Split
 from mnist_lite.errors import UserError
 from mnist_lite.rng import derive, generator
 from mnist_lite.training.optimizer import add_l1
+from mnist_lite.training.saved_state import WrongStateError, check_state
 from mnist_lite.training.schedule import Schedule
 from mnist_lite.training.step_metrics import Row, StepRecorder
+from mnist_lite.training.trial import Trial
 
 EVAL_BATCH = 500
 
@@ -48,7 +51,7 @@ class TrainerState(TypedDict):
     step: int
     target_reached: bool
     """Whether an evaluation has reached ``stop_at_accuracy``."""
-    seconds: float
+    seconds: Annotated[float, Meta(ge=0, le=1e12)]
     """Training time of this epoch so far."""
     model: dict[str, Any]
     optimizer: dict[str, Any]
@@ -152,18 +155,25 @@ class Trainer:
         Raises:
             UserError: the state belongs to another network, optimizer or schedule.
         """
+        own = self.state_dict()
+        if state["step"]:
+            own["optimizer"]["state"] = Trial(self.config, self.module).optimizer_state()
         try:
-            if set(state["scheduler"]) != set(self.schedule.scheduler.state_dict()):
-                raise ValueError("the scheduler is another one")  # torch's load_state_dict accepts any keys
-            self.module.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.schedule.scheduler.load_state_dict(state["scheduler"])
-            if self.ema is not None:
-                self.ema.load_state_dict(state["ema"] or {})
-            if state["step"] < 0 or state["epoch"] != math.ceil(state["step"] / self.steps_per_epoch):
-                raise ValueError(f"step {state['step']} is not in epoch {state['epoch']}")
-        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:  # torch's, for a wrong state
-            raise UserError(f"resume: the checkpoint does not fit the run: {str(error).splitlines()[0]}") from error
+            check_state(state["model"], own["model"], "model")
+            check_state(state["optimizer"], own["optimizer"], "optimizer")
+            check_state(state["scheduler"], own["scheduler"], "scheduler")
+            check_state(state["ema"], own["ema"], "ema")
+        except WrongStateError as error:
+            raise UserError(f"resume: the checkpoint does not fit the run: {error}") from error
+        if state["step"] < 0 or state["epoch"] != math.ceil(state["step"] / self.steps_per_epoch):
+            raise UserError(
+                f"resume: the checkpoint does not fit the run: step {state['step']} is not in epoch {state['epoch']}"
+            )
+        self.module.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.scheduler.load_state_dict(state["scheduler"])
+        if self.ema is not None:
+            self.ema.load_state_dict(state["ema"] or {})
         self.epoch, self.step = state["epoch"], state["step"]
         self._target_reached, self._seconds = state["target_reached"], state["seconds"]
         self._epoch_rows = [row for row in rows if row["epoch"] == self.epoch and "train/loss" in row]

@@ -33,13 +33,13 @@ class Trial:
     """A copy of a network, and its optimizer."""
 
     def __init__(self, config: Config, module: nn.Module) -> None:
-        """Copies ``module``, which is on the CPU.
+        """Copies ``module`` to the CPU.
 
         Raises:
             UserError: ``config.optimizer`` is not usable.
         """
         self._config = config
-        self._module = copy.deepcopy(module).train()
+        self._module = copy.deepcopy(module).cpu().train()
         self._optimizer = build_optimizer(config.optimizer, self._module)
 
     def step(self, images: int, key: str) -> None:
@@ -53,6 +53,12 @@ class Trial:
             self._optimizer.step()
         except (ValueError, RuntimeError, AssertionError, TypeError) as error:  # all from torch, for bad arguments
             raise UserError(f"{key} cannot do a training step: {str(error).splitlines()[0]}") from error
+
+    def optimizer_state(self) -> dict[Any, Any]:
+        """The state of each parameter in the optimizer after one step, to check a saved state against."""
+        self.step(2, "optimizer")
+        state: dict[Any, Any] = self._optimizer.state_dict()["state"]
+        return state
 
     def rehearse_schedule(self, counts: Sequence[int]) -> int:
         """Rehearses the schedule of a run, for each possible number of training images. Returns the first that works.
