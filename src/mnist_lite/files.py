@@ -35,8 +35,8 @@ class BadFileError(OSError):
     ``strerror`` says what is wrong.
     """
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(errno.EINVAL, reason)
+    def __init__(self, reason: str, path: Path | None = None) -> None:
+        super().__init__(errno.EINVAL, reason, None if path is None else str(path))
 
 
 def check_folder(folder: Path) -> None:
@@ -46,7 +46,7 @@ def check_folder(folder: Path) -> None:
         BadFileError: it is a link or a file.
         FileNotFoundError: it does not exist.
     """
-    _check_kind(folder.lstat().st_mode, stat.S_ISDIR, "folder")
+    _check_kind(folder, folder.lstat().st_mode, stat.S_ISDIR, "folder")
 
 
 def check_file(path: Path) -> None:
@@ -57,7 +57,7 @@ def check_file(path: Path) -> None:
     """
     check_folder(path.parent)
     with contextlib.suppress(FileNotFoundError):
-        _check_kind(path.lstat().st_mode, stat.S_ISREG, "file")
+        _check_kind(path, path.lstat().st_mode, stat.S_ISREG, "file")
 
 
 def real_folder(folder: Path) -> Path:
@@ -77,7 +77,7 @@ def open_file(path: Path, mode: str, buffering: int = -1) -> IO[bytes]:
     flags |= os.O_RDONLY if mode == "rb" else os.O_RDWR | os.O_APPEND | os.O_CREAT
     file = open(path, mode, buffering, opener=lambda name, _: os.open(name, flags, 0o666))  # noqa: SIM115
     try:
-        _check_kind(os.fstat(file.fileno()).st_mode, stat.S_ISREG, "file")
+        _check_kind(path, os.fstat(file.fileno()).st_mode, stat.S_ISREG, "file")
     except BadFileError:
         file.close()
         raise
@@ -94,7 +94,7 @@ def read(path: Path, limit: int) -> bytes:
     with open_file(path, "rb") as file:
         if os.fstat(file.fileno()).st_size <= limit and len(content := file.read(limit + 1)) <= limit:
             return content
-    raise BadFileError(f"it is larger than {limit / MB:g} MB")
+    raise BadFileError(f"it is larger than {limit / MB:g} MB", path)
 
 
 def decode(line: bytes, kind: type[T]) -> T:
@@ -188,11 +188,12 @@ def machine_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise MachineError(f"cannot write {path}: {error.strerror or error}") from error
+        name = error.filename if isinstance(error, BadFileError) and error.filename else path
+        raise MachineError(f"cannot write {name}: {error.strerror or error}") from error
 
 
-def _check_kind(mode: int, is_right: Callable[[int], bool], kind: str) -> None:
+def _check_kind(path: Path, mode: int, is_right: Callable[[int], bool], kind: str) -> None:
     if stat.S_ISLNK(mode):
-        raise BadFileError(f"it is a link, not a {kind}")
+        raise BadFileError(f"it is a link, not a {kind}", path)
     if not is_right(mode):
-        raise BadFileError(f"it is not a plain {kind}")
+        raise BadFileError(f"it is not a plain {kind}", path)

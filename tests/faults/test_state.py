@@ -105,7 +105,7 @@ def test_a_state_of_another_network_is_refused(composed: Compose):
 
 def test_a_state_of_another_scheduler_is_refused(composed: Compose):
     state = trainer(composed(*BASE, "scheduler=cosine")).state_dict()
-    with pytest.raises(UserError, match="scheduler has other parts"):
+    with pytest.raises(UserError, match="the checkpoint does not fit the run"):
         trainer(composed(*BASE, "scheduler=onecycle")).load_state_dict(state, [])
 
 

@@ -133,9 +133,10 @@ def load(path: Path) -> Checkpoint:
         UserError: it has another format.
     """
     state = read(path)
-    check_resumable(path, state.get("format"))
+    plain = _without_tensors(state)
+    check_resumable(path, plain.get("format"))
     try:
-        msgspec.convert(state, Checkpoint)
+        msgspec.convert(plain, Checkpoint)
     except msgspec.ValidationError as error:
         raise ForeignError(f"it does not hold what a checkpoint holds: {error}") from error
     return state  # type: ignore[return-value]  # checked just now
@@ -163,6 +164,20 @@ def _check_values(state: dict[Any, Any]) -> None:
             values += value
         elif not isinstance(value, str | int | float | NoneType):
             raise ForeignError(f"it holds a {type(value).__name__}")
+
+
+class _Tensor:
+    """Stands for a tensor. msgspec takes a tensor for a mapping."""
+
+
+def _without_tensors(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return _Tensor()
+    if isinstance(value, dict):
+        return {_without_tensors(key): _without_tensors(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_tensors(part) for part in value]
+    return value
 
 
 class CheckpointTimer:

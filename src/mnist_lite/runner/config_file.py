@@ -45,6 +45,7 @@ def resumed_config(folder: Path, composed: DictConfig, overrides: Sequence[str])
     Raises:
         UserError: there is no run, its config is not usable, or an override is not allowed for a resumed run.
     """
+    folder = files.real_folder(folder)
     path = folder / CONFIG
     stored = _read(path)
     check_resumable(path, stored.pop("format", None))

@@ -180,12 +180,11 @@ class RunFolder:
 
 
 def _check_entries(folder: Path) -> None:
-    entry = folder
     try:
         files.check_folder(folder)
         for entry in folder.iterdir():
             files.check_file(entry)
     except files.BadFileError as error:
-        raise UserError(f"{entry}: {error.strerror}; a run folder has plain files only") from error
+        raise UserError(f"{error.filename}: {error.strerror}; a run folder has plain files only") from error
     except OSError as error:
         raise MachineError(f"cannot read {folder}: {error.strerror}") from error

@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec import to_builtins
 
+from mnist_lite import files
 from mnist_lite.errors import UserError
 from mnist_lite.runner.metrics import accuracies, seconds
 from mnist_lite.runner.metrics_file import METRICS, read_evaluations
@@ -35,6 +36,7 @@ def compare(folder: Path, verify: bool) -> int:
         UserError: ``folder`` is not the folder of a sweep.
         RunError: the files cannot be written.
     """
+    folder = files.real_folder(folder)
     rows, text = finalize(folder)
     if not rows:
         raise UserError(f"compare: {folder} is not the folder of a sweep: it has no jobs in {MANIFEST}")
