@@ -212,16 +212,12 @@ def _too_long(*_arguments: object) -> None:
     raise AssertionError(f"the reader takes more than {MAX_SECONDS} s")
 
 
-common = {
-    "deadline": None,
-    "suppress_health_check": list(HealthCheck),
-    "database": None,
-}
+COMMON = settings(deadline=None, suppress_health_check=list(HealthCheck), database=None)
 
 
 @pytest.mark.parametrize("name", READERS)
 @seed(0)
-@settings(max_examples=EXAMPLES, derandomize=False, **common)
+@settings(COMMON, max_examples=EXAMPLES)
 @given(data=st.data())
 def test_damaged_files(name: str, data: st.DataObject):
     check(name, data)
@@ -229,7 +225,7 @@ def test_damaged_files(name: str, data: st.DataObject):
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", READERS)
-@settings(max_examples=LONG_EXAMPLES, **common)
+@settings(COMMON, max_examples=LONG_EXAMPLES)
 @given(data=st.data())
 def test_damaged_files_drawn_anew(name: str, data: st.DataObject):
     check(name, data)

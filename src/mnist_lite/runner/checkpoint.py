@@ -13,7 +13,7 @@ import time
 import zipfile
 from pathlib import Path
 from types import NoneType
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 
 import msgspec
 import torch
@@ -25,6 +25,7 @@ from mnist_lite.runner.summary import DataRecord
 from mnist_lite.training.step_metrics import Row
 from mnist_lite.training.trainer import TrainerState
 
+T = TypeVar("T")
 _PREFIX = b"sha256:"
 _COMMENT_BYTES = len(_PREFIX) + 64
 MAX_BYTES = 2048 * files.MB
@@ -133,10 +134,23 @@ def load(path: Path) -> Checkpoint:
         UserError: it has another format.
     """
     state = read(path)
-    plain = _without_tensors(state)
-    check_resumable(path, plain.get("format"))
+    check_resumable(path, _without_tensors(state.get("format")))
+    return _converted(state, Checkpoint)
+
+
+def load_as(path: Path, kind: type[T]) -> T:
+    """The parts of a checkpoint of any format that are in the typed dict ``kind``. Names and types are checked.
+
+    Raises:
+        DamagedError: see ``read``.
+        ForeignError: see ``read``. Or a part is missing or has a wrong type.
+    """
+    return _converted(read(path), kind)
+
+
+def _converted(state: dict[str, Any], kind: type[T]) -> T:
     try:
-        msgspec.convert(plain, Checkpoint)
+        msgspec.convert(_without_tensors(state), kind)
     except msgspec.ValidationError as error:
         raise ForeignError(f"it does not hold what a checkpoint holds: {error}") from error
     return state  # type: ignore[return-value]  # checked just now

@@ -52,6 +52,15 @@ def parse_rows(text: str) -> list[Row]:
         raise UserError(f"resume: the checkpoint does not fit the run: {error.strerror}") from error
 
 
+def read_rows(folder: Path) -> list[Row]:
+    """All rows of the run in ``folder``.
+
+    Raises:
+        OSError: the file cannot be read, or a line is not a row.
+    """
+    return [parse_row(line) for line in files.read(folder / METRICS, MAX_BYTES).splitlines()]
+
+
 def read_evaluations(folder: Path) -> list[Row]:
     """The rows of the evaluations of the run in ``folder``. Rows of training steps are skipped without parsing them.
 

@@ -1,0 +1,1 @@
+"""Looks at trained networks: evaluates them, explains them, compares them, uses them."""

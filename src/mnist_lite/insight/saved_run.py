@@ -1,0 +1,151 @@
+"""A run that was trained before, read from its folder: its network, its metrics and its config.
+
+The folder may come from a stranger. Nothing in it can run code, and nothing is written. The formats of all versions are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypedDict
+
+import torch
+from torch import nn
+
+from mnist_lite import files
+from mnist_lite.errors import UserError
+from mnist_lite.model.build import Network, build
+from mnist_lite.runner import checkpoint
+from mnist_lite.runner.checkpoint import DamagedError, ForeignError
+from mnist_lite.runner.folder import LAST
+from mnist_lite.runner.metrics_file import read_rows
+from mnist_lite.runner.summary import DataRecord, Summary, read_summary
+from mnist_lite.training.saved_state import WrongStateError, check_state
+from mnist_lite.training.step_metrics import Row
+
+
+class PixelClassifier(nn.Module):
+    """A network with its normalisation, in evaluation mode. Raw pixels go in, logits come out."""
+
+    def __init__(self, network: nn.Module, mean: float, std: float) -> None:
+        """``mean`` and ``std`` are of the training images, with pixels scaled to 0..1."""
+        super().__init__()
+        self.network = network
+        self.mean: torch.Tensor
+        self.std: torch.Tensor
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32))
+        self.eval()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits ``(N, 10)`` float32 for ``images`` ``(N, 1, 28, 28)`` with values 0..255, uint8 or float."""
+        logits: torch.Tensor = self.network((images.float() / 255 - self.mean) / self.std)
+        return logits
+
+
+class _Weights(TypedDict):
+    """The parts of a checkpoint that are needed to use its network. They are the same in all formats."""
+
+    config: dict[str, Any]
+    data: DataRecord
+    model: dict[str, Any]
+    ema: dict[str, Any] | None
+    epoch: int
+    step: int
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A run folder. The network is that of ``last.pt``: after the last epoch, or after the last checkpoint."""
+
+    path: Path
+    config: Mapping[str, Any]
+    """The config of the run as nested dicts. Files of older versions may have other keys."""
+    network: Network
+    """On the CPU, in evaluation mode. With ``ema_decay``, its weights are the average that the run evaluated."""
+    data: DataRecord
+    """The images that the run was trained on."""
+    epoch: int
+    """The epoch of the weights."""
+    summary: Summary | None
+    """None: the run is not finished."""
+
+    @property
+    def name(self) -> str:
+        """The name of the run, without the time in the name of its folder."""
+        return str(self.config.get("name") or self.path.name)
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The rows of ``metrics.jsonl``.
+
+        Raises:
+            UserError: the file cannot be read.
+        """
+        try:
+            return read_rows(self.path)
+        except OSError as error:
+            raise UserError(f"{self.path}: metrics.jsonl cannot be read: {error.strerror}") from error
+
+    def classifier(self) -> PixelClassifier:
+        """The network with its normalisation inside."""
+        return PixelClassifier(self.network.module, self.data["mean"], self.data["std"])
+
+
+def load_run(path: Path) -> SavedRun:
+    """Reads the run folder ``path``.
+
+    Raises:
+        UserError: it is not a run folder, it has no usable checkpoint, or its weights do not fit its layers.
+    """
+    path = files.real_folder(path)
+    if not path.is_dir():
+        raise UserError(f"{path} is not a run folder: there is no such folder")
+    if not (path / LAST).exists():
+        raise UserError(
+            f"{path} has no weights: {LAST} is missing (no checkpoint was saved, or it is not a run folder)"
+        )
+    try:
+        weights = checkpoint.load_as(path / LAST, _Weights)
+    except (DamagedError, ForeignError) as error:
+        raise UserError(f"{path / LAST} cannot be used: {error}") from error
+    model = weights["config"].get("model")
+    if not isinstance(model, dict) or not isinstance(model.get("layers"), list):
+        raise UserError(f"{path / LAST} cannot be used: its config has no layers")
+    return SavedRun(
+        path,
+        weights["config"],
+        load_network(model, _evaluated(weights), str(path / LAST)),
+        weights["data"],
+        weights["epoch"],
+        read_summary(path),
+    )
+
+
+def load_network(model: dict[str, Any], state: Mapping[str, Any], where: str) -> Network:
+    """The network with the layers of ``model`` and the weights ``state``, in evaluation mode. ``where`` is for messages.
+
+    No initial weights are drawn: the network is built without memory first.
+
+    Raises:
+        UserError: the layers are not valid, or the weights do not fit them.
+    """
+    with torch.device("meta"):
+        network = build(model)
+    try:
+        check_state(state, network.module.state_dict(), "weights")
+    except WrongStateError as error:
+        raise UserError(f"{where}: the weights do not fit the layers: {error}") from error
+    network.module.load_state_dict(state, assign=True)
+    network.module.requires_grad_(False).eval()
+    return network
+
+
+def _evaluated(weights: _Weights) -> dict[str, Any]:
+    """The weights that the run evaluated: their average if there is one."""
+    if weights["ema"] is None:
+        return weights["model"]
+    prefix = "module."  # of torch's AveragedModel
+    return {key.removeprefix(prefix): value for key, value in weights["ema"].items() if key.startswith(prefix)}
