@@ -75,6 +75,8 @@ def _read(path: Path) -> DictConfig:
             # with aliases, a short text can expand to an endless one
             if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None) or "${" in getattr(event, "value", ""):
                 raise UserError(f"resume: {path} has YAML tags, aliases or interpolations, which no run writes")
+            if depth == 0 and isinstance(event, yaml.ScalarEvent | yaml.SequenceStartEvent):
+                raise UserError(f"resume: {path} is not a config")
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH:  # the time of the parser is quadratic in the depth
                 raise UserError(f"resume: {path} is nested too deeply")
@@ -83,6 +85,6 @@ def _read(path: Path) -> DictConfig:
         raise UserError(f"resume: {path.parent} is not a run folder: {path.name}: {error.strerror}") from error
     except (yaml.YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
         raise UserError(f"resume: {path} cannot be read: {str(error).splitlines()[0]}") from error
-    if not isinstance(stored, DictConfig):
+    if not isinstance(stored, DictConfig):  # an empty file
         raise UserError(f"resume: {path} is not a config")
     return stored
