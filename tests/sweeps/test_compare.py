@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import resource
 import shutil
+import time
 from pathlib import Path
 
 import pytest
+from optuna.distributions import FloatDistribution
 
 from mnist_lite.errors import UserError
 from mnist_lite.sweeps import compare as module
 from mnist_lite.sweeps.compare import compare, differences, rows_to_verify
 from mnist_lite.sweeps.results import read_results
+from mnist_lite.sweeps.study import open_study
 from tests.conftest import RunCommand
 from tests.sweeps import inline
 from tests.sweeps.commands import JOB
+from tests.sweeps.fake_sweep import write_grid, write_manifest, write_run
 
 
 def test_a_folder_without_a_manifest_is_refused(run_command: RunCommand, tmp_path: Path):
@@ -84,3 +90,57 @@ def test_of_many_runs_only_the_best_are_checked(copied: Path, monkeypatch: pytes
     rows = read_results(copied)
     (best,) = rows_to_verify(rows)
     assert best.final == max(row.final or 0 for row in rows)
+
+
+def test_a_folder_that_cannot_be_written_has_its_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    write_grid(tmp_path, {"0.1": [99.1, 99.2], "0.2": [98.0, 98.5]})
+    before = sorted(path.name for path in tmp_path.rglob("*"))
+
+    def refuse(*_arguments: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "open", refuse)  # root may write everywhere, so permissions are no test
+    assert compare(tmp_path, verify=False) == 0
+    output = capsys.readouterr().out
+    assert "4 jobs: 4 done" in output and "note: no table file and no pictures: " in output and "Read-only" in output
+    assert sorted(path.name for path in tmp_path.rglob("*")) == before
+
+
+def test_a_lock_of_optuna_that_was_left_over_blocks_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    write_grid(tmp_path, {"0.1": [99.1, 99.2]}, holdout=99.0)
+    study = open_study(tmp_path)
+    for value in (98.0, 99.0):
+        study.tell(study.ask({"lr": FloatDistribution(0.1, 0.4)}), value)
+    (tmp_path / "study.log.lock").symlink_to(tmp_path / "study.log")
+    started = time.monotonic()
+    assert compare(tmp_path, verify=False) == 0
+    open_study(tmp_path).enqueue_trial({"lr": 0.2})
+    assert time.monotonic() - started < 5
+    assert "search.png" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("key", ["../../x", "a/b", "/etc/x", "k" * 500, "a$b$", "x\x1b[2Jy"])
+def test_pictures_stay_in_the_folder(key: str, tmp_path: Path):
+    sweep = tmp_path / "sweep"
+    sweep.mkdir()
+    entries = []
+    for n in (1, 2):
+        write_run(sweep, f"run_{n}", [90.0 + n], seed=n)
+        entries.append({"overrides": [f"{key}={n}"], "folder": f"run_{n}"})
+    write_manifest(sweep, entries)
+    assert compare(sweep, verify=True) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["sweep"]
+    (picture,) = sweep.glob("accuracy_by_*.png")
+    assert picture.stat().st_size > 1000
+
+
+def test_five_thousand_settings_are_compared_in_seconds(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    write_grid(tmp_path, {f"{0.001 + n / 1e5:.6f}": [90 + 9 * n / 5000] for n in range(5000)})
+    started, memory = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert compare(tmp_path, verify=False) == 0
+    assert time.monotonic() - started < 10
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 300 * 1024
+    output = capsys.readouterr().out
+    assert "the 50 best of 5,000 groups; sweep.csv has all of them" in output
+    assert len(output.splitlines()) < 70
+    assert len((tmp_path / "sweep.csv").read_text().splitlines()) == 5001

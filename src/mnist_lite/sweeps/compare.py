@@ -14,11 +14,11 @@ from typing import Any
 from msgspec import to_builtins
 
 from mnist_lite import files
-from mnist_lite.errors import UserError
+from mnist_lite.errors import MachineError, UserError
 from mnist_lite.runner.metrics import accuracies, seconds
 from mnist_lite.runner.metrics_file import METRICS, read_evaluations
 from mnist_lite.runner.summary import SUMMARY, read_summary
-from mnist_lite.sweeps.finalize import finalize, list_outputs
+from mnist_lite.sweeps.finalize import list_outputs, read_table, write_outputs
 from mnist_lite.sweeps.manifest import MANIFEST
 from mnist_lite.sweeps.results import Row, finished, group_rows
 
@@ -27,21 +27,24 @@ MAX_CHECKED = 200
 
 
 def compare(folder: Path, verify: bool) -> int:
-    """Prints the table of the sweep in ``folder`` and writes its table and pictures. Returns the exit code.
+    """Prints the table of the sweep in ``folder``, and writes its table and pictures if possible. Returns the exit code.
 
     The summaries of runs are compared with their metrics: of all finished runs with ``verify``, else see ``rows_to_verify``.
     A difference is printed, and the exit code is 1.
 
     Raises:
         UserError: ``folder`` is not the folder of a sweep.
-        RunError: the files cannot be written.
     """
     folder = files.real_folder(folder)
-    rows, text = finalize(folder)
+    rows, text = read_table(folder)
     if not rows:
         raise UserError(f"compare: {folder} is not the folder of a sweep: it has no jobs in {MANIFEST}")
     print(text)
-    print(f"\n{list_outputs(folder)}")
+    try:
+        write_outputs(folder, rows)
+        print(f"\n{list_outputs(folder)}")
+    except MachineError as error:  # a folder that can only be read
+        print(f"\nnote: no table file and no pictures: {error}")
     checked = finished(rows) if verify else rows_to_verify(rows)
     problems = [f"{row.folder}: {line}" for row in checked for line in differences(folder / str(row.folder))]
     for problem in problems:

@@ -17,15 +17,39 @@ def finalize(folder: Path) -> tuple[list[Row], str]:
 
     Raises:
         UserError: ``folder`` is not the folder of a sweep.
-        RunError: a file cannot be written.
+        MachineError: a file cannot be written.
+    """
+    rows, text = read_table(folder)
+    write_outputs(folder, rows)
+    return rows, text
+
+
+def read_table(folder: Path) -> tuple[list[Row], str]:
+    """The rows of the sweep in ``folder``, and its table as text for the terminal. Writes nothing.
+
+    Raises:
+        UserError: ``folder`` is not the folder of a sweep.
     """
     rows, width = read_results(folder), text_layout.width_of(sys.stdout)
-    is_search = (folder / STUDY).is_file()
+    return rows, (search_table if _is_search(folder) else table).as_text(rows, width)
+
+
+def write_outputs(folder: Path, rows: list[Row]) -> None:
+    """Writes the table and the pictures of ``rows`` into ``folder``. An error of a picture is only a warning.
+
+    Raises:
+        UserError: the study of a search is damaged.
+        MachineError: a file cannot be written.
+    """
     if rows:
         table.write_table(folder, rows)
-    if finished(rows):
-        _draw(folder, rows, is_search)
-    return rows, (search_table if is_search else table).as_text(rows, width)
+    if not finished(rows):
+        return
+    try:
+        plots.write_curves(folder, rows)
+        (search_plots.write_plots if _is_search(folder) else plots.write_comparisons)(folder, rows)
+    except DrawingError as error:
+        print(f"warning: a picture of the sweep was not drawn: {error}", file=sys.stderr, flush=True)
 
 
 def list_outputs(folder: Path) -> str:
@@ -34,10 +58,5 @@ def list_outputs(folder: Path) -> str:
     return "\n".join([f"table: {folder / table.CSV}", *(f"picture: {path}" for path in pictures)])
 
 
-def _draw(folder: Path, rows: list[Row], is_search: bool) -> None:
-    """Draws the pictures. An error of a picture is only a warning."""
-    try:
-        plots.write_curves(folder, rows)
-        (search_plots.write_plots if is_search else plots.write_comparisons)(folder, rows)
-    except DrawingError as error:
-        print(f"warning: a picture of the sweep was not drawn: {error}", file=sys.stderr, flush=True)
+def _is_search(folder: Path) -> bool:
+    return (folder / STUDY).is_file()

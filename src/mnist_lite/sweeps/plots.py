@@ -21,7 +21,10 @@ if TYPE_CHECKING:  # imported when a picture is drawn
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MAX_CURVES = 20
+MAX_CURVES = 10
+MAX_NAME_LENGTH = 80
+MAX_NAMED = 10
+"""A picture with more lines has no room for their names."""
 WIDE_RANGE = 300
 """An axis whose ends differ by more than this factor has labels at the powers of ten only."""
 LOGARITHMIC = ("optimizer.lr", "scheduler.max_lr", "optimizer.weight_decay")
@@ -62,7 +65,7 @@ def write_comparisons(folder: Path, rows: Sequence[Row]) -> list[str]:
             (value, _name(group, others), group) for group in groups if (value := _number(group, key)) is not None
         ]
         if len({value for value, _, _ in points}) > 1:
-            pictures[f"accuracy_by_{key}.png"] = partial(_draw_by_number, points, key, label)
+            pictures[f"accuracy_by_{files.slug(key)}.png"] = partial(_draw_by_number, points, key, label)
     points = [(float(group.rows[0].parameters or 0), _name(group, keys), group) for group in groups]
     if len({value for value, _, _ in points}) > 1:
         pictures["accuracy_by_parameters.png"] = partial(_draw_by_number, points, "parameters", label)
@@ -83,12 +86,22 @@ def use_logarithmic_x(axes: Axes) -> None:
 
 
 def _draw_by_number(points: Sequence[Point], x_label: str, y_label: str) -> Figure:
-    """One line for each label. The bars are 95 % intervals of the mean over seeds."""
+    """One line for each label. The bars are 95 % intervals of the mean over seeds.
+
+    Of many lines, those with the best groups have names and colours. The others are grey points.
+    """
     figure, axes = _canvas(x_label, y_label)
     lines: dict[str, list[Point]] = {}
     for point in sorted(points, key=lambda point: point[0]):
         lines.setdefault(point[1], []).append(point)
-    for label, line in lines.items():
+    best = sorted(lines, key=lambda label: max(_mean(group) for _, _, group in lines[label]), reverse=True)[:MAX_NAMED]
+    named = {label: line for label, line in lines.items() if label in best}
+    others = [point for label, line in lines.items() if label not in best for point in line]
+    if others:
+        x, y = [value for value, _, _ in others], [_mean(group) for _, _, group in others]
+        axes.plot(x, y, ".", color="0.75", markersize=3, zorder=1)
+        axes.set_title(f"named: the {len(named)} best of {len(lines):,}", fontsize=9)
+    for label, line in named.items():
         estimates = [group.estimate for _, _, group in line if group.estimate]
         below = [0.0 if e.low is None else e.mean - e.low for e in estimates]
         above = [0.0 if e.high is None else e.high - e.mean for e in estimates]
@@ -98,7 +111,9 @@ def _draw_by_number(points: Sequence[Point], x_label: str, y_label: str) -> Figu
         axes.set_xscale("log")
     elif x_label in LOGARITHMIC and all(value > 0 for value, _, _ in points):
         use_logarithmic_x(axes)
-    if len(lines) > 1:
+    if others:
+        figure.legend(fontsize=8, loc="outside right upper")
+    elif len(named) > 1:
         axes.legend(fontsize=8)
     return figure
 
@@ -111,7 +126,7 @@ def _draw_curves(folder: Path, groups: Sequence[Group], images: str) -> Figure:
     floors = [_plot_curve(axes, folder, group, _name(group, keys)) for group in shown]
     axes.set_ylim(bottom=max(0.0, min(floors) - 2), top=min(100.0, _mean(shown[0]) + 1))
     if len(shown) < len(groups):
-        axes.set_title(f"the {len(shown)} best of {len(groups)} groups", fontsize=9)
+        axes.set_title(f"the {len(shown)} best of {len(groups):,} groups", fontsize=9)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=8, loc="lower right")
     return figure
@@ -145,7 +160,7 @@ def _canvas(x_label: str, y_label: str) -> tuple[Figure, Axes]:
 
     figure = Figure(figsize=(7.5, 4.8), layout="constrained")
     axes = figure.subplots()
-    axes.set_xlabel(x_label)
+    axes.set_xlabel(_shortened(x_label))
     axes.set_ylabel(y_label)
     axes.grid(alpha=0.3)
     return figure, axes
@@ -161,7 +176,12 @@ def _read_curve(folder: Path) -> list[float]:
 
 def _name(group: Group, keys: Sequence[str]) -> str:
     """The values of ``keys``, for the legend: ``lr 0.01, norm batch_norm``."""
-    return ", ".join(f"{key.rpartition('.')[2]} {group.overrides[key]}" for key in keys if key in group.overrides)
+    parts = [f"{key.rpartition('.')[2]} {group.overrides[key]}" for key in keys if key in group.overrides]
+    return _shortened(", ".join(parts))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MAX_NAME_LENGTH else f"{text[:MAX_NAME_LENGTH]}..."
 
 
 def _number(group: Group, key: str) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -25,21 +26,29 @@ from mnist_lite.sweeps.results import (
 from mnist_lite.sweeps.statistics import MIN_RUNS
 
 CSV, JSON = "sweep.csv", "sweep.json"
+MAX_LINES = 50
 
 
 def as_text(rows: Sequence[Row], width: int | None = None) -> str:
-    """The table of a grid in lines of at most ``width``, one line for each group. Overrides of all groups are left out."""
+    """The table of a grid in lines of at most ``width``, one line for each group. Overrides of all groups are left out.
+
+    Of more than ``MAX_LINES`` groups, the best are shown.
+    """
     groups, split = group_rows(rows), selection_split(rows)
+    hidden = max(0, len(groups) - MAX_LINES)
+    shown = sorted(groups, key=_rank)[:MAX_LINES] if hidden else groups
     images = describe_images(rows, split)
     keys = varied_keys([group.overrides for group in groups])
     left = [*keys, "measured on"] if len(images) > 1 else keys
     heads = [*left, f"final {split} accuracy", "deviation", "n", "95 % interval", ""]
     lines = []
-    for group in groups:
+    for group in shown:
         cells = {**group.overrides, "measured on": "".join(describe_images(group.rows, split))}
         lines.append([*(cells.get(key, "") for key in left), *_estimate(group), _notes(group, groups)])
     notes = len(heads) - 1
     text = text_layout.table(heads, lines, [*range(len(left)), notes], width, drop=[heads.index("deviation")])
+    if hidden:
+        text.append(f"the {MAX_LINES} best of {len(groups):,} groups; {CSV} has all of them")
     if images:
         text.append(f"measured on {images[0]}" if len(images) == 1 else "groups on different images are not compared")
     if any(group.is_best for group in groups):
@@ -49,6 +58,11 @@ def as_text(rows: Sequence[Row], width: int | None = None) -> str:
                 "To choose a setting, add data.holdout=5000. Then held-out training images decide, not the test images."
             )
     return text_layout.wrapped("\n".join([*text, totals(rows)]), width)
+
+
+def _rank(group: Group) -> float:
+    """Groups with a higher mean come first, and groups without a finished job last."""
+    return -group.estimate.mean if group.estimate else math.inf
 
 
 def totals(rows: Sequence[Row], noun: str = "jobs") -> str:
