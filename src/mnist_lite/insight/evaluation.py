@@ -79,7 +79,7 @@ class Evaluation:
     accuracy: float
     """In percent."""
     interval: tuple[float, float]
-    """The 95 % interval of the accuracy (Wilson), in percent. It is about other images of the same kind, not about other seeds."""
+    """The 95 % interval of the accuracy (Wilson), in percent. It is about other images, not about other seeds."""
     loss: float
     """The mean cross-entropy, in nats."""
     classes: tuple[ClassMetrics, ...]
