@@ -15,7 +15,7 @@ from mnist_lite.config.schema import Budget
 from mnist_lite.model.budget import after_training, describe_test_set
 from mnist_lite.runner.identity import is_irrelevant
 from mnist_lite.runner.summary import read_summary
-from mnist_lite.sweeps.job import DONE, FAILED, failure, status
+from mnist_lite.sweeps.job_status import DONE, FAILED, failure, status
 from mnist_lite.sweeps.manifest import ManifestEntry, read_manifest
 from mnist_lite.sweeps.statistics import Comparison, Estimate, compare_with_best
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mnist_lite import files
 from mnist_lite.reporting import text_layout
-from mnist_lite.sweeps.job import DONE, FAILED
+from mnist_lite.sweeps.job_status import DONE, FAILED
 from mnist_lite.sweeps.results import (
     MISSED,
     NOT_JUDGED,
