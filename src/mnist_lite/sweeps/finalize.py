@@ -9,10 +9,10 @@ from mnist_lite.reporting import text_layout
 from mnist_lite.reporting.png import DrawingError
 from mnist_lite.sweeps import plots, search_plots, search_table, table
 from mnist_lite.sweeps.manifest import STUDY
-from mnist_lite.sweeps.results import Row, finished, read_results
+from mnist_lite.sweeps.results import JobRow, finished, read_results
 
 
-def finalize(folder: Path) -> tuple[list[Row], str]:
+def finalize(folder: Path) -> tuple[list[JobRow], str]:
     """Writes the table and the pictures of the sweep in ``folder``. Returns its rows, and the table as text for the terminal.
 
     Raises:
@@ -34,7 +34,7 @@ def list_outputs(folder: Path) -> str:
     return "\n".join([f"table: {folder / table.CSV}", *(f"picture: {path}" for path in pictures)])
 
 
-def _draw(folder: Path, rows: list[Row], is_search: bool) -> None:
+def _draw(folder: Path, rows: list[JobRow], is_search: bool) -> None:
     """Draws the pictures. An error of a picture is only a warning."""
     try:
         plots.write_curves(folder, rows)
