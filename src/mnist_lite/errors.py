@@ -1,4 +1,4 @@
-"""The errors that a user sees, and the exit codes of the commands.
+"""The errors that a user sees, the exit codes of the commands, and "did you mean" (``did_you_mean``).
 
 An error of these classes is not a bug. The command prints it as one line. Any other exception is a bug: it keeps its traceback,
 and the exit code is 1.

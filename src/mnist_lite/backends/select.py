@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import torch
 
+from mnist_lite.backends.backend import Backend
 from mnist_lite.backends.kernels.backend import KernelBackend
 from mnist_lite.backends.kernels.build import BuildError
 from mnist_lite.backends.kernels.operations import UnsupportedError
 from mnist_lite.backends.processor import supports_bfloat16
-from mnist_lite.backends.torch_backend import Backend, TorchBackend
+from mnist_lite.backends.torch_backend import TorchBackend
 from mnist_lite.config.schema import Config
 from mnist_lite.errors import UserError
 from mnist_lite.model.build import INPUT_SHAPE, Network

@@ -24,7 +24,8 @@ from mnist_lite.config.schema import Config, DataConfig
 from mnist_lite.errors import UserError, exit_code_of
 from mnist_lite.process.startup import keep_streams_usable
 from mnist_lite.runner.config_file import resumed_config
-from mnist_lite.sweeps.job import Job, known_folders, score
+from mnist_lite.sweeps.job import Job, known_folders
+from mnist_lite.sweeps.job_status import score
 from mnist_lite.sweeps.sweep import DataFinder, Sweep, make_job, run_launched_job
 
 C = TypeVar("C", bound=Config)

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import yaml
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_lite.config.schema import explain
 from mnist_lite.errors import did_you_mean
 
 MAX_LINE_LENGTH = 400
+RENAMED = {"compile": "use backend=auto, backend=torch (was compile=never) or backend=kernels (was compile=always)"}
+"""Old names of keys, and what to write instead."""
 EXTRA_OF_LAUNCHER = {"submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}
 """The extra of this package that installs a launcher."""
 CONFIG_ERRORS = (HydraException, OmegaConfBaseException, yaml.YAMLError)
@@ -31,6 +33,21 @@ def one_line(error: Exception) -> str:
             return explain(cause)
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) < MAX_LINE_LENGTH else f"{text[:MAX_LINE_LENGTH]}..."
+
+
+def explain(error: OmegaConfBaseException) -> str:
+    """One line for an error of OmegaConf: the key, the problem, and what is allowed."""
+    key, kind = error.full_key or error.key, type(error).__name__
+    if key in RENAMED:
+        return f"{key}: this key has a new name; {RENAMED[key]}"
+    if kind in ("ConfigKeyError", "ConfigAttributeError") and error.parent_node is not None:
+        siblings = error.parent_node if isinstance(error.parent_node, DictConfig) else ()
+        names = [str(name) for name in siblings if name not in ("hydra", "choices")]
+        return f"{key}: unknown key; {did_you_mean(str(error.key), names)}"
+    if kind == "MissingMandatoryValue":
+        return f"{key}: missing; give it a value"
+    first_line = str(error.msg or error).splitlines()[0]
+    return f"{key}: {first_line}" if key else first_line
 
 
 def _missing_file(file: str, options: Sequence[str] | None) -> str:

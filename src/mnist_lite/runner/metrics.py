@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta, Struct
 
-Row = Mapping[str, float]
+if TYPE_CHECKING:  # it imports torch
+    from mnist_lite.training.step_metrics import Row
+
 Percent = Annotated[float, Meta(ge=0, le=100)]
 Count = Annotated[int, Meta(ge=0, le=10**15)]
 CHANCE_LOSS = math.log(10)

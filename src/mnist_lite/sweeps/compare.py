@@ -20,7 +20,7 @@ from mnist_lite.runner.metrics_file import METRICS, read_evaluations
 from mnist_lite.runner.summary import SUMMARY, read_summary
 from mnist_lite.sweeps.finalize import list_outputs, read_table, write_outputs
 from mnist_lite.sweeps.manifest import MANIFEST
-from mnist_lite.sweeps.results import Row, finished, group_rows
+from mnist_lite.sweeps.results import JobRow, finished, group_rows
 
 MAX_CHECKED = 200
 """If a sweep has more finished runs, ``compare`` checks only the best of them."""
@@ -52,7 +52,7 @@ def compare(folder: Path, verify: bool) -> int:
     return 1 if problems else 0
 
 
-def rows_to_verify(rows: Sequence[Row]) -> list[Row]:
+def rows_to_verify(rows: Sequence[JobRow]) -> list[JobRow]:
     """The finished runs that are checked by default: all of them, if there are at most 200.
 
     Otherwise these are the runs of the best group and of the groups that are tied with it. If groups cannot be compared, these

@@ -1,6 +1,7 @@
 """``jobs.jsonl``: the list of the jobs of a sweep, one JSON object a line.
 
 A job is added when its config is composed. Jobs are never removed, so the list covers all starts of the sweep.
+It does not say which jobs are done: see ``job_status.py``.
 
 | format | differences |
 |---|---|

@@ -15,7 +15,7 @@ from mnist_lite import files
 from mnist_lite.reporting import png
 from mnist_lite.runner.metrics import epoch_ends
 from mnist_lite.runner.metrics_file import read_evaluations
-from mnist_lite.sweeps.results import Group, Row, describe_images, finished, group_rows, selection_split, varied_keys
+from mnist_lite.sweeps.results import Group, JobRow, describe_images, finished, group_rows, selection_split, varied_keys
 
 if TYPE_CHECKING:  # imported when a picture is drawn
     from matplotlib.axes import Axes
@@ -32,7 +32,7 @@ Point = tuple[float, str, Group]
 """The value of a number, the label of its line, and the group with this value."""
 
 
-def write_curves(folder: Path, rows: Sequence[Row]) -> None:
+def write_curves(folder: Path, rows: Sequence[JobRow]) -> None:
     """Writes ``curves.png``, if a job is done.
 
     Raises:
@@ -45,7 +45,7 @@ def write_curves(folder: Path, rows: Sequence[Row]) -> None:
         files.write(folder / "curves.png", png.draw(lambda: _draw_curves(folder, groups, images)))
 
 
-def write_comparisons(folder: Path, rows: Sequence[Row]) -> list[str]:
+def write_comparisons(folder: Path, rows: Sequence[JobRow]) -> list[str]:
     """Writes the pictures that compare groups. Returns their names.
 
     There is ``accuracy_by_<key>.png`` for each key with several numbers. If the networks differ in size, there is

@@ -12,7 +12,8 @@ from multiprocessing.connection import Connection, wait
 
 from mnist_lite.process.startup import start_without_ctrl_c
 from mnist_lite.process.stop_request import StopRequest
-from mnist_lite.sweeps.job import Job, Outcome, Progress, clear_failure, mark_failed
+from mnist_lite.sweeps.job import Job, Outcome, Progress
+from mnist_lite.sweeps.job_status import clear_failure, mark_failed
 from mnist_lite.sweeps.progress import ProgressDisplay
 from mnist_lite.sweeps.source import JobSource
 from mnist_lite.sweeps.worker import serve

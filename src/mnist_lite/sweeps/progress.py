@@ -10,7 +10,8 @@ from typing import NoReturn
 from tqdm import tqdm
 
 from mnist_lite.reporting.text_layout import first_fitting, width_of, wrapped
-from mnist_lite.sweeps.job import WILL_RETRY, Job, Progress, has_checkpoint, is_settled, score
+from mnist_lite.sweeps.job import Job, Progress
+from mnist_lite.sweeps.job_status import WILL_RETRY, has_checkpoint, is_skipped, score
 
 FORMAT = "{percentage:3.0f}% [{remaining}] {desc}"
 FORMAT_WITH_BAR = "{percentage:3.0f}%|{bar:20}| [{elapsed}<{remaining}] {desc}"
@@ -51,7 +52,7 @@ class ProgressDisplay:
             result = f"{accuracy:6.2f} %" + (" held out" if job.config.data.holdout else "")
         line = f"[{self._done + self._failed}/{self._count}] {result}  {self._label(job)}  ({seconds:.1f} s)"
         if error is not None:
-            line += f": {error}" if is_settled(job.folder, retry_failed=False) else f": {error}; {WILL_RETRY}"
+            line += f": {error}" if is_skipped(job.folder, retry_failed=False) else f": {error}; {WILL_RETRY}"
         self._print(line)
         self._show()
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mnist_lite import files
 from mnist_lite.reporting import png
 from mnist_lite.sweeps.plots import use_logarithmic_x
-from mnist_lite.sweeps.results import Row, describe_images
+from mnist_lite.sweeps.results import JobRow, describe_images
 
 if TYPE_CHECKING:  # Optuna is an extra. Matplotlib is imported when a picture is drawn.
     from matplotlib.axes import Axes
@@ -26,7 +26,7 @@ MIN_TRIALS = 4
 """With fewer trials, the importance of a key is not estimated."""
 
 
-def write_plots(folder: Path, rows: Sequence[Row]) -> None:
+def write_plots(folder: Path, rows: Sequence[JobRow]) -> None:
     """Writes ``search.png``, if a trial is done.
 
     Raises:
@@ -55,7 +55,7 @@ def importances(study: Study) -> dict[str, float]:
     return get_param_importances(study, evaluator=evaluator, params=None, target=None, normalize=True)
 
 
-def _draw(study: Study, trials: Sequence[FrozenTrial], rows: Sequence[Row]) -> Figure:
+def _draw(study: Study, trials: Sequence[FrozenTrial], rows: Sequence[JobRow]) -> Figure:
     keys = list(dict.fromkeys(key for trial in trials for key in trial.params))
     rows = [row for row in rows if row.holdout_final is not None]
     sizes_differ = len({row.parameters for row in rows}) > 1

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mnist_lite.config.overrides import train_command
 from mnist_lite.reporting import text_layout
-from mnist_lite.sweeps.results import Row, describe_images, varied_keys
+from mnist_lite.sweeps.results import JobRow, describe_images, varied_keys
 from mnist_lite.sweeps.table import totals
 
 MAX_ROWS = 10
@@ -14,7 +14,7 @@ EXCLUDED_KEYS = ("seed", "data.holdout", "sweep")
 """Overrides that the command for the best trial does not have."""
 
 
-def as_text(rows: Sequence[Row], width: int | None = None) -> str:
+def as_text(rows: Sequence[JobRow], width: int | None = None) -> str:
     """The table of a search in lines of at most ``width``. Test accuracy is shown for the best trial only."""
     done = sorted((row for row in rows if row.holdout_final is not None), key=lambda row: -(row.holdout_final or 0.0))
     if not done:

@@ -19,7 +19,8 @@ from mnist_lite.config.schema import Config, DataConfig, SearchConfig, SweepConf
 from mnist_lite.errors import LauncherError, RunError, UserError
 from mnist_lite.sweeps.finalize import finalize, list_outputs
 from mnist_lite.sweeps.grid import Grid
-from mnist_lite.sweeps.job import InvalidJob, Job, has_checkpoint, job_folder, known_folders, without_sweep_keys
+from mnist_lite.sweeps.job import InvalidJob, Job, job_folder, known_folders, without_sweep_keys
+from mnist_lite.sweeps.job_status import has_checkpoint
 from mnist_lite.sweeps.manifest import add_entries, manifest_entry
 from mnist_lite.sweeps.results import has_failures
 from mnist_lite.sweeps.run_local import run_local

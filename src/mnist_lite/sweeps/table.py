@@ -12,12 +12,12 @@ from pathlib import Path
 
 from mnist_lite import files
 from mnist_lite.reporting import text_layout
-from mnist_lite.sweeps.job import DONE, FAILED
+from mnist_lite.sweeps.job_status import DONE, FAILED
 from mnist_lite.sweeps.results import (
     MISSED,
     NOT_JUDGED,
     Group,
-    Row,
+    JobRow,
     describe_images,
     group_rows,
     selection_split,
@@ -29,7 +29,7 @@ CSV, JSON = "sweep.csv", "sweep.json"
 MAX_LINES = 50
 
 
-def as_text(rows: Sequence[Row], width: int | None = None) -> str:
+def as_text(rows: Sequence[JobRow], width: int | None = None) -> str:
     """The table of a grid in lines of at most ``width``, one line for each group. Overrides of all groups are left out.
 
     Of more than ``MAX_LINES`` groups, the best are shown.
@@ -65,19 +65,19 @@ def _rank(group: Group) -> float:
     return -group.estimate.mean if group.estimate else math.inf
 
 
-def totals(rows: Sequence[Row], noun: str = "jobs") -> str:
+def totals(rows: Sequence[JobRow], noun: str = "jobs") -> str:
     """One line with the numbers of jobs (or trials of a search), failures and budgets."""
     done = sum(row.status == DONE for row in rows)
     return ", ".join([f"{len(rows)} {noun}: {done} done", *_counts(rows)])
 
 
-def write_table(folder: Path, rows: Sequence[Row]) -> None:
+def write_table(folder: Path, rows: Sequence[JobRow]) -> None:
     """Writes ``sweep.csv`` and ``sweep.json``.
 
     Raises:
         RunError: a file cannot be written.
     """
-    names = [name for name in Row.__dataclass_fields__ if name != "overrides"]
+    names = [name for name in JobRow.__dataclass_fields__ if name != "overrides"]
     text = io.StringIO()
     columns = dict.fromkeys([*(key for row in rows for key in row.overrides), *names])
     table = csv.DictWriter(text, list(columns), lineterminator="\n")
@@ -130,7 +130,7 @@ def _notes(group: Group, groups: Sequence[Group]) -> str:
     return ", ".join([*notes, *_counts(group.rows)])
 
 
-def _counts(rows: Sequence[Row]) -> list[str]:
+def _counts(rows: Sequence[JobRow]) -> list[str]:
     numbers = {
         "failed": sum(row.status == FAILED for row in rows),
         "to do": sum(row.status not in (DONE, FAILED) for row in rows),

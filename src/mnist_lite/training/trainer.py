@@ -17,8 +17,8 @@ from msgspec import Meta
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from mnist_lite.backends.nonfinite import step_if
-from mnist_lite.backends.torch_backend import Backend
+from mnist_lite.backends.backend import Backend
+from mnist_lite.backends.finite_step import step_if
 from mnist_lite.config.schema import Config
 from mnist_lite.data.augment.pipeline import Augment
 from mnist_lite.data.dataset import Dataset, Split

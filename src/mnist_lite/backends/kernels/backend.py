@@ -19,9 +19,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from mnist_lite.backends.backend import StepResult
 from mnist_lite.backends.kernels.build import load
 from mnist_lite.backends.kernels.operations import Op, compile_operations
-from mnist_lite.backends.torch_backend import StepResult
 from mnist_lite.model.layers import Shape
 
 _OUT_OF_MEMORY = "not enough memory for the kernels' maps"

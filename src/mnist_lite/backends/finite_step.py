@@ -1,4 +1,7 @@
-"""Keeps infinite and NaN gradients out of the weights. The host does not wait for the device."""
+"""Checks whether a step is finite, and changes the weights only if it is. The host does not wait for the device.
+
+The trainer ends the run (``DivergedError``). The kernels make this check in ``network.cpp``.
+"""
 
 from __future__ import annotations
 
