@@ -28,7 +28,7 @@ def test_what_a_terminal_obeys_is_escaped(text: str, shown: str):
 
 
 def test_other_text_stays_as_it_is():
-    text = "naïve – 日本語 🎉 שלום\n\tC:\\x1b e\u0301"
+    text = "naïve ≥ 日本語 🎉 שלום\n\tC:\\x1b e\u0301"
     assert printable(text) == text
     assert str(UserError("two\n lines")) == "two lines"
 

@@ -164,7 +164,7 @@ def test_control_characters_of_file_names_do_not_reach_the_terminal(tmp_path: Pa
 def test_text_that_an_ascii_terminal_cannot_show_is_escaped(words, tmp_path: Path):
     folder = tmp_path / "mine" / "model"
     folder.mkdir(parents=True)
-    text = f"# größer – 日本\nnote: größer\n{UNICODE_LAYER}"
+    text = f"# größer ≥ 日本\nnote: größer\n{UNICODE_LAYER}"
     (folder / "tiny.yaml").write_text(text, encoding="utf-8")
     done = python(tmp_path, "summary", "--config-dir", "mine", *words, **ASCII)
     assert done.returncode == (2 if words == ("model=nothing",) else 0), done.stderr
