@@ -21,6 +21,8 @@ from mnist_lite.errors import UserError, did_you_mean
 T = TypeVar("T")
 RENAMED = {"compile": "use backend=auto, backend=torch (was compile=never) or backend=kernels (was compile=always)"}
 """Old names of keys, and what to write instead."""
+OF_OUR_RESOLVER = "UserError raised while resolving interpolation: "
+"""What OmegaConf writes before the message of an error of ours: an environment variable may not be read."""
 
 
 def number(
@@ -260,7 +262,7 @@ def explain(error: OmegaConfBaseException) -> str:
         return f"{key}: unknown key; {did_you_mean(str(error.key), names)}"
     if kind == "MissingMandatoryValue":
         return f"{key}: missing; give it a value"
-    first_line = str(error.msg or error).splitlines()[0]
+    first_line = str(error.msg or error).splitlines()[0].removeprefix(OF_OUR_RESOLVER)
     return f"{key}: {first_line}" if key else first_line
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mnist_lite import files
+from mnist_lite.config.overrides import user_path
 from mnist_lite.config.schema import Config
 from mnist_lite.errors import MachineError
 from mnist_lite.runner.identity import identity
@@ -84,7 +85,7 @@ def job_folder(config: Config, known: Callable[[str], Path | None]) -> Path:
     ``known`` returns the folder that exists for an identity, or None.
     """
     digits = identity(config)
-    return known(digits) or Path(config.runs_dir).expanduser() / f"{files.slug(config.name)}_{digits}"
+    return known(digits) or user_path("runs_dir", config.runs_dir) / f"{files.slug(config.name)}_{digits}"
 
 
 def status(folder: Path) -> str:
