@@ -25,11 +25,15 @@ def one_line(error: Exception) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _missing_file(error.missing_cfg_file, error.options)
     if isinstance(error, OverrideParseException):
-        return f"{error.override!r} is not of the form key=value ({str(error).splitlines()[0]})"
+        override = _cut(str(error.override))
+        return _cut(f"{override!r} is not of the form key=value ({str(error).splitlines()[0]})")
     for cause in (error, error.__cause__):
         if isinstance(cause, OmegaConfBaseException):
-            return explain(cause)
-    text = " ".join(str(error).split()) or type(error).__name__
+            return _cut(explain(cause))
+    return _cut(" ".join(str(error).split()) or type(error).__name__)
+
+
+def _cut(text: str) -> str:
     return text if len(text) < MAX_LINE_LENGTH else f"{text[:MAX_LINE_LENGTH]}..."
 
 
