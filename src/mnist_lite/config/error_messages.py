@@ -58,7 +58,9 @@ def _path(group: str, given: str) -> str:
     file, depth = Path(given), group.count("/") + 1
     name = file.stem if file.suffix in (".yaml", ".yml") else file.name
     folder = file.parents[depth] if len(file.parents) > depth else None
-    if folder is not None and file.parent == folder / group and (file.parent / f"{name}.yaml").is_file():
+    if group.startswith("hydra/"):
+        advice = "only an installed one can be chosen; give its settings on the command line"
+    elif folder is not None and file.parent == folder / group and (file.parent / f"{name}.yaml").is_file():
         advice = f"that folder is found with: --config-dir {shlex.quote(str(folder))} {group}={name}"
     else:
         advice = f"copy the file to mine/{group}/{name}.yaml, then: --config-dir mine {group}={name}"
