@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Generic, TypeVar
 
 from hydra.core.config_loader import ConfigLoader
@@ -15,11 +14,12 @@ from omegaconf import DictConfig, OmegaConf
 from mnist_lite.config.compose import (
     complete,
     compose_job,
-    config_errors_for_users,
     read_config,
     read_sweep_config,
+    resolving_config,
     sweep_folder,
 )
+from mnist_lite.config.overrides import user_path
 from mnist_lite.config.schema import Config, DataConfig
 from mnist_lite.errors import UserError, exit_code_of
 from mnist_lite.process.startup import keep_streams_usable
@@ -70,21 +70,21 @@ class Task(Generic[C]):
         def compose(overrides: Sequence[str]) -> Config:
             return read_config(compose_job(loader, composed, overrides, next(numbers)), Config)
 
-        with config_errors_for_users():
+        with resolving_config():
             data = DataConfig(name=composed.data.name, root=str(composed.data.root))
             return Sweep(read_sweep_config(composed), compose, self.find_data, data, str(composed.device))
 
     def _config_of(self, composed: DictConfig) -> C:
-        with config_errors_for_users():
+        with resolving_config():
             folder = OmegaConf.select(composed, "resume")
-            if folder is None or not self.trains:
-                return read_config(composed, self._schema)
-            if not folder:
-                raise UserError("resume: empty; name the folder of a run")
-            complete(composed)
-            config = resumed_config(Path(str(folder)).expanduser(), composed, HydraConfig.get().overrides.task)
-            assert isinstance(config, self._schema)
-            return config
+            if folder is not None and self.trains:
+                if not folder:
+                    raise UserError("resume: empty; name the folder of a run")
+                complete(composed)
+                config = resumed_config(user_path("resume", folder), composed, HydraConfig.get().overrides.task)
+                assert isinstance(config, self._schema)
+                return config
+        return read_config(composed, self._schema)
 
     def _run_in_sweep(self, composed: DictConfig) -> float | None:
         keep_streams_usable()  # the process was started by a launcher, and not by a command of ours

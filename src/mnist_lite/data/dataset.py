@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from mnist_lite.config.overrides import user_path
 from mnist_lite.config.schema import DataConfig, check_values
 from mnist_lite.data.augment.pipeline import Augment
 from mnist_lite.data.split import Split, balanced, without
@@ -80,7 +81,7 @@ def load(config: DataConfig) -> Dataset:
             ``config`` asks for.
     """
     check_values(config, "data.")
-    name, (train, test), warning = _read(str(config.name), str(Path(config.root).expanduser()))
+    name, (train, test), warning = _read(str(config.name), str(user_path("data.root", config.root)))
     holdout = None
     if config.holdout:
         if config.holdout >= len(train):
@@ -97,7 +98,7 @@ def load(config: DataConfig) -> Dataset:
 
 def available(root: str) -> tuple[str, str | None]:
     """The data set that ``data=auto`` loads: ``mnist``, or ``digits`` and a warning for the user."""
-    name, _, warning = _read("auto", str(Path(root).expanduser()))
+    name, _, warning = _read("auto", str(user_path("data.root", root)))
     return name, warning
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import closing, suppress
 from pathlib import Path
 
+from mnist_lite.config.overrides import user_path
 from mnist_lite.config.schema import Config
 from mnist_lite.errors import MachineError, RunError
 from mnist_lite.process.stop_request import StopRequest
@@ -42,7 +43,7 @@ def run(config: Config, console: Console | None = None, folder: Path | None = No
 def _start(config: Config, console: Console, stop: StopRequest, path: Path | None) -> int:
     parts = set_up_run(config, console)
     stop.armed = True
-    root = Path(config.runs_dir).expanduser()
+    root = user_path("runs_dir", config.runs_dir)
     with closing(RunFolder.create(root, config.name) if path is None else RunFolder.create_at(path)) as folder:
         try:
             console.log_to(folder.path / LOG)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mnist_lite import files
+from mnist_lite.config.overrides import user_path
 from mnist_lite.config.schema import Config
 from mnist_lite.runner.identity import identity
 
@@ -73,4 +74,4 @@ def job_folder(config: Config, known: Callable[[str], Path | None]) -> Path:
     ``known`` returns the folder that exists for an identity, or None.
     """
     digits = identity(config)
-    return known(digits) or Path(config.runs_dir).expanduser() / f"{files.slug(config.name)}_{digits}"
+    return known(digits) or user_path("runs_dir", config.runs_dir) / f"{files.slug(config.name)}_{digits}"
