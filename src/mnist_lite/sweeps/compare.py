@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import to_builtins
 
-from mnist_lite.errors import UserError
+from mnist_lite.errors import UserError, printable
 from mnist_lite.runner.metrics import accuracies, seconds
 from mnist_lite.runner.metrics_file import METRICS, read_evaluations
 from mnist_lite.runner.summary import SUMMARY, read_summary
@@ -38,12 +38,11 @@ def compare(folder: Path, verify: bool) -> int:
     rows, text = finalize(folder)
     if not rows:
         raise UserError(f"compare: {folder} is not the folder of a sweep: it has no jobs in {MANIFEST}")
-    print(text)
-    print(f"\n{list_outputs(folder)}")
+    print(printable(f"{text}\n\n{list_outputs(folder)}"))
     checked = finished(rows) if verify else rows_to_verify(rows)
     problems = [f"{row.folder}: {line}" for row in checked for line in differences(folder / str(row.folder))]
     for problem in problems:
-        print(f"warning: {problem}", file=sys.stderr)
+        print(printable(f"warning: {problem}"), file=sys.stderr)
     return 1 if problems else 0
 
 
