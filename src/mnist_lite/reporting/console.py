@@ -59,13 +59,13 @@ class Console:
 
         What is not printable is escaped, here and in the methods below.
         """
-        make = text if callable(text) else partial(wrapped, printable(text))
+        make = text if callable(text) else partial(wrapped, text)
         self._print(make, sys.stdout)
         self.log(make(None))
 
     def warn(self, text: str) -> None:
         """Prints a warning in a frame to standard error."""
-        make = partial(_framed, printable(text))
+        make = partial(_framed, text)
         self._print(make, sys.stderr)
         self.log(make(None))
 

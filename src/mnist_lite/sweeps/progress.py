@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
+from mnist_lite.errors import printable
 from mnist_lite.reporting.text_layout import first_fitting, width_of, wrapped
 from mnist_lite.sweeps.job import Job, Progress
 from mnist_lite.sweeps.job_status import WILL_RETRY, has_checkpoint, is_skipped, score
@@ -74,7 +75,7 @@ class ProgressDisplay:
         if self._bar is None:
             return
         running = [
-            (self._label(job), f"epoch {p.epoch}" + ("" if p.accuracy is None else f" {p.accuracy:.2f} %"))
+            (printable(self._label(job)), f"epoch {p.epoch}" + ("" if p.accuracy is None else f" {p.accuracy:.2f} %"))
             for job, p in self._running.items()
         ]
         failed = f", {self._failed} failed" if self._failed else ""

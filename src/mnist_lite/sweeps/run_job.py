@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from mnist_lite.backends import out_of_memory
-from mnist_lite.errors import MachineError, NoMemoryError, RunError, UnavailableError, UserError
+from mnist_lite.errors import MachineError, NoMemoryError, RunError, UnavailableError, UserError, printable
 from mnist_lite.reporting.console import Console
 from mnist_lite.runner.folder import FolderInUseError
 from mnist_lite.runner.run import run
@@ -64,5 +64,5 @@ def _record_failure(job: Job, error: Exception) -> Outcome:
         text = text if of_machine else f"internal error: {text}"
     recorded = mark_failed(job.folder, text, of_machine, details)
     if details and not recorded:
-        print(details, file=sys.stderr, flush=True)
+        print(printable(details), file=sys.stderr, flush=True)
     return Outcome(text, no_memory)

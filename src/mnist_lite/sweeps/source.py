@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from mnist_lite.config.schema import SweepConfig
+from mnist_lite.errors import printable
 from mnist_lite.sweeps.job import InvalidJob, Job, Overrides
 
 JobMaker = Callable[[Overrides], Job | InvalidJob]
@@ -48,6 +49,6 @@ class JobSource(ABC):
         return ",".join(override for override in job.overrides if override not in self._shared) or "the only job"
 
     def _reject(self, job: InvalidJob) -> None:
-        print(f"error: job {self.label(job)}: {job.error}", file=sys.stderr, flush=True)
+        print(printable(f"error: job {self.label(job)}: {job.error}"), file=sys.stderr, flush=True)
         self.invalid_jobs.append(job)
         self.stopped = self.stopped or self._sweep.fail_fast

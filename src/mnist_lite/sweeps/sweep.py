@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from mnist_lite.config.overrides import restart_command
 from mnist_lite.config.schema import Config, DataConfig, SearchConfig, SweepConfig
-from mnist_lite.errors import LauncherError, RunError, UserError
+from mnist_lite.errors import LauncherError, RunError, UserError, printable
 from mnist_lite.sweeps.finalize import finalize, list_outputs
 from mnist_lite.sweeps.grid import Grid
 from mnist_lite.sweeps.job import InvalidJob, Job, job_folder, known_folders, without_sweep_keys
@@ -155,17 +155,17 @@ def run_and_report(folder: Path, work: Callable[[], int]) -> int:
         elif folder.is_dir():
             saved = any(has_checkpoint(job) for job in folder.iterdir())
             headline = "To go on:" if saved else "No job has a checkpoint yet. To start again:"
-            print(f"{headline}\n{restart_command(folder)}", flush=True)
+            print(printable(f"{headline}\n{restart_command(folder)}"), flush=True)
             with suppress(UserError, RunError):
                 finalize(folder)
         raise
     except LauncherError as error:
         traceback.print_exception(error.__cause__)
-        print(f"error: the launcher has failed: {error}", file=sys.stderr, flush=True)
+        print(printable(f"error: the launcher has failed: {error}"), file=sys.stderr, flush=True)
         code = RunError.exit_code
     rows, text = finalize(folder)
     if rows:
-        print(f"\n{text}\n\n{list_outputs(folder)}", flush=True)
+        print(printable(f"\n{text}\n\n{list_outputs(folder)}"), flush=True)
     return max(code, int(has_failures(rows)))
 
 
@@ -176,7 +176,7 @@ def run_launched_job(folder: Path, job: Job | InvalidJob) -> str | None:
     add_entries(folder, [manifest_entry(job)])
     error = job.error if isinstance(job, InvalidJob) else run_job(job).error
     if error is not None:
-        print(f"FAILED  {','.join(job.overrides)}: {error}", file=sys.stderr, flush=True)
+        print(printable(f"FAILED  {','.join(job.overrides)}: {error}"), file=sys.stderr, flush=True)
     return error
 
 
