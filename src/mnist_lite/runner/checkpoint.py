@@ -46,7 +46,10 @@ class Best(TypedDict):
 
 
 class Checkpoint(TrainerState):
-    """What ``last.pt`` and ``previous.pt`` hold: all of the run at the end of a step. ``best.pt`` is a copy of ``best``."""
+    """What ``last.pt`` and ``previous.pt`` hold: all of the run at the end of a step. ``best.pt`` is a copy of ``best``.
+
+    Filled by ``RunLoop._save``, ``RunFolder.save`` and ``Trainer.state_dict``.
+    """
 
     format: int
     """See ``run_format.py``."""

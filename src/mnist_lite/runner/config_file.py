@@ -56,7 +56,7 @@ def resumed_config(folder: Path, composed: DictConfig, overrides: Sequence[str])
         if key not in CHANGEABLE_KEYS:
             raise UserError(
                 f"{key}: a resumed run keeps its config; only {', '.join(CHANGEABLE_KEYS)} can be changed. "
-                "For another run leave resume out"
+                "To start another run, leave out resume"
             )
         OmegaConf.update(stored, key, OmegaConf.select(composed, key))
     validate(composed, Config)  # so that any further error comes from the file

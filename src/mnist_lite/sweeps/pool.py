@@ -21,7 +21,10 @@ from mnist_lite.sweeps.worker import serve
 MAX_DEATHS = 3
 """A job has failed when this number of workers have died while they ran it."""
 CRASHES = tuple(-number for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGFPE))
-"""Exit codes of workers that crashed by themselves. The machine causes all other deaths: Linux kills when memory is short."""
+"""Exit codes of a worker whose own code crashed.
+
+Every other death counts as a failure of the machine. For example, Linux kills processes when memory is short.
+"""
 MAX_STOP_SECONDS = 60.0
 """The time that a worker has to finish its step and save, after a request to stop. Then it is killed."""
 
@@ -31,6 +34,7 @@ class _Worker:
     process: multiprocessing.process.BaseProcess
     pipe: Connection
     lifeline: Connection
+    """Its end tells the worker that this process is gone."""
     job: Job | None = None
     started: float = 0.0
 
@@ -52,7 +56,7 @@ def run_jobs(source: JobSource, workers: int, fail_fast: bool, display: Progress
     with StopRequest() as stop:
         pool = _Pool(source, workers, fail_fast, display)
         stop.at_once = pool.kill
-        stop.armed = True
+        stop.can_save = True
         try:
             pool.start_workers()  # they import torch while the first job is composed
             while pool.assign_jobs() and stop.received is None:
@@ -98,7 +102,7 @@ class _Pool:
             try:
                 worker.pipe.send(job)
             except OSError:
-                self._reap(worker)
+                self._handle_death(worker)
         return False
 
     def handle_messages(self) -> None:
@@ -108,7 +112,7 @@ class _Pool:
             try:
                 message = worker.pipe.recv()
             except (EOFError, OSError):
-                self._reap(worker)
+                self._handle_death(worker)
             else:
                 self._handle(worker, message)
 
@@ -163,7 +167,7 @@ class _Pool:
         worker.close()
         worker.process.join()
 
-    def _reap(self, worker: _Worker) -> None:
+    def _handle_death(self, worker: _Worker) -> None:
         """Removes a worker that has died. Its job starts again, or fails after too many deaths."""
         self._remove(worker)
         job = worker.job
