@@ -46,8 +46,8 @@ class ExecutionPlan:
     threads: int
     """CPU threads of the backend."""
     torch_threads: int
-    """For ``torch.set_num_threads``. One with the kernels: torch has little left to compute, and its waiting threads spin on the
-    cores that the kernels need (era4 on two cores: 57 microseconds per image with two torch threads, 32 with one)."""
+    """For ``torch.set_num_threads``. With the kernels it is 1: torch has little left to compute, and its waiting threads would
+    use the cores that the kernels need (era4 on two cores: 57 microseconds per image with two torch threads, 32 with one)."""
     reason: str
     """Why ``backend=auto`` selected torch; empty in all other cases."""
 

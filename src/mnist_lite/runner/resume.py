@@ -48,7 +48,7 @@ def check_fits(config: Config, data: Dataset, state: Checkpoint) -> None:
     """Checks that the checkpoint fits the images and the number of epochs.
 
     Raises:
-        UserError: the images are others, the schedule does not allow the new number of epochs, or the run has more
+        UserError: the images are not those of the run, the schedule does not allow the new number of epochs, or the run has more
             epochs already.
     """
     if state["data"] != describe_data(data):

@@ -90,7 +90,9 @@ class _Pool:
         while not self._source.stopped and not (self._fail_fast and self.failures):
             running = sum(worker.job is not None for worker in self._workers)
             if running >= self._limit:
-                if not self._waiting and not self._source.is_adaptive:  # composing a config takes 0.08 s
+                if (
+                    not self._waiting and not self._source.is_adaptive
+                ):  # compose the next config (0.08 s) while the others run
                     self._waiting.extend(islice(self._jobs, 1))
                 return True
             job = self._waiting.popleft() if self._waiting else next(self._jobs, None)
@@ -106,7 +108,7 @@ class _Pool:
         return False
 
     def handle_messages(self) -> None:
-        """Waits for messages of workers, at most 0.2 s, and handles them and the deaths of workers."""
+        """Waits at most 0.2 s for messages of workers. Handles the messages, and the deaths of workers."""
         ready = wait([worker.pipe for worker in self._workers], 0.2)
         for worker in [worker for worker in self._workers if worker.pipe in ready]:
             try:

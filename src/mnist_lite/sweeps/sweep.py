@@ -95,7 +95,7 @@ class Sweep:
         return Path(self.config.dir)
 
     def job_maker(self) -> JobMaker:
-        """A function that makes a job from overrides. It knows the folders that exist now."""
+        """A function that makes a job from overrides. A job gets its old folder, if it has one now."""
         known = known_folders(self.folder)
         return lambda overrides: make_job(overrides, lambda: self.compose(overrides), known.get, self.find_data)
 

@@ -259,7 +259,7 @@ class Trainer:
         return row
 
     def _epoch_mean(self, key: str) -> float:
-        """The mean over the images of the epoch so far. The last batch may be smaller than the others."""
+        """The mean over the images of the epoch so far. The last batch may be smaller, so each step counts by its images."""
         size, count, per_epoch = self.config.batch_size, len(self.data.train), self.steps_per_epoch
         smaller = count - size * (per_epoch - 1)
         weights = [smaller if row["step"] % per_epoch == 0 else size for row in self._epoch_rows]
