@@ -83,7 +83,7 @@ class GridSweeper(Sweeper):
         jobs = self._jobs(overrides)
         if isinstance(self._launcher, LocalLauncher):
             return sweep.run_grid(jobs, config_digest(self._loader))
-        sweep.fix_data()
+        sweep.resolve_auto_data()
         self._launch(jobs)
         return 0
 
@@ -126,7 +126,7 @@ class OptunaSweeper(GridSweeper):
         with closing(sweep.open_search(overrides, settings)) as search:
             if isinstance(self._launcher, LocalLauncher):
                 return sweep.run_search(search)
-            sweep.fix_data()
+            sweep.resolve_auto_data()
             for number, jobs in enumerate(search.batches(settings.n_jobs)):
                 self._launch(jobs, number * settings.n_jobs)
         return 0

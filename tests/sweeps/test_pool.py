@@ -123,7 +123,7 @@ def test_a_job_has_failed_after_three_deaths_of_its_worker(
     workers, source = start(tmp_path, jobs=2, workers=1)
     for _ in range(pool.MAX_DEATHS):
         assert running(workers) == ["0"] and not source.ended_jobs
-        workers._reap(workers._workers[0])
+        workers._handle_death(workers._workers[0])
         assert workers.assign_jobs()
     assert [(job.folder.name, "died 3 times" in str(error)) for job, error in source.ended_jobs.items()] == [
         ("0", True)

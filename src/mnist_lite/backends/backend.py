@@ -30,12 +30,12 @@ class Backend(Protocol):
 
     @property
     def version(self) -> str:
-        """What can change the bits under the same name: compiler and processor of the kernels. Empty for torch."""
+        """A hash of the kernels' sources, compiler and processor, which can change the last bits. Empty for torch."""
 
     def gradients(self, inputs: torch.Tensor, labels: torch.Tensor, seed: int) -> StepResult:
         """Sets the gradient of every parameter. ``inputs`` ``(N, 1, 28, 28)`` float32, ``labels`` ``(N,)`` int64.
 
-        Dropout draws from ``seed`` only.
+        The random numbers of dropout depend on ``seed`` only.
         """
 
     def evaluate(self, network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -28,7 +28,7 @@ CHANGEABLE_KEYS = ("epochs", "device", "threads", "data.root", "checkpoint.steps
 
 
 def as_dict(config: Config) -> dict[str, Any]:
-    """``config`` as plain values, the same for a new run and a resumed run."""
+    """``config`` as plain values. ``resume`` is None, so a resumed run has the same values as a new run."""
     return {**asdict(config), "resume": None}
 
 
@@ -56,10 +56,10 @@ def resumed_config(folder: Path, composed: DictConfig, overrides: Sequence[str])
         if key not in CHANGEABLE_KEYS:
             raise UserError(
                 f"{key}: a resumed run keeps its config; only {', '.join(CHANGEABLE_KEYS)} can be changed. "
-                "For another run leave resume out"
+                "To start another run, leave out resume"
             )
         OmegaConf.update(stored, key, OmegaConf.select(composed, key))
-    validate(composed, Config)  # so that any further error comes from the file
+    validate(composed, Config)  # after this, an error can only come from the file
     stored.resume = str(folder)
     try:
         return validate(stored, Config)

@@ -19,11 +19,11 @@ from mnist_lite.runner.run_loop import RunLoop
 from mnist_lite.runner.setup import set_up_run
 
 
-def run(config: Config, console: Console | None = None, folder: Path | None = None) -> int:
+def run(config: Config, console: Console | None = None, path: Path | None = None) -> int:
     """Trains a new run, or continues the run in ``config.resume``. Returns the exit code.
 
-    The exit code is 0, or 1 if ``budget.enforce`` is set and the budget is not met. A new run has its folder at
-    ``folder``. None: a new folder in ``config.runs_dir``.
+    The exit code is 0, or 1 if ``budget.enforce`` is set and the budget is not met. The folder of a new run
+    is ``path``. None: a new folder in ``config.runs_dir``.
 
     Raises:
         UserError: the config or the data is not usable. Nothing was written.
@@ -33,7 +33,7 @@ def run(config: Config, console: Console | None = None, folder: Path | None = No
     console = console or Console()
     with closing(console), StopRequest() as stop:
         try:
-            return _start(config, console, stop, folder) if config.resume is None else _resume(config, console, stop)
+            return _start(config, console, stop, path) if config.resume is None else _resume(config, console, stop)
         except RunError as failure:
             with suppress(MachineError):  # the disk may be full
                 console.log(f"error: {failure}")
@@ -42,7 +42,7 @@ def run(config: Config, console: Console | None = None, folder: Path | None = No
 
 def _start(config: Config, console: Console, stop: StopRequest, path: Path | None) -> int:
     parts = set_up_run(config, console)
-    stop.armed = True
+    stop.can_save = True
     root = user_path("runs_dir", config.runs_dir)
     with closing(RunFolder.create(root, config.name) if path is None else RunFolder.create_at(path)) as folder:
         try:
@@ -60,14 +60,14 @@ def _resume(config: Config, console: Console, stop: StopRequest) -> int:
     assert config.resume is not None
     with closing(RunFolder.open_existing(Path(config.resume))) as folder:
         state, damaged = folder.find_checkpoint()
-        finished = resume.nothing_left(config, folder, state, bool(damaged))
-        if finished is not None:
-            console.line(f"{folder.path} is finished: nothing is left to train ({finished})")
+        reason = resume.why_finished(config, folder, state, bool(damaged))
+        if reason is not None:
+            console.line(f"{folder.path} is finished: {reason}")
             return 0
         console.log_to(folder.path / LOG)
         for name, error in damaged.items():
             console.warn(f"{folder.path / name} cannot be used: {error}. It is kept under the name {name}.damaged.")
         loop = RunLoop(config, set_up_run(config, console, state), folder, console)
         loop.restore(state, damaged)
-        stop.armed = True
+        stop.can_save = True
         return loop.train(stop)

@@ -30,7 +30,7 @@ MAX_BYTES = 16 * files.MB
 
 
 class DataRecord(TypedDict):
-    """The images of a run. Other images give other numbers."""
+    """The images of a run. A resume compares them with the images that it finds."""
 
     name: str
     """``mnist`` or ``digits``."""

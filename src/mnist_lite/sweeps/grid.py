@@ -28,7 +28,7 @@ class Grid(JobSource):
     ) -> None:
         """``auto_data`` returns what ``data=auto`` is now: ``mnist`` or ``digits``. ``config_digest`` is of the config files.
 
-        If both have not changed, a job whose overrides are in the manifest is not composed to find its folder.
+        If neither has changed, the manifest has the folders of its jobs, and these jobs are not composed to find them.
 
         Raises:
             UserError: the manifest cannot be read.

@@ -85,7 +85,7 @@ class Search(JobSource):
                 self._study.enqueue_trial(trial.params)
 
     def close(self) -> None:
-        """Allows other processes to search in the folder."""
+        """Releases the lock, so that other processes can search in the folder."""
         self._lock.release()
 
     @property
@@ -148,7 +148,7 @@ def _sampler(seed: int) -> optuna.samplers.TPESampler:
 
 
 def _lock(folder: Path) -> FileLock:
-    """Locks the search in ``folder``: a second process would take running trials for interrupted ones."""
+    """Locks the search in ``folder``. Without the lock, a second process would treat running trials as interrupted."""
     with files.machine_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = files.lock(folder / ".search.lock")

@@ -45,7 +45,7 @@ class JobSource(ABC):
         """The pool calls this when ``job`` is done (``error`` is None) or has failed."""
 
     def label(self, job: Job | InvalidJob) -> str:
-        """The overrides that not all jobs have."""
+        """The overrides of ``job``, without those that all jobs have."""
         return ",".join(override for override in job.overrides if override not in self._shared) or "the only job"
 
     def _reject(self, job: InvalidJob) -> None:

@@ -44,10 +44,10 @@ class DataFinder:
     def __call__(self, root: str) -> str:
         """The name of the data set for ``data=auto`` with ``data.root=<root>``."""
         if root not in self._names:
-            from mnist_lite.data.dataset import available  # imports torch
+            from mnist_lite.data.dataset import resolve_auto  # imports torch
             from mnist_lite.reporting.console import Console
 
-            self._names[root], warning = available(root)
+            self._names[root], warning = resolve_auto(root)
             if warning is not None:
                 with closing(Console()) as console:
                     console.warn(warning)
@@ -60,9 +60,10 @@ def make_job(
     known: Callable[[str], Path | None],
     find_data: Callable[[str], str],
 ) -> Job | InvalidJob:
-    """The job of a sweep with these ``overrides``. ``compose`` gives its config, ``known`` the folder of a known identity.
+    """The job of a sweep with these ``overrides``.
 
-    The data set is part of the identity of a job, so ``data=auto`` is replaced by what ``find_data`` gives.
+    ``compose()`` returns its config. ``known(identity)`` returns the folder that exists for this identity, or None.
+    The data set is part of the identity of a job, so ``data=auto`` is replaced by what ``find_data`` returns.
     """
     overrides = without_sweep_keys(overrides)
     try:
@@ -84,7 +85,7 @@ class Sweep:
     """The config of the job with these overrides. Raises ``UserError`` if it is invalid."""
     find_data: Callable[[str], str]
     data: DataConfig
-    """The data set, as far as all jobs share it."""
+    """The data settings that all jobs have in common."""
     device: str
     """``device`` of the sweep."""
 
@@ -94,11 +95,11 @@ class Sweep:
         return Path(self.config.dir)
 
     def job_maker(self) -> JobMaker:
-        """A function that makes a job from overrides. It knows the folders that exist now."""
+        """A function that makes a job from overrides. A job gets its old folder, if it has one now."""
         known = known_folders(self.folder)
         return lambda overrides: make_job(overrides, lambda: self.compose(overrides), known.get, self.find_data)
 
-    def fix_data(self) -> None:
+    def resolve_auto_data(self) -> None:
         """Finds out what ``data=auto`` is, before a launcher sends ``find_data`` to the jobs."""
         if self.data.name == "auto":
             self.find_data(self.data.root)

@@ -52,7 +52,7 @@ def as_text(rows: Sequence[JobRow], width: int | None = None) -> str:
     if images:
         text.append(f"measured on {images[0]}" if len(images) == 1 else "groups on different images are not compared")
     if any(group.is_best for group in groups):
-        text.append("p: paired t-test by seed against the best group, Holm-adjusted; tied from p = 0.05 up")
+        text.append("p: paired t-test by seed against the best group, Holm-adjusted; tied means p >= 0.05")
         if split == "test":
             text.append(
                 "To choose a setting, add data.holdout=5000. Then held-out training images decide, not the test images."
