@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import resource
 import signal
 import time
@@ -11,10 +12,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
+from hydra.core.plugins import Plugins
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from mnist_lite.config.compose import config_digest
-from mnist_lite.config.loader import UserFolder
+from mnist_lite.config.compose import config_digest, config_dir
+from mnist_lite.config.hydra_versions import starting_hydra
+from mnist_lite.config.loader import CheckedLoader, UserFolder
+from mnist_lite.errors import UserError
 from tests.conftest import QUICK, RunCommand, write_file
 
 GLOBAL = "# @package _global_\n"
@@ -418,3 +424,22 @@ def test_the_lock_of_an_editor_is_ignored(call: RunCommand, tmp_path):
     result = call("summary", *MINE, "--help")
     assert result.returncode == 0 and ".#mine" not in result.stdout
     assert ".#mine" not in call("summary", *MINE, "model=nothing").stderr
+
+
+def test_a_loader_that_was_sent_to_another_machine_still_checks(tmp_path):
+    """Launchers of other packages pickle Hydra's loader, and the job composes its config on its own machine."""
+    mine(tmp_path, {"model/evil": CODE["the environment"][0]["model/mine"]})
+    path = ConfigSearchPathImpl()
+    path.append("hydra", "pkg://hydra.conf")
+    path.append("main", f"file://{config_dir()}")
+    path.append("command-line", f"file://{tmp_path / 'mine'}")
+    path.append("schema", "structured://")
+    with starting_hydra():
+        Plugins.instance()
+        loader = CheckedLoader(path)
+        sweep = loader.load_configuration("config", ["hydra.mode=MULTIRUN"], RunMode.MULTIRUN)
+        loader.load_sweep_config(sweep, ["model=mine"])
+        loader = pickle.loads(pickle.dumps(loader))
+        assert loader.load_sweep_config(sweep, ["model=mine"]).model.layers
+        with pytest.raises(UserError, match=r"hydra\.job\.env_set\.CXX"):
+            loader.load_sweep_config(sweep, ["model=evil"])
