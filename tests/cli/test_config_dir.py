@@ -302,6 +302,9 @@ BAD_FILES = {
     "deep mappings": (f"a: {'{b: ' * 5_000}1{'}' * 5_000}\n{LAYERS}", "more than 50"),
     "deep blocks": ("".join(f"{' ' * n}a:\n" for n in range(400)), "more than 50"),
     "too large": (f"{LAYERS}# {'x' * 200_000}\n", "more than 100,000 bytes"),
+    "half of a surrogate pair": (f'a: "\\ud800"\n{LAYERS}', "'\\ud800' is no character"),
+    "half of a surrogate pair in a key": (f'"\\udcff": 1\n{LAYERS}', "is no character"),
+    "a zero byte in quotes": (f'a: "\\0"\n{LAYERS}', "is no character"),
     "a zero byte": (f"{LAYERS}a: \0\n", "special characters are not allowed"),
 }
 
@@ -411,7 +414,7 @@ def test_a_byte_order_mark_is_accepted(call: RunCommand, tmp_path):
     assert "epochs: 3" in call("train", *MINE, "experiment=own", "--cfg", "job").stdout
 
 
-def test_the_lock_of_an_editor_is_ignored(call: RunCommand, tmp_path):
+def test_the_lock_of_an_editor_is_ignored(call: RunCommand, tmp_path, monkeypatch):
     mine(tmp_path, {})
     (tmp_path / "mine" / "model" / ".#mine.yaml").symlink_to("me@host.1234:567")
     os.mkfifo(tmp_path / "mine" / "model" / "pipe.yaml")
@@ -421,6 +424,9 @@ def test_the_lock_of_an_editor_is_ignored(call: RunCommand, tmp_path):
     mine(tmp_path, {"model/other": LAYERS})
     assert config_digest(loader) != before  # type: ignore[arg-type]
     assert set(source.list("model", None)) == {"mine", "other", "pipe"}
+    monkeypatch.setattr("mnist_lite.config.compose.MAX_FILES", 3)
+    with pytest.raises(UserError, match="more than 3 files"):
+        config_digest(loader)  # type: ignore[arg-type]
     result = call("summary", *MINE, "--help")
     assert result.returncode == 0 and ".#mine" not in result.stdout
     assert ".#mine" not in call("summary", *MINE, "model=nothing").stderr
