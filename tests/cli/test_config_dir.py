@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import resource
 import signal
 import time
@@ -11,10 +12,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
+from hydra.core.plugins import Plugins
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from mnist_lite.config.compose import config_digest
-from mnist_lite.config.loader import UserFolder
+from mnist_lite.config.compose import config_digest, config_dir
+from mnist_lite.config.hydra_versions import starting_hydra
+from mnist_lite.config.loader import CheckedLoader, UserFolder
+from mnist_lite.errors import UserError
 from tests.conftest import QUICK, RunCommand, write_file
 
 GLOBAL = "# @package _global_\n"
@@ -296,6 +302,9 @@ BAD_FILES = {
     "deep mappings": (f"a: {'{b: ' * 5_000}1{'}' * 5_000}\n{LAYERS}", "more than 50"),
     "deep blocks": ("".join(f"{' ' * n}a:\n" for n in range(400)), "more than 50"),
     "too large": (f"{LAYERS}# {'x' * 200_000}\n", "more than 100,000 bytes"),
+    "half of a surrogate pair": (f'a: "\\ud800"\n{LAYERS}', "'\\ud800' is no character"),
+    "half of a surrogate pair in a key": (f'"\\udcff": 1\n{LAYERS}', "is no character"),
+    "a zero byte in quotes": (f'a: "\\0"\n{LAYERS}', "is no character"),
     "a zero byte": (f"{LAYERS}a: \0\n", "special characters are not allowed"),
 }
 
@@ -405,7 +414,7 @@ def test_a_byte_order_mark_is_accepted(call: RunCommand, tmp_path):
     assert "epochs: 3" in call("train", *MINE, "experiment=own", "--cfg", "job").stdout
 
 
-def test_the_lock_of_an_editor_is_ignored(call: RunCommand, tmp_path):
+def test_the_lock_of_an_editor_is_ignored(call: RunCommand, tmp_path, monkeypatch):
     mine(tmp_path, {})
     (tmp_path / "mine" / "model" / ".#mine.yaml").symlink_to("me@host.1234:567")
     os.mkfifo(tmp_path / "mine" / "model" / "pipe.yaml")
@@ -415,6 +424,28 @@ def test_the_lock_of_an_editor_is_ignored(call: RunCommand, tmp_path):
     mine(tmp_path, {"model/other": LAYERS})
     assert config_digest(loader) != before  # type: ignore[arg-type]
     assert set(source.list("model", None)) == {"mine", "other", "pipe"}
+    monkeypatch.setattr("mnist_lite.config.compose.MAX_FILES", 3)
+    with pytest.raises(UserError, match="more than 3 files"):
+        config_digest(loader)  # type: ignore[arg-type]
     result = call("summary", *MINE, "--help")
     assert result.returncode == 0 and ".#mine" not in result.stdout
     assert ".#mine" not in call("summary", *MINE, "model=nothing").stderr
+
+
+def test_a_loader_that_was_sent_to_another_machine_still_checks(tmp_path):
+    """Launchers of other packages pickle Hydra's loader, and the job composes its config on its own machine."""
+    mine(tmp_path, {"model/evil": CODE["the environment"][0]["model/mine"]})
+    path = ConfigSearchPathImpl()
+    path.append("hydra", "pkg://hydra.conf")
+    path.append("main", f"file://{config_dir()}")
+    path.append("command-line", f"file://{tmp_path / 'mine'}")
+    path.append("schema", "structured://")
+    with starting_hydra():
+        Plugins.instance()
+        loader = CheckedLoader(path)
+        sweep = loader.load_configuration("config", ["hydra.mode=MULTIRUN"], RunMode.MULTIRUN)
+        loader.load_sweep_config(sweep, ["model=mine"])
+        loader = pickle.loads(pickle.dumps(loader))
+        assert loader.load_sweep_config(sweep, ["model=mine"]).model.layers
+        with pytest.raises(UserError, match=r"hydra\.job\.env_set\.CXX"):
+            loader.load_sweep_config(sweep, ["model=evil"])

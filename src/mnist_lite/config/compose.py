@@ -11,6 +11,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,11 +24,12 @@ from mnist_lite.config.error_messages import CONFIG_ERRORS, one_line
 from mnist_lite.config.loader import UserFolder
 from mnist_lite.config.overrides import user_path
 from mnist_lite.config.schema import Config, SweepConfig, validate, validate_node
-from mnist_lite.config.yaml_file import read_config_bytes
+from mnist_lite.config.yaml_file import is_ignored, read_config_bytes
 from mnist_lite.errors import ExpectedError, UserError
 from mnist_lite.process.limits import limits
 
 C = TypeVar("C", bound=Config)
+MAX_FILES = 100_000
 ONE_RUN = "resume: continues one run. Give it to the train command, without -m"
 
 
@@ -41,13 +43,21 @@ def config_digest(loader: ConfigLoader) -> str:
     """A hash of all config files that ``loader`` can find. A sweep composes its jobs again when it changes.
 
     Files that cannot be config files are left out: the folder may have any files.
+
+    Raises:
+        UserError: a folder has more than ``MAX_FILES`` files.
     """
     digest = hashlib.sha256()
     for source in loader.get_sources():
         digest.update(source.full_path().encode())
         if source.scheme() in ("file", UserFolder.scheme()):
             folder = Path(source.path)
-            for path in sorted(folder.rglob("*.yaml")):
+            paths = list(islice(folder.rglob("*"), MAX_FILES + 1))
+            if len(paths) > MAX_FILES:
+                raise UserError(
+                    f"--config-dir: {folder} has more than {MAX_FILES:,} files; name a folder of config files"
+                )
+            for path in sorted(path for path in paths if path.suffix == ".yaml" and not is_ignored(path)):
                 with suppress(UserError):
                     digest.update(os.fsencode(path.relative_to(folder)) + read_config_bytes(path, folder))
     return digest.hexdigest()[:16]

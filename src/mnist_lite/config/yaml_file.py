@@ -6,6 +6,7 @@ Input: a path. Output: the text of the file, which is then safe to parse. This m
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -19,6 +20,9 @@ MAX_DEPTH = 50
 """Lists and mappings inside each other. A file of ours has at most 6."""
 MAX_NODES = 10_000
 """Keys, values, lists and mappings, after all aliases are replaced; a long text counts as several. Ours have at most 300."""
+
+NO_CHARACTER = re.compile("[\0\ud800-\udfff]")
+"""A zero byte, and half of a surrogate pair: files and paths cannot have them."""
 
 
 def is_ignored(path: Path) -> bool:
@@ -74,6 +78,8 @@ def _check_size(text: str, path: Path) -> None:
                 open_nodes.append((event.anchor, nodes))
                 nodes += 1
             elif isinstance(event, yaml.ScalarEvent):
+                if found := NO_CHARACTER.search(event.value):  # YAML can write it as "\\ud800"
+                    raise UserError(f"{path}: {found[0]!a} is no character, and no text may have it")
                 size = 1 + len(event.value) // 100
                 sizes[event.anchor] = size
                 nodes += size
