@@ -200,7 +200,7 @@ assert not {k for k in changed if "MNIST" in k or "HYDRA" in k}, changed
 
 
 def raise_in_run(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    def run(_config: object) -> int:
+    def run(_config: object, **_more: object) -> int:
         raise error
 
     monkeypatch.setattr("mnist_lite.runner.run.run", run)

@@ -19,7 +19,7 @@ from mnist_lite.config.compose import (
     resolving_config,
     sweep_folder,
 )
-from mnist_lite.config.overrides import user_path
+from mnist_lite.config.overrides import key_of, user_path
 from mnist_lite.config.schema import Config, DataConfig
 from mnist_lite.errors import UserError, exit_code_of
 from mnist_lite.process.startup import keep_streams_usable
@@ -37,8 +37,11 @@ class Task(Generic[C]):
     Hydra discards what its task and its sweeper return, so the exit code is an attribute.
     """
 
-    def __init__(self, schema: type[C], job: Callable[[C], int]) -> None:
-        """``job`` gets the config as an object of ``schema``, and returns the exit code."""
+    def __init__(self, schema: type[C], job: Callable[..., int]) -> None:
+        """``job`` gets the config as an object of ``schema``, and returns the exit code.
+
+        A resumed run also gets the keyword ``download``. It is false if ``config.data.root`` comes from the folder of the run.
+        """
         self._schema, self._job = schema, job
         self.find_data = DataFinder()
         self.exit_code = 0
@@ -55,7 +58,7 @@ class Task(Generic[C]):
         self.composed = True
         if self.trains and HydraConfig.get().mode == RunMode.MULTIRUN:
             return self._run_in_sweep(composed)
-        code = exit_code_of(lambda: self._job(self._config_of(composed)))
+        code = exit_code_of(lambda: self._run_job(self._config_of(composed)))
         self.exit_code = max(self.exit_code, code)
         return None
 
@@ -73,6 +76,11 @@ class Task(Generic[C]):
         with resolving_config():
             data = DataConfig(name=composed.data.name, root=str(composed.data.root))
             return Sweep(read_sweep_config(composed), compose, self.find_data, data, str(composed.device))
+
+    def _run_job(self, config: C) -> int:
+        if config.resume is None:
+            return self._job(config)
+        return self._job(config, download="data.root" in map(key_of, HydraConfig.get().overrides.task))
 
     def _config_of(self, composed: DictConfig) -> C:
         with resolving_config():

@@ -15,6 +15,11 @@ from mnist_lite.errors import UserError
 PATH_KEYS = ("resume", "sweep.dir", "runs_dir", "data.root", "hydra.sweep.dir")
 
 
+def key_of(override: str) -> str:
+    """The key of ``override``, without Hydra's signs ``+``, ``++`` and ``~``."""
+    return override.partition("=")[0].lstrip("+~")
+
+
 def path_override(key: str, path: object) -> str:
     """``key='<path>'``. The quotes allow any name of a folder: with equals signs, commas, quotes or umlauts."""
     # a backslash is special only before a quote: it is doubled there, and at the end, where our quote follows

@@ -76,15 +76,15 @@ def possible_counts(config: DataConfig) -> list[int]:
     return [max(1, size - config.holdout) for size in sizes]
 
 
-def load(config: DataConfig) -> Dataset:
-    """The data set of ``config``, on the CPU.
+def load(config: DataConfig, download: bool = True) -> Dataset:
+    """The data set of ``config``, on the CPU. With ``download=False`` nothing is written below ``config.root``.
 
     Raises:
         UserError: a value of ``config`` is missing or not allowed, MNIST is not available, or there are fewer images than
             ``config`` asks for.
     """
     check_values(config, "data.")
-    name, (train, test), warning = _read(str(config.name), str(user_path("data.root", config.root)))
+    name, (train, test), warning = _read(str(config.name), str(user_path("data.root", config.root)), download)
     holdout = None
     if config.holdout:
         if config.holdout >= len(train):
@@ -101,12 +101,12 @@ def load(config: DataConfig) -> Dataset:
 
 def resolve_auto(root: str) -> tuple[str, str | None]:
     """The data set that ``data=auto`` loads: ``mnist``, or ``digits`` and a warning for the user."""
-    name, _, warning = _read("auto", str(user_path("data.root", root)))
+    name, _, warning = _read("auto", str(user_path("data.root", root)), True)
     return name, warning
 
 
 @lru_cache(maxsize=1)
-def _read(name: str, root: str) -> tuple[str, tuple[Split, Split], str | None]:
+def _read(name: str, root: str, download: bool) -> tuple[str, tuple[Split, Split], str | None]:
     """The data set, its splits, and a warning. Cached: a process reads and verifies the files once for all of its runs."""
     # The two imports below are slow, and a run needs only one of them.
     warning = None
@@ -114,7 +114,7 @@ def _read(name: str, root: str) -> tuple[str, tuple[Split, Split], str | None]:
         from mnist_lite.data.mnist import load_mnist
 
         try:
-            return "mnist", load_mnist(Path(root)), None
+            return "mnist", load_mnist(Path(root), download), None
         except UserError as error:
             if name == "mnist":
                 raise

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mnist_lite import files
+from mnist_lite.config.overrides import key_of
 from mnist_lite.config.schema import Config, validate
 from mnist_lite.errors import UserError
 from mnist_lite.runner.run_format import FORMAT, check_resumable
@@ -50,7 +51,7 @@ def resumed_config(folder: Path, composed: DictConfig, overrides: Sequence[str])
     stored = _read(path)
     check_resumable(path, stored.pop("format", None))
     for override in overrides:
-        key = override.partition("=")[0].lstrip("+~")
+        key = key_of(override)
         if key == "resume":
             continue
         if key not in CHANGEABLE_KEYS:

@@ -19,11 +19,12 @@ from mnist_lite.runner.run_loop import RunLoop
 from mnist_lite.runner.setup import set_up_run
 
 
-def run(config: Config, console: Console | None = None, path: Path | None = None) -> int:
+def run(config: Config, console: Console | None = None, path: Path | None = None, download: bool = True) -> int:
     """Trains a new run, or continues the run in ``config.resume``. Returns the exit code.
 
     The exit code is 0, or 1 if ``budget.enforce`` is set and the budget is not met. The folder of a new run
-    is ``path``. None: a new folder in ``config.runs_dir``.
+    is ``path``. None: a new folder in ``config.runs_dir``. With ``download=False``, MNIST is only read: nothing is
+    downloaded or unpacked into ``config.data.root``. This is for a ``config`` that may come from a stranger.
 
     Raises:
         UserError: the config or the data is not usable. Nothing was written.
@@ -33,15 +34,17 @@ def run(config: Config, console: Console | None = None, path: Path | None = None
     console = console or Console()
     with closing(console), StopRequest() as stop:
         try:
-            return _start(config, console, stop, path) if config.resume is None else _resume(config, console, stop)
+            if config.resume is None:
+                return _start(config, console, stop, path, download)
+            return _resume(config, console, stop, download)
         except RunError as failure:
             with suppress(MachineError):  # the disk may be full
                 console.log(f"error: {failure}")
             raise
 
 
-def _start(config: Config, console: Console, stop: StopRequest, path: Path | None) -> int:
-    parts = set_up_run(config, console)
+def _start(config: Config, console: Console, stop: StopRequest, path: Path | None, download: bool) -> int:
+    parts = set_up_run(config, console, download=download)
     stop.can_save = True
     root = user_path("runs_dir", config.runs_dir)
     with closing(RunFolder.create(root, config.name) if path is None else RunFolder.create_at(path)) as folder:
@@ -56,7 +59,7 @@ def _start(config: Config, console: Console, stop: StopRequest, path: Path | Non
         return loop.train(stop)
 
 
-def _resume(config: Config, console: Console, stop: StopRequest) -> int:
+def _resume(config: Config, console: Console, stop: StopRequest, download: bool) -> int:
     assert config.resume is not None
     with closing(RunFolder.open_existing(Path(config.resume))) as folder:
         state, damaged = folder.find_checkpoint()
@@ -67,7 +70,7 @@ def _resume(config: Config, console: Console, stop: StopRequest) -> int:
         console.log_to(folder.path / LOG)
         for name, error in damaged.items():
             console.warn(f"{folder.path / name} cannot be used: {error}. It is kept under the name {name}.damaged.")
-        loop = RunLoop(config, set_up_run(config, console, state), folder, console)
+        loop = RunLoop(config, set_up_run(config, console, state, download), folder, console)
         loop.restore(state, damaged)
         stop.can_save = True
         return loop.train(stop)
