@@ -40,6 +40,11 @@ def first_fitting(texts: Sequence[str], width: int | None) -> str:
     return next((text for text in texts if width is None or len(text) <= width), texts[-1])
 
 
+def shortened(text: str, length: int) -> str:
+    """The start of ``text``, with at most ``length`` characters. Dots at its end show that there is more."""
+    return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
 def wrapped(text: str, width: int | None) -> str:
     """``text`` with long lines broken at spaces. The rest of a broken line is indented. Words, such as paths, stay whole."""
     text = printable(text)

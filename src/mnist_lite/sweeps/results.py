@@ -5,6 +5,7 @@ Input: the folder of a sweep. Nothing is written here: ``table.py`` makes texts 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -129,8 +130,13 @@ def group_rows(rows: Sequence[JobRow]) -> list[Group]:
 
 def varied_keys(overrides: Sequence[dict[str, str]]) -> list[str]:
     """The keys whose values are not the same in all ``overrides``."""
-    keys = dict.fromkeys(key for each in overrides for key in each)
-    return [key for key in keys if len({each.get(key) for each in overrides}) > 1]
+    values: dict[str, set[str]] = {}
+    counts = Counter[str]()
+    for each in overrides:
+        counts.update(each.keys())
+        for key, value in each.items():
+            values.setdefault(key, set()).add(value)
+    return [key for key in values if len(values[key]) > 1 or counts[key] < len(overrides)]
 
 
 def has_failures(rows: Sequence[JobRow]) -> bool:
