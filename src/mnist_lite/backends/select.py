@@ -127,6 +127,6 @@ def _try_kernels(
     except UnsupportedError as error:
         return f"the kernels do not have {error}"
     except BuildError as error:
-        return f"the kernels cannot be built: {error}"
+        return f"the kernels cannot be built or loaded: {error}"
     except MemoryError as error:
         return str(error)
