@@ -1,4 +1,4 @@
-"""Hydra's plugins for sweeps: a launcher and two sweepers. Hydra finds plugins only in a package of this name."""
+"""Hydra's plugins: a launcher, two sweepers, the user's folder. Hydra finds them only in a package of this name."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from mnist_lite.cli.hydra_task import Task
-from mnist_lite.config.compose import compose_job, config_digest, config_errors_for_users
+from mnist_lite.config.compose import compose_job, config_digest, config_errors_for_users, resolving_config
 from mnist_lite.config.error_messages import one_line
+from mnist_lite.config.loader import UserFolder
 from mnist_lite.config.schema import Config, SearchConfig, validate_node
 from mnist_lite.errors import ExpectedError, LauncherError, UserError
 from mnist_lite.sweeps.sweep import Sweep, run_and_report
+
+__all__ = ["GridSweeper", "LocalLauncher", "OptunaSweeper", "UserFolder"]
 
 
 class LocalLauncher(Launcher):
@@ -80,7 +83,7 @@ class GridSweeper(Sweeper):
         jobs = self._jobs(overrides)
         if isinstance(self._launcher, LocalLauncher):
             return sweep.run_grid(jobs, config_digest(self._loader))
-        sweep.fix_data()
+        sweep.resolve_auto_data()
         self._launch(jobs)
         return 0
 
@@ -123,7 +126,7 @@ class OptunaSweeper(GridSweeper):
         with closing(sweep.open_search(overrides, settings)) as search:
             if isinstance(self._launcher, LocalLauncher):
                 return sweep.run_search(search)
-            sweep.fix_data()
+            sweep.resolve_auto_data()
             for number, jobs in enumerate(search.batches(settings.n_jobs)):
                 self._launch(jobs, number * settings.n_jobs)
         return 0
@@ -136,13 +139,13 @@ def combinations(overrides: list[Override]) -> list[tuple[str, ...]]:
         UserError: a range of a search, such as ``interval(0,1)``, whose values cannot be listed.
     """
     values: dict[str, list[str]] = {}
-    for override in overrides:
-        key = override.get_key_element()
-        with config_errors_for_users():
+    with resolving_config():
+        for override in overrides:
+            key = override.get_key_element()
             texts = (
                 override.sweep_string_iterator()
                 if override.is_sweep_override()
                 else [override.get_value_element_as_str()]
             )
             values[key] = [f"{key}={text}" for text in texts]
-    return list(product(*values.values()))
+        return list(product(*values.values()))

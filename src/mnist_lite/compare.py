@@ -9,14 +9,14 @@ def main() -> None:
     """Runs the command. It takes no config: the folder says what was run."""
     begin()
     import sys
-    from pathlib import Path
 
     from mnist_lite.cli.help_text import argument_parser
+    from mnist_lite.config.overrides import user_path
     from mnist_lite.errors import exit_code_of
     from mnist_lite.sweeps.compare import compare
 
     parser = argument_parser("compare")
-    parser.add_argument("folder", type=Path, help="the folder of the sweep: runs/sweeps/<name>")
+    parser.add_argument("folder", help="the folder of the sweep: runs/sweeps/<name>")
     parser.add_argument(
         "verify",
         nargs="?",
@@ -25,7 +25,7 @@ def main() -> None:
         help="verify=true: check the summary of every run against its metrics, not only of the runs that decide the table",
     )
     arguments = parser.parse_args()
-    sys.exit(exit_code_of(lambda: compare(arguments.folder, arguments.verify == "verify=true")))
+    sys.exit(exit_code_of(lambda: compare(user_path("compare", arguments.folder), arguments.verify == "verify=true")))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The errors that a user sees, and the exit codes of the commands.
+"""The errors that a user sees, the exit codes of the commands, and "did you mean" (``did_you_mean``).
 
 An error of these classes is not a bug. The command prints it as one line. Any other exception is a bug: it keeps its traceback,
 and the exit code is 1.
@@ -6,18 +6,33 @@ and the exit code is 1.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
+NOT_PRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, which a terminal obeys; not newline and tab
+    "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"  # line separators; marks that change the direction of writing
+    "\ud800-\udfff]"  # half of a surrogate pair, or a byte that was not UTF-8: it cannot be encoded
+)
+
+
+def printable(text: str) -> str:
+    r"""``text`` for a terminal or a log: characters that a terminal may obey, or that cannot be encoded, are escaped.
+
+    ``\x1b`` stands for the escape character. Newlines and tabs stay as they are.
+    """
+    return NOT_PRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
 
 class ExpectedError(Exception):
-    """An error that is not a bug. Its text is one line for the user."""
+    """An error that is not a bug. Its text is one printable line for the user."""
 
     exit_code: int
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(" ".join(printable(message).split()))
 
 
 class UserError(ExpectedError):

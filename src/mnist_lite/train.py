@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from mnist_lite.config.schema import Config
 
 
-def job(config: Config) -> int:
-    """Trains as ``config`` says. Returns the exit code."""
+def job(config: Config, download: bool = True) -> int:
+    """Trains as ``config`` says. Returns the exit code. ``download``: see ``runner.run.run``."""
     from mnist_lite.runner.run import run  # imports torch, which takes seconds
 
-    return run(config)
+    return run(config, download=download)
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ import torch
 
 from mnist_lite.backends import select as rules
 from mnist_lite.backends.kernels import backend
+from mnist_lite.backends.kernels import build as kernels_build
 from mnist_lite.backends.kernels.build import BuildError, compiler_command
 from mnist_lite.backends.select import ExecutionPlan, select_backend
 from mnist_lite.errors import UserError
@@ -127,3 +128,17 @@ def test_a_resumed_run_keeps_its_backend(plan):
     assert plan(images=1, previous="kernels").backend.name == "kernels"
     assert plan(images=MANY, previous="torch").backend.name == "torch"
     assert plan("backend=kernels", previous="torch").backend.name == "kernels"
+
+
+@with_compiler
+def test_a_cache_folder_that_others_may_write_means_torch_with_a_reason(plan, tmp_path, monkeypatch):
+    (tmp_path / "mnist-lite").mkdir()
+    (tmp_path / "mnist-lite").chmod(0o777)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    kernels_build.load.cache_clear()
+    selected = plan()
+    assert selected.backend.name == "torch" and f"other users may write {tmp_path}/mnist-lite" in str(selected)
+    with pytest.raises(UserError, match=r"backend: kernels is not possible: .*other users may write"):
+        plan("backend=kernels")
+    assert list((tmp_path / "mnist-lite").iterdir()) == []
+    kernels_build.load.cache_clear()

@@ -9,7 +9,7 @@ import torch
 from mnist_lite.config.schema import DataConfig
 from mnist_lite.data import dataset
 from mnist_lite.data.dataset import Split
-from mnist_lite.data.split import balanced
+from mnist_lite.data.split import balanced_indices
 from mnist_lite.errors import UserError
 
 
@@ -76,7 +76,7 @@ def test_subsets_are_balanced_and_nested():
     assert counts.tolist() == [21] * 5 + [20] * 5
     assert loaded.test.labels.bincount(minlength=10).tolist() == [10] * 10
     full = dataset.load(config("digits")).train
-    small, large = balanced(full, 100, "k"), balanced(full, 205, "k")
+    small, large = balanced_indices(full, 100, "k"), balanced_indices(full, 205, "k")
     assert set(small.tolist()) <= set(large.tolist())
     assert torch.equal(full.take(large).images, loaded.train.images)
 

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import torch
 
-from mnist_lite.backends import nonfinite
+from mnist_lite.backends import finite_step
+from mnist_lite.backends.backend import StepResult
 from mnist_lite.backends.kernels.backend import KernelBackend
-from mnist_lite.backends.torch_backend import StepResult, TorchBackend
+from mnist_lite.backends.torch_backend import TorchBackend
 from mnist_lite.training import trainer as trainer_module
 from mnist_lite.training.trainer import DivergedError
 from tests.conftest import Compose
@@ -63,7 +64,7 @@ class NotFinite:
 def make_device_like() -> None:
     """The code for a GPU, on the CPU: updates are taken back, and losses are read many steps later."""
     module: Any = trainer_module
-    module.step_if = nonfinite.step_and_undo
+    module.step_if = finite_step.step_and_undo
     recorder = module.StepRecorder
 
     def late(device: torch.device) -> Any:
@@ -114,8 +115,8 @@ def test_the_weights_do_not_change(what: str, composed: Compose, monkeypatch: py
     for _ in zip(range(7), before.fit(), strict=False):
         pass
     monkeypatch.setattr(KernelBackend, "gradients", KernelBackend.gradients)  # restored after the test
-    original, step_if = TorchBackend._forward, nonfinite.step_if
-    for update, size in ((step_if, 1), (nonfinite.step_and_undo, 32)):
+    original, step_if = TorchBackend._forward, finite_step.step_if
+    for update, size in ((step_if, 1), (finite_step.step_and_undo, 32)):
         monkeypatch.setattr(TorchBackend, "_forward", original)
         NotFinite(8, what)()
         monkeypatch.setattr("mnist_lite.training.trainer.step_if", update)

@@ -116,3 +116,78 @@ def test_with_pythonunbuffered_each_line_is_written_at_once(tmp_path: Path):
     env = {**os.environ, "PYTHONUNBUFFERED": "1"}
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"line\n", b"bar\r")
+
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+UNICODE_LAYER = "layers: [{conv: 10}, global_avg_pool]\nbudget: {parameters: 5}\n"
+
+
+def python(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", f"mnist_lite.{words[0]}", *words[1:]]
+    return subprocess.run(
+        command, cwd=folder, env={**os.environ, **environment}, capture_output=True, timeout=120, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("summary", "epochs=\x1b[31m"), rb"\x1b[31m"),
+        (("summary", "model=\x9bm"), rb"\x9bm"),
+        (("compare", "a\x1b]0;title\x07"), rb"\x1b]0;title\x07"),
+        (("\x1b[2J",), rb"\x1b[2J"),
+        (("summary", "--cfg", "job", "name='\u202ea'"), rb"\u202ea"),
+    ],
+)
+def test_control_characters_of_the_command_line_do_not_reach_the_terminal(words, expected, tmp_path: Path):
+    if len(words) == 1:
+        words = ("__main__", *words)
+    done = python(tmp_path, *words, PYTHONUTF8="1")
+    text = done.stdout + done.stderr
+    assert expected in text
+    assert not any(sign in text.decode() for sign in "\x1b\x07\x9b\u202e")
+
+
+def test_control_characters_of_file_names_do_not_reach_the_terminal(tmp_path: Path):
+    folder = tmp_path / "mine" / "model"
+    folder.mkdir(parents=True)
+    for name in ("\x1b[2J", "\u202ea"):
+        (folder / f"{name}.yaml").write_text(f"# {name}\n{UNICODE_LAYER}", encoding="utf-8")
+    for words in (("--help",), ("model=nothing",)):
+        done = python(tmp_path, "summary", "--config-dir", "mine", *words, PYTHONUTF8="1")
+        text = (done.stdout + done.stderr).decode()
+        assert r"\x1b[2J" in text and r"\u202ea" in text
+        assert not any(sign in text for sign in "\x1b\u202e")
+
+
+@pytest.mark.parametrize("words", [("--help",), ("model=tiny",), ("model=nothing",), ("--cfg", "job", "model=tiny")])
+def test_text_that_an_ascii_terminal_cannot_show_is_escaped(words, tmp_path: Path):
+    folder = tmp_path / "mine" / "model"
+    folder.mkdir(parents=True)
+    text = f"# größer ≥ 日本\nnote: größer\n{UNICODE_LAYER}"
+    (folder / "tiny.yaml").write_text(text, encoding="utf-8")
+    done = python(tmp_path, "summary", "--config-dir", "mine", *words, **ASCII)
+    assert done.returncode == (2 if words == ("model=nothing",) else 0), done.stderr
+    assert b"Traceback" not in done.stderr and done.stdout.isascii() and done.stderr.isascii()
+
+
+def test_a_run_on_an_ascii_terminal_writes_utf_8_files(tmp_path: Path):
+    folder = tmp_path / "mine" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / "own.yaml").write_text("# @package _global_\nname: größer 日本\n", encoding="utf-8")
+    done = python(tmp_path, "train", "--config-dir", "mine", "experiment=own", "model=era4", *QUICK, **ASCII)
+    assert done.returncode == 0, done.stderr
+    (run_folder,) = (tmp_path / "runs").iterdir()
+    assert "größer 日本" in (run_folder / "config.yaml").read_text(encoding="utf-8")
+
+
+def test_a_sweep_imports_nothing_from_the_current_folder(tmp_path: Path):
+    """``-c`` and ``-m`` put the current folder on Python's path. Workers are started with ``-c``."""
+    if sys.version_info < (3, 11):
+        pytest.skip("Python 3.10 has no option for this")
+    (tmp_path / "multiprocessing.py").write_text("open('it-ran', 'w').close()\n", encoding="utf-8")
+    start = "import sys; sys.path.remove(''); from mnist_lite.__main__ import main; main()"
+    words = [sys.executable, "-c", start, *SWEEP]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert summaries(tmp_path) == 2 and not (tmp_path / "it-ran").exists()

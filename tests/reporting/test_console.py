@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,19 @@ def test_a_console_for_one_run_of_many_prints_nothing_and_reports_progress(
 def test_a_log_that_cannot_be_opened_is_a_machine_error(tmp_path: Path):
     with pytest.raises(MachineError, match="cannot write"):
         Console().log_to(tmp_path)
+
+
+def test_control_characters_reach_neither_the_terminal_nor_the_log(tmp_path: Path, capsys):
+    """They may come from the name of a run, from a file or from the message of another package."""
+    with closing(Console()) as console:
+        console.line("name \x1b[2J")
+        console.line(lambda width: f"made \x9b31m {width}")
+        console.warn("warning \u202e\r")
+        console.log_to(tmp_path / "run.log")
+        console.log("log \x1b]0;title\x07 \udcff")
+    output, errors = capsys.readouterr()
+    log = (tmp_path / "run.log").read_text(encoding="utf-8")
+    for text in (output, errors, log):
+        assert not any(sign in text for sign in "\x1b\x9b\x07\u202e\r\udcff")
+    assert r"name \x1b[2J" in output and r"made \x9b31m" in output and r"warning \u202e\r" in errors
+    assert r"name \x1b[2J" in log and r"log \x1b]0;title\x07 \udcff" in log

@@ -210,3 +210,10 @@ def test_a_sweep_fits_its_terminal(tmp_path: Path):
     assert max(map(len, lines)) <= 60, max(lines, key=len)
     assert any("0.003" in line and re.search(r"\d\d\.\d\d", line) for line in lines)
     assert any("epoch" in line and "jobs" in line for line in lines), lines
+
+
+def test_control_characters_in_tables_and_lines_are_escaped_before_the_width_is_measured():
+    for width in (None, 60):
+        lines = text_layout.table(["name\x1b[2J", "n"], [["a\x9bm", "1"], ["\u202eb", "2"]], [0], width)
+        assert lines == ["name\\x1b[2J  n", "-" * 14, "a\\x9bm       1", "\\u202eb      2"]
+        assert text_layout.wrapped("x\x07y", width) == "x\\x07y"

@@ -266,7 +266,7 @@ def test_the_known_part_of_the_budget_is_printed_before_training(composed, tmp_p
 def test_a_run_that_cannot_pass_an_enforced_budget_is_refused_at_once(
     requirement, said, composed, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(setup, "load", lambda _config: pytest.fail("the data was read"))
+    monkeypatch.setattr(setup, "load", lambda *_arguments: pytest.fail("the data was read"))
     words = requirement.split(" ")
     config = composed(*QUICK, f"runs_dir={tmp_path / 'runs'}", "budget.enforce=true", *words)
     with pytest.raises(UserError, match=f"this run cannot pass.*{said}"):

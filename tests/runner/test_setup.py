@@ -77,7 +77,7 @@ def test_a_schedule_for_the_digits_is_refused_where_auto_finds_mnist(composed: C
     images = torch.zeros(60_000, 1, 28, 28, dtype=torch.uint8)
     part = Split(images, torch.arange(60_000) % 10)
     found = dataset.Dataset("mnist", part, part, None, 0.0, 1.0)
-    monkeypatch.setattr(setup, "load", lambda config: found)
+    monkeypatch.setattr(setup, "load", lambda *_arguments: found)
     with pytest.raises(UserError, match="OneCycleLR cannot do 1876 steps"):
         prepared(composed(*BASE, "data=auto", "scheduler.total_steps=46"))
 

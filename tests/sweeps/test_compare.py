@@ -141,6 +141,6 @@ def test_five_thousand_settings_are_compared_in_seconds(tmp_path: Path, capsys: 
     assert time.monotonic() - started < 10
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 300 * 1024
     output = capsys.readouterr().out
-    assert "the 50 best of 5,000 groups; sweep.csv has all of them" in output
+    assert "the 50 best of 5,000 groups; sweep.json has all of them" in output
     assert len(output.splitlines()) < 70
     assert len((tmp_path / "sweep.csv").read_text().splitlines()) == 5001

@@ -17,7 +17,8 @@ from mnist_lite import files
 from mnist_lite.errors import MachineError
 from mnist_lite.runner.folder import RunFolder
 from mnist_lite.runner.metrics_file import MetricsFile
-from mnist_lite.sweeps.job import DONE, FAILED, MISSING, Job, is_settled, status
+from mnist_lite.sweeps.job import Job
+from mnist_lite.sweeps.job_status import DONE, FAILED, MISSING, is_skipped, status
 from mnist_lite.sweeps.run_job import run_job
 from mnist_lite.training.trainer import Trainer
 from tests.conftest import Compose
@@ -72,7 +73,7 @@ def test_a_job_that_the_machine_failed_runs_again(fault: str, make: MakeJob, mon
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, failing(error))
         assert run_job(job, lambda progress: None).error is not None
-    assert status(job.folder) == FAILED and not is_settled(job.folder, retry_failed=False)
+    assert status(job.folder) == FAILED and not is_skipped(job.folder, retry_failed=False)
     assert "the same command tries this job again" in (job.folder / "fault.txt").read_text()
     assert run_job(job, lambda progress: None).error is None
     assert status(job.folder) == DONE and not (job.folder / "fault.txt").exists()
@@ -84,17 +85,17 @@ def test_a_job_without_any_file_of_its_failure_runs_again(make: MakeJob, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", failing(OSError(errno.ENOSPC, "No space left on device")))
         assert "cannot write" in str(run_job(job, lambda progress: None).error)
-    assert status(job.folder) == MISSING and not is_settled(job.folder, retry_failed=False)
+    assert status(job.folder) == MISSING and not is_skipped(job.folder, retry_failed=False)
     assert run_job(job, lambda progress: None).error is None
 
 
 def test_a_job_without_its_data_or_device_runs_again(make: MakeJob, tmp_path: Path, offline: None):
     job = make("data=mnist", f"data.root={tmp_path / 'nowhere'}", "data.train_limit=120", "data.test_limit=50")
     assert "no usable MNIST" in str(run_job(job, lambda progress: None).error)
-    assert status(job.folder) == FAILED and not is_settled(job.folder, retry_failed=False)
+    assert status(job.folder) == FAILED and not is_skipped(job.folder, retry_failed=False)
     if not torch.cuda.is_available():
         assert "CUDA devices" in str(run_job(make("device=cuda"), lambda progress: None).error)
-        assert not is_settled(job.folder, retry_failed=False)
+        assert not is_skipped(job.folder, retry_failed=False)
 
 
 @pytest.mark.parametrize(
@@ -113,8 +114,8 @@ def test_a_job_that_failed_by_itself_does_not_run_again(
         monkeypatch.setattr(Trainer, "_train_step", failing(error))
     outcome = run_job(job, lambda progress: None)
     assert message in str(outcome.error)
-    assert status(job.folder) == FAILED and is_settled(job.folder, retry_failed=False)
-    assert not is_settled(job.folder, retry_failed=True)
+    assert status(job.folder) == FAILED and is_skipped(job.folder, retry_failed=False)
+    assert not is_skipped(job.folder, retry_failed=True)
     text = (job.folder / "error.txt").read_text()
     assert text.splitlines()[0] == outcome.error
     assert ("Traceback (most recent call last)" in text) == (error is not None)
@@ -124,7 +125,7 @@ def test_a_job_whose_folder_cannot_be_read_runs_again(make: MakeJob, monkeypatch
     job = make()
     job.folder.mkdir()
     monkeypatch.setattr(Path, "is_file", failing(PermissionError(errno.EACCES, "Permission denied")))
-    assert not is_settled(job.folder, retry_failed=False)
+    assert not is_skipped(job.folder, retry_failed=False)
 
 
 ARGUMENTS = ("-m", *JOB, "epochs=1", "scheduler=constant", "seed=1,2")

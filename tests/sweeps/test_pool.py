@@ -10,7 +10,8 @@ import pytest
 
 from mnist_lite.config.schema import Config
 from mnist_lite.sweeps import pool
-from mnist_lite.sweeps.job import Job, Outcome, failure, is_settled
+from mnist_lite.sweeps.job import Job, Outcome
+from mnist_lite.sweeps.job_status import failure, is_skipped
 from mnist_lite.sweeps.source import JobSource
 from tests.sweeps.fake_sweep import sweep_config
 
@@ -122,11 +123,11 @@ def test_a_job_has_failed_after_three_deaths_of_its_worker(
     workers, source = start(tmp_path, jobs=2, workers=1)
     for _ in range(pool.MAX_DEATHS):
         assert running(workers) == ["0"] and not source.ended_jobs
-        workers._reap(workers._workers[0])
+        workers._handle_death(workers._workers[0])
         assert workers.assign_jobs()
     assert [(job.folder.name, "died 3 times" in str(error)) for job, error in source.ended_jobs.items()] == [
         ("0", True)
     ]
     assert running(workers) == ["1"]
-    assert is_settled(tmp_path / "0", retry_failed=False) == lasting
+    assert is_skipped(tmp_path / "0", retry_failed=False) == lasting
     assert f"exit code {code}" in str(failure(tmp_path / "0"))

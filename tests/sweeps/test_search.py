@@ -25,7 +25,8 @@ from optuna.trial import TrialState
 from mnist_lite.config.schema import DataConfig, SearchConfig
 from mnist_lite.errors import UserError
 from mnist_lite.sweeps.finalize import finalize
-from mnist_lite.sweeps.job import InvalidJob, Job, Overrides, mark_failed
+from mnist_lite.sweeps.job import InvalidJob, Job, Overrides
+from mnist_lite.sweeps.job_status import mark_failed
 from mnist_lite.sweeps.results import read_results
 from mnist_lite.sweeps.search import SAMPLER, Search
 from mnist_lite.sweeps.search_plots import importances

@@ -41,7 +41,7 @@ def trainer(config: Config, model: dict[str, Any] | None = None) -> Trainer:
     data = dataset.load(config.data)
     steps = math.ceil(len(data.train) / config.batch_size)
     schedule = build_schedule(config.scheduler, optimizer, config.epochs, steps, data.holdout is not None)
-    plan = select_backend(config, network, CPU, threads=1, images=0)
+    plan = select_backend(config, network, CPU, threads=1, total_images=0)
     augment = pipeline.build(config.augment)
     return Trainer(config, network.module, plan.backend, optimizer, schedule, augment, data, CPU)
 

@@ -44,7 +44,7 @@ def set_arithmetic(device: torch.device, precision: str) -> None:
     operation on a GPU, because cuBLAS reads its environment variable when it starts.
 
     On CUDA, ``fp32`` and ``bf16`` switch TF32 off. (torch's default uses TF32 in the convolutions of cuDNN.) ``tf32`` switches it
-    on in convolutions and matrix products. TF32 keeps 10 of the 23 bits of a factor's fraction.
+    on in convolutions and matrix products. TF32 keeps 10 of the 23 fraction bits of each factor.
 
     Raises:
         UserError: ``precision`` is ``tf32``, and the device does not have it.
@@ -56,9 +56,9 @@ def set_arithmetic(device: torch.device, precision: str) -> None:
     cuda = device.type == "cuda"
     if cuda and os.environ.get("CUBLAS_WORKSPACE_CONFIG") not in DETERMINISTIC_WORKSPACES:
         os.environ["CUBLAS_WORKSPACE_CONFIG"] = DETERMINISTIC_WORKSPACES[0]
-    if torch.are_deterministic_algorithms_enabled() != cuda:  # all operations of a run are deterministic on the CPU
+    if torch.are_deterministic_algorithms_enabled() != cuda:  # on the CPU, a run is deterministic without it
         torch.use_deterministic_algorithms(cuda)
-    # torch would fill the memory of each new tensor first. No code here reads memory that was not written.
+    # With deterministic algorithms, torch would fill each new tensor first. No code here reads memory before it is written.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 

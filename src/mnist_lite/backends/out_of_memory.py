@@ -20,7 +20,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 def largest_that_fits(trial: Callable[[int], None], batch_size: int) -> int | None:
     """Halves ``batch_size`` until ``trial`` does not run out of memory. Returns None if no batch size fits.
 
-    A trial is needed, because the memory depends on the algorithms that the libraries of the device choose.
+    The memory that a step needs cannot be computed: it depends on the algorithms that the libraries of the device choose.
     """
     while batch_size > 1:
         batch_size //= 2

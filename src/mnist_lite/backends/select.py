@@ -9,21 +9,29 @@ from dataclasses import dataclass
 
 import torch
 
+from mnist_lite.backends.backend import Backend
 from mnist_lite.backends.kernels.backend import KernelBackend
 from mnist_lite.backends.kernels.build import BuildError
 from mnist_lite.backends.kernels.operations import UnsupportedError
 from mnist_lite.backends.processor import supports_bfloat16
-from mnist_lite.backends.torch_backend import Backend, TorchBackend
+from mnist_lite.backends.torch_backend import TorchBackend
 from mnist_lite.config.schema import Config
 from mnist_lite.errors import UserError
 from mnist_lite.model.build import INPUT_SHAPE, Network
 
 MAX_PARAMETERS = 500_000
-"""Of a network for the kernels. The matrix products of larger networks are large enough for torch's own kernels."""
+"""The largest network for which ``auto`` takes our kernels. In larger networks the matrix products are large, and torch is fast
+for those."""
 MAX_GRADIENTS = 100_000_000
-"""Parameters times batch size for the kernels. They keep one gradient per group of 16 images, so memory grows with both."""
+"""The largest number of parameters times batch size for which ``auto`` takes the kernels.
+
+The kernels keep one gradient per group of 16 images, so memory grows with the parameters and with the batch size.
+"""
 MIN_IMAGES = 20_000
-"""Training images of all epochs. Building the kernels takes about 4 s, and they save about 200 microseconds per image."""
+"""The smallest number of training images, over all epochs, for which ``auto`` takes the kernels.
+
+With fewer, building them (4 s) costs more than they save: about 200 microseconds per image.
+"""
 
 
 @dataclass(frozen=True)
@@ -38,8 +46,8 @@ class ExecutionPlan:
     threads: int
     """CPU threads of the backend."""
     torch_threads: int
-    """For ``torch.set_num_threads``. One with the kernels: torch has little left to compute, and its waiting threads spin on the
-    cores that the kernels need (era4 on two cores: 57 microseconds per image with two torch threads, 32 with one)."""
+    """For ``torch.set_num_threads``. With the kernels it is 1: torch has little left to compute, and its waiting threads would
+    use the cores that the kernels need (era4 on two cores: 57 microseconds per image with two torch threads, 32 with one)."""
     reason: str
     """Why ``backend=auto`` selected torch; empty in all other cases."""
 
@@ -59,11 +67,12 @@ class ExecutionPlan:
 
 
 def select_backend(
-    config: Config, network: Network, device: torch.device, threads: int, images: int, previous: str | None = None
+    config: Config, network: Network, device: torch.device, threads: int, total_images: int, previous: str | None = None
 ) -> ExecutionPlan:
     """The execution plan for ``network`` on ``device``.
 
-    ``images`` is the number of training images of all epochs. ``previous`` is the name of the backend that a resumed run had.
+    ``total_images`` is the number of training images of all epochs. ``previous`` is the name of the backend that a resumed run
+    had.
 
     Raises:
         UserError: ``backend=kernels`` is not possible.
@@ -72,20 +81,21 @@ def select_backend(
     if precision == "auto":
         large = network.parameters > MAX_PARAMETERS and config.backend != "kernels"
         precision = "bf16" if large and device.type == "cpu" and supports_bfloat16() else "fp32"
-    kernels: KernelBackend | str = ""
+    kernels_or_reason: KernelBackend | str = ""
     if config.backend == "kernels" or (config.backend == "auto" and previous != TorchBackend.name):
-        kernels = _try_kernels(config, network, device, precision, threads, images, previous)
-    if isinstance(kernels, KernelBackend):
-        return ExecutionPlan(kernels, precision, "contiguous", threads, 1, "")
+        kernels_or_reason = _try_kernels(config, network, device, precision, threads, total_images, previous)
+    if isinstance(kernels_or_reason, KernelBackend):
+        return ExecutionPlan(kernels_or_reason, precision, "contiguous", threads, 1, "")
+    reason = kernels_or_reason
     if config.backend == "kernels":
-        raise UserError(f"backend: kernels is not possible: {kernels}")
+        raise UserError(f"backend: kernels is not possible: {reason}")
     memory_format = config.memory_format
     if memory_format == "auto":
         has_norm = any("Norm" in layer.kind for layer in network.layers)  # batch norm is slow with channels_last
         bf16_on_cpu = device.type == "cpu" and precision == "bf16"
         memory_format = "channels_last" if bf16_on_cpu and not has_norm else "contiguous"
     backend = TorchBackend(network.module, config.label_smoothing, precision, memory_format)
-    return ExecutionPlan(backend, precision, memory_format, threads, threads, kernels)
+    return ExecutionPlan(backend, precision, memory_format, threads, threads, reason)
 
 
 def _try_kernels(
@@ -94,7 +104,7 @@ def _try_kernels(
     device: torch.device,
     precision: str,
     threads: int,
-    images: int,
+    total_images: int,
     previous: str | None,
 ) -> KernelBackend | str:
     """The kernels, or the reason to use torch."""
@@ -103,7 +113,7 @@ def _try_kernels(
     gradients = network.parameters * config.batch_size
     rules = (
         (auto and network.parameters > MAX_PARAMETERS, f"more than {MAX_PARAMETERS:,} parameters"),
-        (auto and new_run and images < MIN_IMAGES, f"fewer than {MIN_IMAGES:,} training images"),
+        (auto and new_run and total_images < MIN_IMAGES, f"fewer than {MIN_IMAGES:,} training images"),
         (auto and new_run and gradients > MAX_GRADIENTS, f"more than {MAX_GRADIENTS:,} parameters times batch size"),
         (device.type != "cpu", f"the kernels need device=cpu, not {device.type}"),
         (precision != "fp32", f"the kernels need precision=fp32, not {precision}"),
@@ -117,6 +127,6 @@ def _try_kernels(
     except UnsupportedError as error:
         return f"the kernels do not have {error}"
     except BuildError as error:
-        return f"the kernels cannot be built: {error}"
+        return f"the kernels cannot be built or loaded: {error}"
     except MemoryError as error:
         return str(error)

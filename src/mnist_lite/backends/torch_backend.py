@@ -1,52 +1,14 @@
-"""The interface of a backend, and the backend ``torch``: torch's modules and autograd."""
+"""The backend ``torch``: torch's modules and autograd."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from mnist_lite.backends import matmul_conv
-from mnist_lite.backends.nonfinite import all_finite
-
-
-@dataclass(frozen=True)
-class StepResult:
-    """The results of one training step: 0-dimensional tensors on the device."""
-
-    loss: torch.Tensor
-    """Mean over the batch."""
-    correct: torch.Tensor
-    """Number of images whose largest logit is that of their label."""
-    finite: torch.Tensor
-    """True if the loss and every gradient are finite."""
-
-
-class Backend(Protocol):
-    """What the trainer needs from a backend."""
-
-    @property
-    def name(self) -> str:
-        """``torch`` or ``kernels``."""
-
-    @property
-    def version(self) -> str:
-        """What can change the bits under the same name: compiler and processor of the kernels. Empty for torch."""
-
-    def gradients(self, inputs: torch.Tensor, labels: torch.Tensor, seed: int) -> StepResult:
-        """Sets the gradient of every parameter. ``inputs`` ``(N, 1, 28, 28)`` float32, ``labels`` ``(N,)`` int64.
-
-        Dropout draws from ``seed`` only.
-        """
-
-    def evaluate(self, network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Sum of cross-entropies and number of right answers of ``network`` in evaluation mode: ``(2,)`` float64.
-
-        On MPS, which has no float64, the result is float32.
-        """
+from mnist_lite.backends.backend import StepResult
+from mnist_lite.backends.finite_step import all_finite
 
 
 class TorchBackend:

@@ -7,13 +7,13 @@ import io
 import resource
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import torch
 
 from mnist_lite.backends.device import describe_device, pick_device, set_threads
 from mnist_lite.benchmark import baseline
 from mnist_lite.benchmark.ab import Loop
+from mnist_lite.config.overrides import user_path
 from mnist_lite.config.schema import Config
 from mnist_lite.errors import UserError
 from mnist_lite.model.build import build
@@ -29,7 +29,7 @@ def baseline_loop(config: Config, images: int) -> Loop:
     threads = set_threads(config.threads)
     network = build(config.model, config.init).module.to(device)
     optimizer = build_optimizer(config.optimizer, network)
-    root = Path(config.data.root).expanduser()
+    root = user_path("data.root", config.data.root)
     steps = baseline.train(root, network, optimizer, config.augment["transforms"], config.batch_size, device)
 
     def evaluate() -> None:

@@ -7,7 +7,7 @@ from statistics import median
 
 from mnist_lite.benchmark.ab import WARM_UP_IMAGES, Timing, run_ab
 from mnist_lite.config.schema import BenchConfig
-from mnist_lite.errors import UserError
+from mnist_lite.errors import UserError, printable
 
 TRAIN_IMAGES, TEST_IMAGES = 60_000, 10_000
 
@@ -30,7 +30,7 @@ def bench(config: BenchConfig) -> int:
             f"of an epoch, or the {TEST_IMAGES:,} of an evaluation"
         )
     show = partial(print, flush=True)
-    show(f"{config.name}, batch_size {config.batch_size}, augment {config.augment['transforms']}")
+    show(printable(f"{config.name}, batch_size {config.batch_size}, augment {config.augment['transforms']}"))
     plain, ours = run_ab(config, (baseline_loop, our_loop), config.rounds, config.images, show)
     show(as_text(plain, ours))
     return 0

@@ -7,6 +7,7 @@ not include torch, so that ``--help``, ``--cfg job`` and shell completion are fa
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,8 @@ from mnist_lite.cli.commands import COMMANDS, RECIPE_GROUPS
 from mnist_lite.cli.hydra_task import Task
 from mnist_lite.config.compose import composition_error, config_dir
 from mnist_lite.config.hydra_versions import VERSION_BASE, argument_parser, run_hydra
-from mnist_lite.config.overrides import quote_path
+from mnist_lite.config.loader import CheckedLoader
+from mnist_lite.config.overrides import not_text, quote_path
 from mnist_lite.config.schema import Config
 from mnist_lite.errors import ExpectedError, UserError, exit_code_of
 
@@ -41,7 +43,7 @@ def _run(name: str, task: Task[C]) -> int:
     _prepare_arguments(name, sys.argv)
     main = hydra.main(config_path=str(config_dir()), config_name=COMMANDS[name].config, **VERSION_BASE)(task)
     try:
-        run_hydra(main)
+        run_hydra(main, CheckedLoader)
     except ExpectedError:
         raise
     except Exception as error:
@@ -57,8 +59,11 @@ def _prepare_arguments(name: str, argv: list[str]) -> None:
     Hydra's parser does not accept an override after a flag after an override. Hydra's own help has no comments of ``conf/``.
 
     Raises:
-        UserError: an unknown flag, or a group that is null.
+        UserError: an unknown flag, an argument that is not text, a group that is null, or another way to name config folders.
     """
+    for argument in argv[1:]:
+        if re.search("[\ud800-\udfff]", argument):
+            raise UserError(f"the argument {not_text(argument)}")
     if "--version" in argv[1:]:
         print(f"mnist-lite {__version__}")
         sys.exit(0)
@@ -73,10 +78,14 @@ def _prepare_arguments(name: str, argv: list[str]) -> None:
         own = [Path(arguments.config_dir)] if arguments.config_dir else []
         print(help_text.render(name, [config_dir(), *own]))
         sys.exit(0)
+    if arguments.config_path:
+        raise UserError("--config-path: our own files cannot be replaced; --config-dir adds a folder to them")
     flags = argv[1:]
     for override in arguments.overrides:
         flags.remove(override)
         group, _, value = override.partition("=")
+        if group.lstrip("+~") == "hydra.searchpath":
+            raise UserError(f"{group}: --config-dir names the folder of your own config files")
         if group in RECIPE_GROUPS and value == "null":
             raise UserError(f"{group}: null is not a choice; name a file of the group, or leave {group}=... out")
     argv[1:] = [*flags, *map(quote_path, arguments.overrides)]

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from mnist_lite.cli.commands import COMMANDS
 from mnist_lite.config.overrides import program
+from mnist_lite.config.yaml_file import is_ignored, read_config_file
+from mnist_lite.errors import UserError
 
 WIDTH = 80
 COMMENT_COLUMN = 30
@@ -62,7 +64,12 @@ def argument_parser(name: str) -> ArgumentParser:
 def choices(group: Path) -> Iterator[tuple[str, str]]:
     """The name and the first comment line of every file in the folder ``group``."""
     for path in sorted(group.glob("*.yaml")):
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        if is_ignored(path):
+            continue
+        try:
+            lines = read_config_file(path, group).splitlines()
+        except UserError as error:  # the help says why this file cannot be chosen
+            lines = [f"# {str(error).removeprefix(f'{path}: ')}"]
         comments = [line.lstrip("# ") for line in lines if line.startswith("#") and not line.startswith("# @package")]
         yield path.stem, comments[0] if comments else ""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Generic, TypeVar
 
 from hydra.core.config_loader import ConfigLoader
@@ -15,16 +14,18 @@ from omegaconf import DictConfig, OmegaConf
 from mnist_lite.config.compose import (
     complete,
     compose_job,
-    config_errors_for_users,
     read_config,
     read_sweep_config,
+    resolving_config,
     sweep_folder,
 )
+from mnist_lite.config.overrides import key_of, user_path
 from mnist_lite.config.schema import Config, DataConfig
 from mnist_lite.errors import UserError, exit_code_of
 from mnist_lite.process.startup import keep_streams_usable
 from mnist_lite.runner.config_file import resumed_config
-from mnist_lite.sweeps.job import Job, known_folders, score
+from mnist_lite.sweeps.job import Job, known_folders
+from mnist_lite.sweeps.job_status import score
 from mnist_lite.sweeps.sweep import DataFinder, Sweep, make_job, run_launched_job
 
 C = TypeVar("C", bound=Config)
@@ -36,8 +37,11 @@ class Task(Generic[C]):
     Hydra discards what its task and its sweeper return, so the exit code is an attribute.
     """
 
-    def __init__(self, schema: type[C], job: Callable[[C], int]) -> None:
-        """``job`` gets the config as an object of ``schema``, and returns the exit code."""
+    def __init__(self, schema: type[C], job: Callable[..., int]) -> None:
+        """``job`` gets the config as an object of ``schema``, and returns the exit code.
+
+        A resumed run also gets the keyword ``download``. It is false if ``config.data.root`` comes from the folder of the run.
+        """
         self._schema, self._job = schema, job
         self.find_data = DataFinder()
         self.exit_code = 0
@@ -54,7 +58,7 @@ class Task(Generic[C]):
         self.composed = True
         if self.trains and HydraConfig.get().mode == RunMode.MULTIRUN:
             return self._run_in_sweep(composed)
-        code = exit_code_of(lambda: self._job(self._config_of(composed)))
+        code = exit_code_of(lambda: self._run_job(self._config_of(composed)))
         self.exit_code = max(self.exit_code, code)
         return None
 
@@ -69,21 +73,26 @@ class Task(Generic[C]):
         def compose(overrides: Sequence[str]) -> Config:
             return read_config(compose_job(loader, composed, overrides, next(numbers)), Config)
 
-        with config_errors_for_users():
+        with resolving_config():
             data = DataConfig(name=composed.data.name, root=str(composed.data.root))
             return Sweep(read_sweep_config(composed), compose, self.find_data, data, str(composed.device))
 
+    def _run_job(self, config: C) -> int:
+        if config.resume is None:
+            return self._job(config)
+        return self._job(config, download="data.root" in map(key_of, HydraConfig.get().overrides.task))
+
     def _config_of(self, composed: DictConfig) -> C:
-        with config_errors_for_users():
+        with resolving_config():
             folder = OmegaConf.select(composed, "resume")
-            if folder is None or not self.trains:
-                return read_config(composed, self._schema)
-            if not folder:
-                raise UserError("resume: empty; name the folder of a run")
-            complete(composed)
-            config = resumed_config(Path(str(folder)).expanduser(), composed, HydraConfig.get().overrides.task)
-            assert isinstance(config, self._schema)
-            return config
+            if folder is not None and self.trains:
+                if not folder:
+                    raise UserError("resume: empty; name the folder of a run")
+                complete(composed)
+                config = resumed_config(user_path("resume", folder), composed, HydraConfig.get().overrides.task)
+                assert isinstance(config, self._schema)
+                return config
+        return read_config(composed, self._schema)
 
     def _run_in_sweep(self, composed: DictConfig) -> float | None:
         keep_streams_usable()  # the process was started by a launcher, and not by a command of ours

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,10 +21,15 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from mnist_lite.config.error_messages import CONFIG_ERRORS, one_line
+from mnist_lite.config.loader import UserFolder
+from mnist_lite.config.overrides import user_path
 from mnist_lite.config.schema import Config, SweepConfig, validate, validate_node
-from mnist_lite.errors import UserError
+from mnist_lite.config.yaml_file import is_ignored, read_config_bytes
+from mnist_lite.errors import ExpectedError, UserError
+from mnist_lite.process.limits import limits
 
 C = TypeVar("C", bound=Config)
+MAX_FILES = 100_000
 ONE_RUN = "resume: continues one run. Give it to the train command, without -m"
 
 
@@ -33,13 +40,26 @@ def config_dir() -> Path:
 
 
 def config_digest(loader: ConfigLoader) -> str:
-    """A hash of all config files that ``loader`` can find. A sweep composes its jobs again when it changes."""
+    """A hash of all config files that ``loader`` can find. A sweep composes its jobs again when it changes.
+
+    Files that cannot be config files are left out: the folder may have any files.
+
+    Raises:
+        UserError: a folder has more than ``MAX_FILES`` files.
+    """
     digest = hashlib.sha256()
     for source in loader.get_sources():
         digest.update(source.full_path().encode())
-        if source.scheme() == "file":
-            for path in sorted(Path(source.path).rglob("*.yaml")):
-                digest.update(str(path.relative_to(source.path)).encode() + path.read_bytes())
+        if source.scheme() in ("file", UserFolder.scheme()):
+            folder = Path(source.path)
+            paths = list(islice(folder.rglob("*"), MAX_FILES + 1))
+            if len(paths) > MAX_FILES:
+                raise UserError(
+                    f"--config-dir: {folder} has more than {MAX_FILES:,} files; name a folder of config files"
+                )
+            for path in sorted(path for path in paths if path.suffix == ".yaml" and not is_ignored(path)):
+                with suppress(UserError):
+                    digest.update(os.fsencode(path.relative_to(folder)) + read_config_bytes(path, folder))
     return digest.hexdigest()[:16]
 
 
@@ -62,6 +82,13 @@ def config_errors_for_users() -> Iterator[None]:
         raise UserError(one_line(error)) from error
 
 
+@contextmanager
+def resolving_config() -> Iterator[None]:
+    """The same for code that only reads values of a config. An interpolation that does not end becomes a ``UserError``, too."""
+    with config_errors_for_users(), limits("the config"):
+        yield
+
+
 def compose_job(loader: ConfigLoader, sweep: DictConfig, overrides: Sequence[str], number: int = 0) -> DictConfig:
     """The config of job ``number`` of a sweep, as Hydra hands it to a task. ``HydraConfig`` then describes this job.
 
@@ -76,6 +103,8 @@ def compose_job(loader: ConfigLoader, sweep: DictConfig, overrides: Sequence[str
     """
     try:
         composed = loader.load_sweep_config(sweep, list(overrides))
+    except ExpectedError:
+        raise
     except Exception as error:
         raise composition_error(error) from error
     composed.hydra.job.id, composed.hydra.job.num = str(number), number
@@ -108,7 +137,7 @@ def read_config(composed: DictConfig, schema: type[C]) -> C:
     Raises:
         UserError: the first value that is not allowed.
     """
-    with config_errors_for_users():
+    with resolving_config():
         complete(composed)
         if OmegaConf.select(composed, "resume") is not None:
             raise UserError(ONE_RUN)
@@ -122,7 +151,7 @@ def read_sweep_config(sweep: DictConfig) -> SweepConfig:
         UserError: the first value that is not allowed.
     """
     HydraConfig.instance().set_config(sweep)
-    with config_errors_for_users():
+    with resolving_config():
         if not sweep.hydra.sweep.dir:
             raise UserError("sweep.dir: empty; name a folder, . for this one")
         if sweep.get("resume") is not None:
@@ -133,4 +162,4 @@ def read_sweep_config(sweep: DictConfig) -> SweepConfig:
 def sweep_folder() -> Path:
     """The folder of the sweep. A relative path starts where the command was started, not where a job of a cluster runs."""
     hydra = HydraConfig.get()
-    return Path(hydra.runtime.cwd) / Path(str(hydra.sweep.dir)).expanduser()
+    return Path(hydra.runtime.cwd) / user_path("sweep.dir", hydra.sweep.dir)

@@ -8,12 +8,16 @@ from pathlib import Path
 
 import yaml
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_lite.config.schema import explain
 from mnist_lite.errors import did_you_mean
 
 MAX_LINE_LENGTH = 400
+OF_OUR_RESOLVER = "UserError raised while resolving interpolation: "
+"""What OmegaConf writes before the message of an error of ours: an environment variable may not be read."""
+RENAMED = {"compile": "use backend=auto, backend=torch (was compile=never) or backend=kernels (was compile=always)"}
+"""Old names of keys, and what to write instead."""
 EXTRA_OF_LAUNCHER = {"submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}
 """The extra of this package that installs a launcher."""
 CONFIG_ERRORS = (HydraException, OmegaConfBaseException, yaml.YAMLError)
@@ -25,12 +29,31 @@ def one_line(error: Exception) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _missing_file(error.missing_cfg_file, error.options)
     if isinstance(error, OverrideParseException):
-        return f"{error.override!r} is not of the form key=value ({str(error).splitlines()[0]})"
+        override = _cut(str(error.override))
+        return _cut(f"{override!r} is not of the form key=value ({str(error).splitlines()[0]})")
     for cause in (error, error.__cause__):
         if isinstance(cause, OmegaConfBaseException):
-            return explain(cause)
-    text = " ".join(str(error).split()) or type(error).__name__
+            return _cut(explain(cause))
+    return _cut(" ".join(str(error).split()) or type(error).__name__)
+
+
+def _cut(text: str) -> str:
     return text if len(text) < MAX_LINE_LENGTH else f"{text[:MAX_LINE_LENGTH]}..."
+
+
+def explain(error: OmegaConfBaseException) -> str:
+    """One line for an error of OmegaConf: the key, the problem, and what is allowed."""
+    key, kind = error.full_key or error.key, type(error).__name__
+    if key in RENAMED:
+        return f"{key}: this key has a new name; {RENAMED[key]}"
+    if kind in ("ConfigKeyError", "ConfigAttributeError") and error.parent_node is not None:
+        siblings = error.parent_node if isinstance(error.parent_node, DictConfig) else ()
+        names = [str(name) for name in siblings if name not in ("hydra", "choices")]
+        return f"{key}: unknown key; {did_you_mean(str(error.key), names)}"
+    if kind == "MissingMandatoryValue":
+        return f"{key}: missing; give it a value"
+    first_line = str(error.msg or error).splitlines()[0].removeprefix(OF_OUR_RESOLVER)
+    return f"{key}: {first_line}" if key else first_line
 
 
 def _missing_file(file: str, options: Sequence[str] | None) -> str:
@@ -54,7 +77,9 @@ def _path(group: str, given: str) -> str:
     file, depth = Path(given), group.count("/") + 1
     name = file.stem if file.suffix in (".yaml", ".yml") else file.name
     folder = file.parents[depth] if len(file.parents) > depth else None
-    if folder is not None and file.parent == folder / group and (file.parent / f"{name}.yaml").is_file():
+    if group.startswith("hydra/"):
+        advice = "only an installed one can be chosen; give its settings on the command line"
+    elif folder is not None and file.parent == folder / group and (file.parent / f"{name}.yaml").is_file():
         advice = f"that folder is found with: --config-dir {shlex.quote(str(folder))} {group}={name}"
     else:
         advice = f"copy the file to mine/{group}/{name}.yaml, then: --config-dir mine {group}={name}"

@@ -1,4 +1,4 @@
-"""All code that depends on the version of Hydra or Python, and the only import from ``hydra._internal``.
+"""All code that depends on the version of Hydra or Python, and the only imports from ``hydra._internal``.
 
 | | Hydra 1.3, OmegaConf 2.3 | Hydra 1.4, OmegaConf 2.4 |
 |---|---|---|
@@ -19,9 +19,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import hydra
+import hydra._internal.hydra as hydra_application
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.utils import get_args_parser
 from hydra.errors import ConfigCompositionException
 
+__all__ = ["VERSION_BASE", "ConfigLoaderImpl", "FileConfigSource", "argument_parser", "run_hydra", "starting_hydra"]
 VERSION_BASE: dict[str, str] = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
 """Keyword arguments for ``hydra.main`` and ``hydra.initialize_config_dir``."""
 
@@ -60,13 +64,13 @@ def argument_parser() -> argparse.ArgumentParser:
         return get_args_parser()
 
 
-def run_hydra(main: Callable[[], Any]) -> None:
-    """Calls ``main``, a function that ``hydra.main`` has wrapped.
+def run_hydra(main: Callable[[], Any], loader: type[ConfigLoaderImpl] = ConfigLoaderImpl) -> None:
+    """Calls ``main``, a function that ``hydra.main`` has wrapped. Hydra loads configs with ``loader``.
 
     Hydra 1.4 raises an error for ``sweep=lr`` without ``-m`` after it has composed the config, before any job. Then ``main`` is
     called again with ``-m`` in ``sys.argv``.
     """
-    with starting_hydra():
+    with starting_hydra(), _loading_with(loader):
         try:
             main()
             return
@@ -75,3 +79,15 @@ def run_hydra(main: Callable[[], Any]) -> None:
                 raise
         sys.argv.insert(1, "-m")
         main()
+
+
+@contextmanager
+def _loading_with(loader: type[ConfigLoaderImpl]) -> Iterator[None]:
+    """Inside, Hydra makes its loader from the class ``loader``. Hydra has no setting for this."""
+    application: Any = hydra_application
+    before = application.ConfigLoaderImpl
+    application.ConfigLoaderImpl = loader
+    try:
+        yield
+    finally:
+        application.ConfigLoaderImpl = before

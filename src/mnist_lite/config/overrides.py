@@ -2,19 +2,55 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
 import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from mnist_lite.errors import UserError
+
 PATH_KEYS = ("resume", "sweep.dir", "runs_dir", "data.root", "hydra.sweep.dir")
+
+
+def key_of(override: str) -> str:
+    """The key of ``override``, without Hydra's signs ``+``, ``++`` and ``~``."""
+    return override.partition("=")[0].lstrip("+~")
 
 
 def path_override(key: str, path: object) -> str:
     """``key='<path>'``. The quotes allow any name of a folder: with equals signs, commas, quotes or umlauts."""
-    escaped = str(path).replace("'", "\\'")
+    # a backslash is special only before a quote: it is doubled there, and at the end, where our quote follows
+    escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), str(path))
     return f"{key}='{escaped}'"
+
+
+def user_path(key: str, text: object) -> Path:
+    """The path that the user has written for ``key``. ``~`` at its start is the home folder of the user, ``~name`` of another.
+
+    Raises:
+        UserError: there is no such home folder, or no file can have this name on this machine.
+    """
+    try:
+        path = Path(str(text)).expanduser()
+        if "\0" in str(path):
+            raise UserError(f"{key}: {text} has a zero byte, which no path can have")
+        str(path).encode()  # a path is written into files, which are UTF-8
+        os.fsencode(path)
+    except RuntimeError as error:
+        raise UserError(f"{key}: {text}: this user or its home folder is not known on this machine") from error
+    except UnicodeEncodeError as error:
+        raise UserError(f"{key}: {not_text(str(text))}") from error
+    return path
+
+
+def not_text(text: str) -> str:
+    """The end of the message for a ``text`` from the system that has bytes which are no characters."""
+    encoding = sys.getfilesystemencoding()
+    advice = "" if encoding == "utf-8" else ", the encoding of this terminal (LANG); PYTHONUTF8=1 changes it to UTF-8"
+    return f"{text} is not {encoding.upper()} text{advice}"
 
 
 def quote_path(override: str) -> str:

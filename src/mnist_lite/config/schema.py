@@ -19,8 +19,6 @@ from omegaconf.errors import OmegaConfBaseException
 from mnist_lite.errors import UserError, did_you_mean
 
 T = TypeVar("T")
-RENAMED = {"compile": "use backend=auto, backend=torch (was compile=never) or backend=kernels (was compile=always)"}
-"""Old names of keys, and what to write instead."""
 
 
 def number(
@@ -206,6 +204,8 @@ def validate(composed: DictConfig, schema: type[C]) -> C:
     try:
         values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
+        from mnist_lite.config.error_messages import explain  # imports Hydra
+
         raise UserError(explain(error)) from error
     config = validate_node(values, schema)
     _check_group("model", config.model, "layers", ("budget",))
@@ -223,6 +223,8 @@ def validate_node(values: Any, schema: type[T], prefix: str = "") -> T:
     try:
         node = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), values))
     except OmegaConfBaseException as error:
+        from mnist_lite.config.error_messages import explain  # imports Hydra
+
         raise UserError(prefix + explain(error)) from error
     assert isinstance(node, schema)
     check_values(node, prefix)
@@ -247,21 +249,6 @@ def check_values(node: Any, prefix: str) -> None:
             raise UserError(f"{key}: {value!r} is not allowed; {did_you_mean(value, rule['allowed'])}")
         elif "ge" in rule and value is not None and not _in_range(value, rule):
             raise UserError(f"{key}: {value} is out of range; expected {_describe_range(rule)}")
-
-
-def explain(error: OmegaConfBaseException) -> str:
-    """One line for an error of OmegaConf: the key, the problem, and what is allowed."""
-    key, kind = error.full_key or error.key, type(error).__name__
-    if key in RENAMED:
-        return f"{key}: this key has a new name; {RENAMED[key]}"
-    if kind in ("ConfigKeyError", "ConfigAttributeError") and error.parent_node is not None:
-        siblings = error.parent_node if isinstance(error.parent_node, DictConfig) else ()
-        names = [str(name) for name in siblings if name not in ("hydra", "choices")]
-        return f"{key}: unknown key; {did_you_mean(str(error.key), names)}"
-    if kind == "MissingMandatoryValue":
-        return f"{key}: missing; give it a value"
-    first_line = str(error.msg or error).splitlines()[0]
-    return f"{key}: {first_line}" if key else first_line
 
 
 def _check_group(group: str, values: dict[str, Any], entries: str, others: tuple[str, ...] = ()) -> None:

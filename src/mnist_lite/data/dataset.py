@@ -8,9 +8,10 @@ from pathlib import Path
 
 import torch
 
+from mnist_lite.config.overrides import user_path
 from mnist_lite.config.schema import DataConfig, check_values
 from mnist_lite.data.augment.pipeline import Augment
-from mnist_lite.data.split import Split, balanced, without
+from mnist_lite.data.split import Split, balanced_indices, other_indices
 from mnist_lite.errors import UserError
 
 __all__ = ["Dataset", "Split", "load", "possible_counts"]
@@ -65,44 +66,47 @@ class Dataset:
 
 
 def possible_counts(config: DataConfig) -> list[int]:
-    """The numbers of training images that ``load`` can give, without reading files. ``auto`` gives two; MNIST comes first."""
+    """How many training images ``load`` may return. No file is read.
+
+    ``data=auto`` can load two data sets, so it has two numbers, MNIST's first.
+    """
     if config.train_limit is not None:
         return [config.train_limit]
     sizes = [TRAIN_IMAGES[config.name]] if config.name in TRAIN_IMAGES else list(TRAIN_IMAGES.values())
     return [max(1, size - config.holdout) for size in sizes]
 
 
-def load(config: DataConfig) -> Dataset:
-    """The data set of ``config``, on the CPU.
+def load(config: DataConfig, download: bool = True) -> Dataset:
+    """The data set of ``config``, on the CPU. With ``download=False`` nothing is written below ``config.root``.
 
     Raises:
         UserError: a value of ``config`` is missing or not allowed, MNIST is not available, or there are fewer images than
             ``config`` asks for.
     """
     check_values(config, "data.")
-    name, (train, test), warning = _read(str(config.name), str(Path(config.root).expanduser()))
+    name, (train, test), warning = _read(str(config.name), str(user_path("data.root", config.root)), download)
     holdout = None
     if config.holdout:
         if config.holdout >= len(train):
             raise UserError(f"data.holdout: {config.holdout} of {len(train)} training images leave none for training")
-        held = balanced(train, config.holdout, "data.holdout")
-        holdout, train = train.take(held), train.take(without(len(train), held))
+        held = balanced_indices(train, config.holdout, "data.holdout")
+        holdout, train = train.take(held), train.take(other_indices(len(train), held))
     if config.train_limit is not None:
-        train = train.take(balanced(train, config.train_limit, "data.train_limit"))
+        train = train.take(balanced_indices(train, config.train_limit, "data.train_limit"))
     if config.test_limit is not None:
-        test = test.take(balanced(test, config.test_limit, "data.test_limit"))
+        test = test.take(balanced_indices(test, config.test_limit, "data.test_limit"))
     mean, std = train.mean_and_std()
     return Dataset(name, train, test, holdout, mean, std, warning)
 
 
-def available(root: str) -> tuple[str, str | None]:
+def resolve_auto(root: str) -> tuple[str, str | None]:
     """The data set that ``data=auto`` loads: ``mnist``, or ``digits`` and a warning for the user."""
-    name, _, warning = _read("auto", str(Path(root).expanduser()))
+    name, _, warning = _read("auto", str(user_path("data.root", root)), True)
     return name, warning
 
 
 @lru_cache(maxsize=1)
-def _read(name: str, root: str) -> tuple[str, tuple[Split, Split], str | None]:
+def _read(name: str, root: str, download: bool) -> tuple[str, tuple[Split, Split], str | None]:
     """The data set, its splits, and a warning. Cached: a process reads and verifies the files once for all of its runs."""
     # The two imports below are slow, and a run needs only one of them.
     warning = None
@@ -110,13 +114,13 @@ def _read(name: str, root: str) -> tuple[str, tuple[Split, Split], str | None]:
         from mnist_lite.data.mnist import load_mnist
 
         try:
-            return "mnist", load_mnist(Path(root)), None
+            return "mnist", load_mnist(Path(root), download), None
         except UserError as error:
             if name == "mnist":
                 raise
             warning = (
                 "THIS IS NOT MNIST. MNIST was not found, so data=auto uses scikit-learn's 1,797 small digits instead. "
-                "Their figures say nothing about MNIST. With so few images use small batches: batch_size=32. "
+                "Results on the digits say nothing about MNIST. With so few images use small batches: batch_size=32. "
                 f"Reason: {error}"
             )
     from mnist_lite.data.digits import load_digits

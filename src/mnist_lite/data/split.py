@@ -38,7 +38,7 @@ class Split:
         return float(mean), float(variance.sqrt())
 
 
-def balanced(split: Split, limit: int, key: str) -> torch.Tensor:
+def balanced_indices(split: Split, limit: int, key: str) -> torch.Tensor:
     """Sorted indices of ``limit`` images with the same number of images of each class.
 
     If ``limit`` cannot be divided by 10, the first classes have one image more. If ``limit`` is the size of the split, all images
@@ -66,7 +66,7 @@ def balanced(split: Split, limit: int, key: str) -> torch.Tensor:
     return torch.cat(indices).sort().values
 
 
-def without(count: int, indices: torch.Tensor) -> torch.Tensor:
+def other_indices(count: int, indices: torch.Tensor) -> torch.Tensor:
     """The numbers 0 .. ``count`` - 1 that are not in ``indices``, sorted."""
     keep = torch.ones(count, dtype=torch.bool)
     keep[indices] = False

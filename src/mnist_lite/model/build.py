@@ -42,7 +42,8 @@ class Layer:
     number: int
     """Counted from 1, as in published tables."""
     text: str
-    """The layer as in YAML, such as ``conv 12 kernel=3``. A residual block ends with ``add``, and ``projection`` if needed."""
+    """The layer as in YAML, such as ``conv 12 kernel=3``. The last rows of a residual block are ``projection`` (if needed)
+    and ``add``."""
     block: str
     """The names of the blocks around the layer, such as ``body.2``; empty outside of any block."""
     kind: str
@@ -124,7 +125,11 @@ class _Builder:
         return module, self.add_row(str(entry), node.block, module, FeatureMap(output, field, jump))
 
     def residual(self, node: LayerNode, x: FeatureMap) -> tuple[nn.Module, FeatureMap]:
-        """A residual block. Its shortcut has the stride of its body, so the values of both paths lie over the same pixels."""
+        """A residual block.
+
+        The shortcut has the same total stride as the body. So the two values that are added belong to the same place in
+        the image.
+        """
         body, y = self.sequence(node.body, x)
         where, projection = f"model.layers: layer {len(self.rows) + 1} ({node.entry.word})", None
         arguments = {"out": y.shape[0], "kernel": 1, "stride": y.jump // x.jump}

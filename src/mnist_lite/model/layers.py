@@ -236,5 +236,5 @@ def make_layer(word: str, shape: Shape, arguments: dict[str, Any]) -> nn.Module:
         ValueError: the arguments do not fit the shape or each other.
     """
     if word in MAPS_ONLY and len(shape) != 3:
-        raise ValueError(f"{word} takes maps, and flatten stands before it")
+        raise ValueError(f"{word} needs an input (C, H, W), but a flatten comes before it")
     return LAYERS[word](shape, **arguments)

@@ -1,4 +1,4 @@
-"""What a command does first: it installs signal handlers, and it makes closed standard streams usable.
+"""What a command does first: it installs signal handlers, and it makes the standard streams safe to print any text to.
 
 This module imports little, so that the handlers are installed before the slow imports (Hydra, matplotlib, torch).
 """
@@ -12,6 +12,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
+from mnist_lite.errors import printable
 from mnist_lite.process.stop_request import SIGNALS
 
 if TYPE_CHECKING:
@@ -40,8 +41,10 @@ def begin() -> None:
 def keep_streams_usable() -> None:
     """After this call, writing to standard output and standard error never fails. Text that nobody can read is discarded.
 
-    A stream that a test has replaced stays as it is.
+    Characters that a terminal would obey, or that it cannot show, are escaped. They may come from file names, from files or from
+    the command line. A stream that a test has replaced stays as it is.
     """
+    os.environ["PYTHON_COLORS"] = "0"  # Python 3.13 colours tracebacks, and colours would be escaped, too
     sys.stdout, sys.stderr = _usable(sys.stdout, 1), _usable(sys.stderr, 2)
 
 
@@ -84,6 +87,8 @@ def start_without_ctrl_c(process: BaseProcess) -> None:
     A terminal sends SIGINT to every process of a command. A child inherits the blocked signals of its parent. A SIGINT that comes
     to the parent during the start is delivered after the start.
     """
+    # ``spawn`` starts Python with -c. Without this variable that Python imports modules from the current folder. (3.11 and later)
+    os.environ["PYTHONSAFEPATH"] = "1"
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         process.start()
         return
@@ -118,9 +123,21 @@ class _Descriptor(io.FileIO):
         select.select([], [self], [])
 
 
+class _Text(io.TextIOWrapper):
+    """A text stream that escapes what is not printable."""
+
+    keeps_carriage_return = False
+
+    def write(self, text: str) -> int:
+        """Returns the length of ``text``."""
+        escaped = "\r".join(map(printable, text.split("\r"))) if self.keeps_carriage_return else printable(text)
+        super().write(escaped)
+        return len(text)
+
+
 def _usable(stream: TextIO | None, descriptor: int) -> TextIO:
     if stream is None:  # Python found the descriptor closed
-        return _text(descriptor, "utf-8", "backslashreplace", line_buffering=True)
+        return _text(descriptor, "utf-8", line_buffering=True)
     try:
         if stream.fileno() != descriptor or not isinstance(stream, io.TextIOWrapper):
             return stream
@@ -128,9 +145,11 @@ def _usable(stream: TextIO | None, descriptor: int) -> TextIO:
     except (OSError, ValueError):
         return stream
     # PYTHONUNBUFFERED sets write_through. The new stream has a buffer, so it flushes the buffer at the end of each line.
-    return _text(descriptor, stream.encoding, stream.errors or "strict", stream.line_buffering or stream.write_through)
+    return _text(descriptor, stream.encoding, stream.line_buffering or stream.write_through)
 
 
-def _text(descriptor: int, encoding: str, errors: str, line_buffering: bool) -> TextIO:
+def _text(descriptor: int, encoding: str, line_buffering: bool) -> TextIO:
     raw = _Descriptor(descriptor, "w", closefd=False)
-    return io.TextIOWrapper(io.BufferedWriter(raw), encoding, errors, line_buffering=line_buffering)
+    text = _Text(io.BufferedWriter(raw), encoding, "backslashreplace", line_buffering=line_buffering)
+    text.keeps_carriage_return = descriptor == 2  # the progress bar needs it
+    return text

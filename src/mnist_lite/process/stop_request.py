@@ -33,11 +33,11 @@ class StopRequest:
     Several signals are one request, because a scheduler, a shell and a process group may each send a signal. Only a second
     SIGINT, at least ``REPEATED_WITHIN`` seconds after the first, calls ``at_once`` and ends the process.
 
-    While ``armed`` is false there is nothing to save, and the first signal raises ``Interrupted`` in the main thread.
+    While ``can_save`` is false there is nothing to save, and the first signal raises ``Interrupted`` in the main thread.
     """
 
     def __init__(self) -> None:
-        self.armed = False
+        self.can_save = False
         self.received: int | None = None
         """The number of the first signal."""
         self.at_once: Callable[[], None] | None = None
@@ -77,7 +77,7 @@ class StopRequest:
         if self.received is not None:
             return  # the same request. A second exception would interrupt the code that cleans up
         self.received = number
-        if not self.armed:
+        if not self.can_save:
             before = self._before.get(number)
             if callable(before) and before is not signal.default_int_handler:
                 before(number, _frame)  # the handler of a command ends the process: nothing has been written yet
@@ -95,7 +95,7 @@ class StopRequest:
                     continue
                 if first is None:
                     first = time.monotonic()
-                    if self.armed and sys.stderr is not None:
+                    if self.can_save and sys.stderr is not None:
                         with contextlib.suppress(OSError, ValueError):  # the terminal was closed
                             print(f"\n{NOTICE}", file=sys.stderr, flush=True)
                 elif time.monotonic() - first >= REPEATED_WITHIN:

@@ -17,6 +17,7 @@ from typing import NoReturn, TextIO
 from tqdm import tqdm
 
 from mnist_lite import files
+from mnist_lite.errors import printable
 from mnist_lite.reporting.progress_text import bar_format, bar_postfix
 from mnist_lite.reporting.text_layout import width_of, wrapped
 
@@ -54,15 +55,19 @@ class Console:
         self._unlogged = []
 
     def line(self, text: str | Callable[[int | None], str] = "") -> None:
-        """Prints one or more lines: a text, or a function that makes the text for a width. The log has no width limit."""
+        """Prints one or more lines: a text, or a function that makes the text for a width. The log has no width limit.
+
+        What is not printable is escaped, here and in the methods below.
+        """
         make = text if callable(text) else partial(wrapped, text)
         self._print(make, sys.stdout)
         self.log(make(None))
 
     def warn(self, text: str) -> None:
         """Prints a warning in a frame to standard error."""
-        self._print(partial(_framed, text), sys.stderr)
-        self.log(_framed(text, None))
+        make = partial(_framed, text)
+        self._print(make, sys.stderr)
+        self.log(make(None))
 
     def log(self, text: str) -> None:
         """Writes lines to the log only."""
@@ -111,13 +116,13 @@ class Console:
     def _print(self, make: Callable[[int | None], str], stream: TextIO) -> None:
         if self._on_progress is None:
             with tqdm.external_write_mode(file=stream):
-                print(make(width_of(stream)), file=stream, flush=True)
+                print(printable(make(width_of(stream))), file=stream, flush=True)
 
     def _write(self, text: str) -> None:
         assert self._log is not None
         stamp = time.strftime("%H:%M:%S")
         with files.machine_errors(Path(self._log.name)):
-            self._log.writelines(f"{stamp} {line}\n" for line in text.splitlines() or [""])
+            self._log.writelines(f"{stamp} {line}\n" for line in printable(text).splitlines() or [""])
             self._log.flush()
 
 

@@ -53,10 +53,9 @@ def draw(make: Callable[[], Figure]) -> bytes:
 
 def _switch_formulas_off(figure: Figure) -> None:
     """For titles, labels and legends. The numbers of a logarithmic axis are formulas and stay as they are."""
-    texts = list(figure.texts)
+    texts, legends = list(figure.texts), list(figure.legends)
     for axes in figure.axes:
         texts += [axes.title, axes.xaxis.label, axes.yaxis.label]
-        legend = axes.get_legend()
-        texts += [] if legend is None else legend.get_texts()
-    for text in texts:
+        legends += [legend for legend in [axes.get_legend()] if legend]
+    for text in [*texts, *(text for legend in legends for text in legend.get_texts())]:
         text.set_parse_math(False)

@@ -2,7 +2,7 @@
 
 A file or a pipe has no width: it gets every line and every table in full. The environment variable ``COLUMNS`` replaces
 the width of a terminal, and gives a width to a pipe. A width below ``MIN_WIDTH`` counts as ``MIN_WIDTH``. In this
-module, the width None means no limit.
+module, the width None means no limit. What is not printable is escaped before its width is measured.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import textwrap
 from collections.abc import Collection, Iterator, Sequence
 from itertools import zip_longest
 from typing import TextIO
+
+from mnist_lite.errors import printable
 
 MIN_WIDTH = 60
 MIN_CELL_WIDTH = 8
@@ -38,8 +40,14 @@ def first_fitting(texts: Sequence[str], width: int | None) -> str:
     return next((text for text in texts if width is None or len(text) <= width), texts[-1])
 
 
+def shortened(text: str, length: int) -> str:
+    """The start of ``text``, with at most ``length`` characters. Dots at its end show that there is more."""
+    return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
 def wrapped(text: str, width: int | None) -> str:
     """``text`` with long lines broken at spaces. The rest of a broken line is indented. Words, such as paths, stay whole."""
+    text = printable(text)
     if width is None:
         return text
     return "\n".join(piece for line in text.split("\n") for piece in _wrap_line(line, width))
@@ -58,6 +66,7 @@ def table(
     lines; the columns ``drop`` are left out, one after the other; the cells of the columns ``left`` take several lines;
     each row becomes a list of ``head: cell``.
     """
+    heads, rows = [printable(head) for head in heads], [[printable(cell) for cell in row] for row in rows]
     widths = {i: max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))}
     if width is None:
         return _layout(heads, rows, widths, left)

@@ -31,7 +31,7 @@ _COMMENT_BYTES = len(_PREFIX) + 64
 MAX_BYTES = 2048 * files.MB
 MAX_VALUES = 1_000_000
 MAX_COST = 0.02
-"""The largest fraction of the time for writing checkpoints."""
+"""The largest part of a run's time that writing checkpoints may take."""
 
 
 class Best(TypedDict):
@@ -47,7 +47,10 @@ class Best(TypedDict):
 
 
 class Checkpoint(TrainerState):
-    """What ``last.pt`` and ``previous.pt`` hold: all of the run at the end of a step. ``best.pt`` is a copy of ``best``."""
+    """What ``last.pt`` and ``previous.pt`` hold: all of the run at the end of a step. ``best.pt`` is a copy of ``best``.
+
+    Filled by ``RunLoop._save``, ``RunFolder.save`` and ``Trainer.state_dict``.
+    """
 
     format: int
     """See ``run_format.py``."""
@@ -65,7 +68,7 @@ class Checkpoint(TrainerState):
 
 
 class DamagedError(Exception):
-    """A checkpoint file was changed after it was written, or it is incomplete. The message says how this is known."""
+    """A checkpoint file was changed after it was written, or it is incomplete. The message says what is wrong."""
 
 
 class ForeignError(Exception):
@@ -113,7 +116,7 @@ def unpack(content: bytes) -> dict[str, Any]:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """``unpack`` of the file ``path``.
+    """The dict in the checkpoint file ``path``, tensors on the CPU.
 
     Raises:
         DamagedError: see ``unpack``. Or the file cannot be read.
@@ -159,7 +162,7 @@ def _converted(state: dict[str, Any], kind: type[T]) -> T:
 def _check_values(state: dict[Any, Any]) -> None:
     """Checks that ``state`` holds dense tensors with memory of their own, and not too many plain values.
 
-    A list that contains itself, or ten lists that each contain the next one ten times, would never end.
+    The limit is needed: a list that contains itself would never end.
     """
     values: list[Any] = [state]
     count = 0
@@ -181,7 +184,7 @@ def _check_values(state: dict[Any, Any]) -> None:
 
 
 class _Tensor:
-    """Stands for a tensor. msgspec takes a tensor for a mapping."""
+    """Takes the place of a tensor, because msgspec treats a tensor as a mapping."""
 
 
 def _without_tensors(value: Any) -> Any:

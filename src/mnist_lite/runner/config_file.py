@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mnist_lite import files
+from mnist_lite.config.overrides import key_of
 from mnist_lite.config.schema import Config, validate
 from mnist_lite.errors import UserError
 from mnist_lite.runner.run_format import FORMAT, check_resumable
@@ -28,7 +29,7 @@ CHANGEABLE_KEYS = ("epochs", "device", "threads", "data.root", "checkpoint.steps
 
 
 def as_dict(config: Config) -> dict[str, Any]:
-    """``config`` as plain values, the same for a new run and a resumed run."""
+    """``config`` as plain values. ``resume`` is None, so a resumed run has the same values as a new run."""
     return {**asdict(config), "resume": None}
 
 
@@ -50,16 +51,16 @@ def resumed_config(folder: Path, composed: DictConfig, overrides: Sequence[str])
     stored = _read(path)
     check_resumable(path, stored.pop("format", None))
     for override in overrides:
-        key = override.partition("=")[0].lstrip("+~")
+        key = key_of(override)
         if key == "resume":
             continue
         if key not in CHANGEABLE_KEYS:
             raise UserError(
                 f"{key}: a resumed run keeps its config; only {', '.join(CHANGEABLE_KEYS)} can be changed. "
-                "For another run leave resume out"
+                "To start another run, leave out resume"
             )
         OmegaConf.update(stored, key, OmegaConf.select(composed, key))
-    validate(composed, Config)  # so that any further error comes from the file
+    validate(composed, Config)  # after this, an error can only come from the file
     stored.resume = str(folder)
     try:
         return validate(stored, Config)

@@ -39,7 +39,7 @@ class RunFolder:
         """Locks the folder ``path``, which exists.
 
         Raises:
-            UserError: it is a link, or it has a link, a folder or a device in it. We would write to another place.
+            UserError: it is a link, or it contains a link, a folder or a device, so that a write would go to another place.
             FolderInUseError: another process has it.
             MachineError: the folder cannot be written.
         """
@@ -79,7 +79,9 @@ class RunFolder:
 
     @classmethod
     def create_at(cls, path: Path) -> RunFolder:
-        """Creates the folder ``path`` for a new run. A process that was killed before its first file may have left it.
+        """Creates the folder ``path`` for a new run.
+
+        The folder may exist: a process that was killed before it wrote its first file may have left it.
 
         Raises:
             FolderInUseError: another process has it, or has started a run in it.

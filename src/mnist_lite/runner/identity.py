@@ -36,7 +36,7 @@ IRRELEVANT_KEYS = (
 
 
 def is_irrelevant(key: str) -> bool:
-    """Whether an override of ``key`` describes the same run: ``threads``, ``budget.accuracy``, ``data.root``."""
+    """Whether ``key`` does not change the result of a run, such as ``threads``, ``budget.accuracy`` and ``data.root``."""
     return key in IRRELEVANT_KEYS or key.partition(".")[0] in IRRELEVANT_KEYS
 
 

@@ -1,15 +1,17 @@
-"""Statistics of the rows of a run: accuracies and times. Pure functions; ``metrics_file.py`` reads the rows."""
+"""Statistics of the rows of a run: accuracies and times. ``metrics_file.py`` reads the rows from the file."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta, Struct
 
-Row = Mapping[str, float]
+if TYPE_CHECKING:  # it imports torch
+    from mnist_lite.training.step_metrics import Row
+
 Percent = Annotated[float, Meta(ge=0, le=100)]
 Count = Annotated[int, Meta(ge=0, le=10**15)]
 CHANCE_LOSS = math.log(10)
@@ -26,13 +28,13 @@ class SplitAccuracy(Struct, frozen=True):
     best: Percent
     """The highest of all evaluations. For the test split, it was selected on the test images, so it is too optimistic."""
     best_epoch: Count
-    """The first epoch with it."""
+    """The first epoch that has this accuracy."""
     mean_last_5: Percent | None
     """The mean over the last 5 epochs."""
 
 
 class AccuracyByEpoch(SplitAccuracy, frozen=True):
-    """The same, with the accuracy at the end of each epoch."""
+    """``SplitAccuracy``, and the accuracy at the end of each epoch."""
 
     by_epoch: list[Percent | None]
 
@@ -90,7 +92,7 @@ def seconds(rows: Sequence[Row]) -> Seconds:
 
 
 def has_died(row: Row, steps: int) -> bool:
-    """Whether a network gives every class the same probability after an epoch of ``steps`` steps. ``row`` is its evaluation.
+    """Whether the network gives every class the same probability. ``row`` is the evaluation after an epoch of ``steps`` steps.
 
     The cross-entropy is then ln 10 = 2.303. Both the mean of the epoch and the test loss must have this value, because
     a network that learns slowly at first has other values: step3 with seed 0 had 2.3006 and 2.2955 after an epoch, and

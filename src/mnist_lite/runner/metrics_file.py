@@ -90,7 +90,7 @@ class MetricsFile:
         return "".join(self._texts)
 
     def append(self, rows: Iterable[Row]) -> None:
-        """Adds ``rows`` at the end. The file has a buffer: see ``flush``."""
+        """Adds ``rows`` at the end. They are in a buffer until ``flush``."""
         text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
         self._texts.append(text)
         with files.machine_errors(self.path):

@@ -20,7 +20,7 @@ PACKAGES = ("mnist-lite", "torchvision", "hydra-core", "omegaconf", "numpy")
 
 
 class Provenance(Struct, frozen=True, kw_only=True):
-    """The first six fields are what the run used; ``auto`` is resolved. See ``backends/select.py`` for the meaning."""
+    """The first six fields are what the run used. They are never ``auto``. ``backends/select.py`` explains them."""
 
     device: str
     """The name of the GPU, or ``cpu`` or ``mps``."""
@@ -69,7 +69,7 @@ def git_commit(folder: Path) -> str | None:
     """The commit of the checkout that contains ``folder``, with ``-dirty`` for local changes. None: there is no checkout."""
     git = ["git", "-C", str(folder)]
     try:
-        # an environment inside somebody's checkout is ignored by git, and the checkout is not ours
+        # we may be installed in an environment inside another project's checkout; git ignores the environment there
         ignored = subprocess.run([*git, "check-ignore", "-q", "."], capture_output=True, timeout=10, check=False)
         describe = [*git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
         done = subprocess.run(describe, capture_output=True, text=True, timeout=10, check=False)

@@ -18,10 +18,10 @@ from mnist_lite.runner.summary import SUMMARY, describe_data
 from mnist_lite.training.trial import can_extend
 
 
-def nothing_left(config: Config, folder: RunFolder, state: Checkpoint | None, damaged: bool) -> str | None:
-    """The reason why a finished run has nothing left to train. None: there is something left, or a file is missing.
+def why_finished(config: Config, folder: RunFolder, state: Checkpoint | None, damaged: bool) -> str | None:
+    """The reason why a run is finished. None: there is something left to train, or a file is missing or damaged.
 
-    ``state`` is the checkpoint of the run, and ``damaged`` says whether a newer one is damaged.
+    ``state`` is the checkpoint of the run. ``damaged`` is true if a newer checkpoint file exists but is damaged.
 
     Raises:
         UserError: the run is finished and has no checkpoint, or the checkpoint belongs to another config.
@@ -40,15 +40,15 @@ def nothing_left(config: Config, folder: RunFolder, state: Checkpoint | None, da
     if state["config"]["epochs"] != config.epochs:
         return None
     if can_extend(config, config.epochs, config.epochs + 1, _steps_per_epoch(config, state)):
-        return "epochs=... extends it"
-    return f"a run with {config.scheduler['name']} cannot be extended: the schedule depends on the number of epochs"
+        return "all epochs are trained; a larger epochs=<number> trains it for longer"
+    return f"all epochs are trained; {config.scheduler['name']} depends on the number of epochs, so more epochs are not possible"
 
 
 def check_fits(config: Config, data: Dataset, state: Checkpoint) -> None:
     """Checks that the checkpoint fits the images and the number of epochs.
 
     Raises:
-        UserError: the images are others, the schedule does not allow the new number of epochs, or the run has more
+        UserError: the images are not those of the run, the schedule does not allow the new number of epochs, or the run has more
             epochs already.
     """
     if state["data"] != describe_data(data):
@@ -57,10 +57,10 @@ def check_fits(config: Config, data: Dataset, state: Checkpoint) -> None:
     if before != config.epochs and not can_extend(config, before, config.epochs, steps):
         raise UserError(
             f"epochs: the schedule of {config.scheduler['name']} was made for {before} epochs; with {config.epochs} epochs the "
-            "learning rates would be different from the first step; leave resume out for a new run"
+            "learning rates would be different from the first step; to start a new run, leave out resume"
         )
     if state["step"] > config.epochs * steps:
-        raise UserError(f"epochs: {config.epochs} asked for, and the run is in epoch {state['epoch']} already")
+        raise UserError(f"epochs: the run is in epoch {state['epoch']} already; {config.epochs} epochs are too few")
 
 
 def changed_conditions(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, list[str | None]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import closing, suppress
 from pathlib import Path
 
+from mnist_lite.config.overrides import user_path
 from mnist_lite.config.schema import Config
 from mnist_lite.errors import MachineError, RunError
 from mnist_lite.process.stop_request import StopRequest
@@ -18,11 +19,12 @@ from mnist_lite.runner.run_loop import RunLoop
 from mnist_lite.runner.setup import set_up_run
 
 
-def run(config: Config, console: Console | None = None, folder: Path | None = None) -> int:
+def run(config: Config, console: Console | None = None, path: Path | None = None, download: bool = True) -> int:
     """Trains a new run, or continues the run in ``config.resume``. Returns the exit code.
 
-    The exit code is 0, or 1 if ``budget.enforce`` is set and the budget is not met. A new run has its folder at
-    ``folder``. None: a new folder in ``config.runs_dir``.
+    The exit code is 0, or 1 if ``budget.enforce`` is set and the budget is not met. The folder of a new run
+    is ``path``. None: a new folder in ``config.runs_dir``. With ``download=False``, MNIST is only read: nothing is
+    downloaded or unpacked into ``config.data.root``. This is for a ``config`` that may come from a stranger.
 
     Raises:
         UserError: the config or the data is not usable. Nothing was written.
@@ -32,17 +34,19 @@ def run(config: Config, console: Console | None = None, folder: Path | None = No
     console = console or Console()
     with closing(console), StopRequest() as stop:
         try:
-            return _start(config, console, stop, folder) if config.resume is None else _resume(config, console, stop)
+            if config.resume is None:
+                return _start(config, console, stop, path, download)
+            return _resume(config, console, stop, download)
         except RunError as failure:
             with suppress(MachineError):  # the disk may be full
                 console.log(f"error: {failure}")
             raise
 
 
-def _start(config: Config, console: Console, stop: StopRequest, path: Path | None) -> int:
-    parts = set_up_run(config, console)
-    stop.armed = True
-    root = Path(config.runs_dir).expanduser()
+def _start(config: Config, console: Console, stop: StopRequest, path: Path | None, download: bool) -> int:
+    parts = set_up_run(config, console, download=download)
+    stop.can_save = True
+    root = user_path("runs_dir", config.runs_dir)
     with closing(RunFolder.create(root, config.name) if path is None else RunFolder.create_at(path)) as folder:
         try:
             console.log_to(folder.path / LOG)
@@ -55,18 +59,18 @@ def _start(config: Config, console: Console, stop: StopRequest, path: Path | Non
         return loop.train(stop)
 
 
-def _resume(config: Config, console: Console, stop: StopRequest) -> int:
+def _resume(config: Config, console: Console, stop: StopRequest, download: bool) -> int:
     assert config.resume is not None
     with closing(RunFolder.open_existing(Path(config.resume))) as folder:
         state, damaged = folder.find_checkpoint()
-        finished = resume.nothing_left(config, folder, state, bool(damaged))
-        if finished is not None:
-            console.line(f"{folder.path} is finished: nothing is left to train ({finished})")
+        reason = resume.why_finished(config, folder, state, bool(damaged))
+        if reason is not None:
+            console.line(f"{folder.path} is finished: {reason}")
             return 0
         console.log_to(folder.path / LOG)
         for name, error in damaged.items():
             console.warn(f"{folder.path / name} cannot be used: {error}. It is kept under the name {name}.damaged.")
-        loop = RunLoop(config, set_up_run(config, console, state), folder, console)
+        loop = RunLoop(config, set_up_run(config, console, state, download), folder, console)
         loop.restore(state, damaged)
-        stop.armed = True
+        stop.can_save = True
         return loop.train(stop)

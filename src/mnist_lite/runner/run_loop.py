@@ -77,6 +77,7 @@ class RunLoop:
             self._resumes = [*state["resumes"], {"step": state["step"], "changed": changed}]
         folder.set_aside(damaged)
         folder.metrics.restore("" if state is None else state["metrics"])
+        # Before the first step there is no best epoch. A run that goes on from a checkpoint is no longer finished.
         folder.remove(BEST if state is None else SUMMARY)
         self.write_config_and_model()
         if changed:
@@ -100,14 +101,15 @@ class RunLoop:
         try:
             self._iterate(stop)
             code = self._finish()
-        except MachineError:  # the disk is full, or the folder cannot be written: there is no place for curves
+        except MachineError:  # the disk is full, or the folder cannot be written, so no curves can be written
             raise
         except Exception as error:
             failure = error
         else:
             stop.raise_if_received()
             return code
-        # outside of ``except``: inside, Python 3.10 would keep the frames of the error, with their tensors
+        # This is after the ``except`` block. Inside it, Python 3.10 keeps the error's frames alive, so their tensors stay in
+        # memory.
         explained = self._explain(failure)
         self._draw(f"{self._images_title()}, failed in epoch {self._trainer.epoch}")
         if explained is failure:
@@ -154,7 +156,11 @@ class RunLoop:
             self._best_is_saved = False
 
     def _save(self) -> None:
-        """Writes ``last.pt``, then ``best.pt``. One file holds all, so a kill cannot leave two files that do not fit together."""
+        """Writes ``last.pt``, then ``best.pt``.
+
+        ``last.pt`` holds everything, also the best weights. If the process is killed before ``best.pt`` is written, a
+        resume writes it from ``last.pt``.
+        """
         self._record(self._trainer.drain())
         config = config_file.as_dict(self._config)
         self._folder.save(

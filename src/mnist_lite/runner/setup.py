@@ -1,4 +1,4 @@
-"""Builds all parts of a run from its config, and tries them out. Nothing is written to the disk here."""
+"""Builds all parts of a run from its config, and tries them out. Nothing is written to the disk here, except MNIST."""
 
 from __future__ import annotations
 
@@ -34,10 +34,11 @@ class RunParts:
     trainer: Trainer
 
 
-def set_up_run(config: Config, console: Console, state: Checkpoint | None = None) -> RunParts:
+def set_up_run(config: Config, console: Console, state: Checkpoint | None = None, download: bool = True) -> RunParts:
     """Builds the network, the data and the trainer, and prints what they are.
 
-    ``state`` is the checkpoint of a resumed run: its data set and its backend replace ``auto``.
+    ``state`` is the checkpoint of a resumed run: its data set and its backend replace ``auto``. With ``download=False`` the data
+    is only read.
 
     Raises:
         UserError: the config or the data is not usable. If possible, this is found before the data is read.
@@ -56,7 +57,7 @@ def set_up_run(config: Config, console: Console, state: Checkpoint | None = None
     console.line(lambda width: f"{config.name}\n\n{layer_table.as_text(network, width)}\n")
     for check in verdict.checks:
         console.line(f"budget {check}")
-    data = load(source)
+    data = load(source, download)
     if data.warning:
         console.warn(data.warning)
     images = len(data.train)

@@ -5,7 +5,7 @@ Importing this module does not import torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
@@ -23,13 +23,14 @@ if TYPE_CHECKING:  # they import torch
     from mnist_lite.config.schema import Config
     from mnist_lite.data.dataset import Dataset
     from mnist_lite.model.build import Network
+    from mnist_lite.training.step_metrics import Row
 
 SUMMARY = "summary.json"
 MAX_BYTES = 16 * files.MB
 
 
 class DataRecord(TypedDict):
-    """The images of a run. Other images give other numbers."""
+    """The images of a run. A resume compares them with the images that it finds."""
 
     name: str
     """``mnist`` or ``digits``."""
@@ -99,7 +100,7 @@ def build_summary(
     network: Network,
     data: Dataset,
     provenance: Provenance,
-    rows: Sequence[Mapping[str, float]],
+    rows: Sequence[Row],
     resumes: list[dict[str, Any]],
 ) -> Summary:
     """The summary of a run with the metrics ``rows``."""

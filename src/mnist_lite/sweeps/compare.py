@@ -14,13 +14,13 @@ from typing import Any
 from msgspec import to_builtins
 
 from mnist_lite import files
-from mnist_lite.errors import MachineError, UserError
+from mnist_lite.errors import MachineError, UserError, printable
 from mnist_lite.runner.metrics import accuracies, seconds
 from mnist_lite.runner.metrics_file import METRICS, read_evaluations
 from mnist_lite.runner.summary import SUMMARY, read_summary
 from mnist_lite.sweeps.finalize import list_outputs, read_table, write_outputs
 from mnist_lite.sweeps.manifest import MANIFEST
-from mnist_lite.sweeps.results import Row, finished, group_rows
+from mnist_lite.sweeps.results import JobRow, finished, group_rows
 
 MAX_CHECKED = 200
 """If a sweep has more finished runs, ``compare`` checks only the best of them."""
@@ -39,20 +39,20 @@ def compare(folder: Path, verify: bool) -> int:
     rows, text = read_table(folder)
     if not rows:
         raise UserError(f"compare: {folder} is not the folder of a sweep: it has no jobs in {MANIFEST}")
-    print(text)
+    print(printable(text))
     try:
         write_outputs(folder, rows)
-        print(f"\n{list_outputs(folder)}")
+        print(printable(f"\n{list_outputs(folder)}"))
     except MachineError as error:  # a folder that can only be read
-        print(f"\nnote: no table file and no pictures: {error}")
+        print(printable(f"\nnote: no table file and no pictures: {error}"))
     checked = finished(rows) if verify else rows_to_verify(rows)
     problems = [f"{row.folder}: {line}" for row in checked for line in differences(folder / str(row.folder))]
     for problem in problems:
-        print(f"warning: {problem}", file=sys.stderr)
+        print(printable(f"warning: {problem}"), file=sys.stderr)
     return 1 if problems else 0
 
 
-def rows_to_verify(rows: Sequence[Row]) -> list[Row]:
+def rows_to_verify(rows: Sequence[JobRow]) -> list[JobRow]:
     """The finished runs that are checked by default: all of them, if there are at most 200.
 
     Otherwise these are the runs of the best group and of the groups that are tied with it. If groups cannot be compared, these

@@ -9,10 +9,10 @@ from mnist_lite.reporting import text_layout
 from mnist_lite.reporting.png import DrawingError
 from mnist_lite.sweeps import plots, search_plots, search_table, table
 from mnist_lite.sweeps.manifest import STUDY
-from mnist_lite.sweeps.results import Row, finished, read_results
+from mnist_lite.sweeps.results import JobRow, finished, read_results
 
 
-def finalize(folder: Path) -> tuple[list[Row], str]:
+def finalize(folder: Path) -> tuple[list[JobRow], str]:
     """Writes the table and the pictures of the sweep in ``folder``. Returns its rows, and the table as text for the terminal.
 
     Raises:
@@ -24,7 +24,7 @@ def finalize(folder: Path) -> tuple[list[Row], str]:
     return rows, text
 
 
-def read_table(folder: Path) -> tuple[list[Row], str]:
+def read_table(folder: Path) -> tuple[list[JobRow], str]:
     """The rows of the sweep in ``folder``, and its table as text for the terminal. Writes nothing.
 
     Raises:
@@ -34,7 +34,7 @@ def read_table(folder: Path) -> tuple[list[Row], str]:
     return rows, (search_table if _is_search(folder) else table).as_text(rows, width)
 
 
-def write_outputs(folder: Path, rows: list[Row]) -> None:
+def write_outputs(folder: Path, rows: list[JobRow]) -> None:
     """Writes the table and the pictures of ``rows`` into ``folder``. An error of a picture is only a warning.
 
     Raises:

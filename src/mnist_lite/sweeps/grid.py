@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from mnist_lite.config.schema import SweepConfig
-from mnist_lite.sweeps.job import MISSING, Job, Overrides, is_settled, known_folders, status, without_sweep_keys
+from mnist_lite.sweeps.job import Job, Overrides, known_folders, without_sweep_keys
+from mnist_lite.sweeps.job_status import MISSING, is_skipped, status
 from mnist_lite.sweeps.manifest import MANIFEST, ManifestEntry, add_entries, manifest_entry, read_manifest
 from mnist_lite.sweeps.source import JobMaker, JobSource
 
@@ -27,7 +28,7 @@ class Grid(JobSource):
     ) -> None:
         """``auto_data`` returns what ``data=auto`` is now: ``mnist`` or ``digits``. ``config_digest`` is of the config files.
 
-        If both have not changed, a job whose overrides are in the manifest is not composed to find its folder.
+        If neither has changed, the manifest has the folders of its jobs, and these jobs are not composed to find them.
 
         Raises:
             UserError: the manifest cannot be read.
@@ -55,7 +56,7 @@ class Grid(JobSource):
             elif folder not in seen:
                 seen.add(folder)
                 self.states[status(folder)] += 1
-                if not is_settled(folder, sweep.retry_failed):
+                if not is_skipped(folder, sweep.retry_failed):
                     self._queue.append(overrides)
 
     @property
@@ -68,7 +69,7 @@ class Grid(JobSource):
         given = set[Path]()
         while self._queue and not self.stopped:
             job = self._compose(self._queue.popleft())
-            if job and job.folder not in given and not is_settled(job.folder, self._sweep.retry_failed):
+            if job and job.folder not in given and not is_skipped(job.folder, self._sweep.retry_failed):
                 given.add(job.folder)
                 yield job
 

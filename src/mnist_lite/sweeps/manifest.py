@@ -1,6 +1,7 @@
 """``jobs.jsonl``: the list of the jobs of a sweep, one JSON object a line.
 
 A job is added when its config is composed. Jobs are never removed, so the list covers all starts of the sweep.
+It does not say which jobs are done: see ``job_status.py``.
 
 | format | differences |
 |---|---|
@@ -90,7 +91,7 @@ def read_manifest(folder: Path) -> list[ManifestEntry]:
             raise UserError(f"line {number} of {path} is not a job: {error.strerror}. {REMEDY}") from error
         by_overrides[entry.overrides] = entry  # if the config files changed, the same overrides are another job
     by_job: dict[object, ManifestEntry] = {}
-    for entry in by_overrides.values():  # the order is that of the first entries, the content that of the last
+    for entry in by_overrides.values():  # a job has the place of its first entry, and the content of its last
         by_job[entry.folder or entry.overrides] = entry
     return list(by_job.values())
 

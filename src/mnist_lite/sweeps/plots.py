@@ -5,34 +5,43 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from mnist_lite import files
 from mnist_lite.reporting import png
+from mnist_lite.reporting.text_layout import shortened
 from mnist_lite.runner.metrics import epoch_ends
 from mnist_lite.runner.metrics_file import read_evaluations
-from mnist_lite.sweeps.results import Group, Row, describe_images, finished, group_rows, selection_split, varied_keys
+from mnist_lite.sweeps.results import Group, JobRow, describe_images, finished, group_rows, selection_split, varied_keys
 
 if TYPE_CHECKING:  # imported when a picture is drawn
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MAX_CURVES = 10
-MAX_NAME_LENGTH = 80
 MAX_NAMED = 10
-"""A picture with more lines has no room for their names."""
+"""A picture with more lines has no room for their names, and matplotlib has ten colours."""
+MAX_PICTURES = 10
+"""Of more varied keys, the first have pictures."""
+MAX_NAME, MAX_VALUE = 80, 24
+"""The lengths of a name in a picture and of a value in it. What is longer is cut."""
+MAX_INSIDE, MAX_INSIDE_NAME = 6, 32
+"""If there are more or longer names, they are below the axes, where they cover nothing."""
+MAX_POINTS = 60
+"""More points leave no room for names in the axes. More points in one line are not connected."""
+MAX_NUMBER = 1e100
 WIDE_RANGE = 300
 """An axis whose ends differ by more than this factor has labels at the powers of ten only."""
 LOGARITHMIC = ("optimizer.lr", "scheduler.max_lr", "optimizer.weight_decay")
-Point = tuple[float, str, Group]
-"""The value of a number, the label of its line, and the group with this value."""
+Point = tuple[float, Group]
+"""The value of a number, and a group with this value."""
 
 
-def write_curves(folder: Path, rows: Sequence[Row]) -> None:
+def write_curves(folder: Path, rows: Sequence[JobRow]) -> None:
     """Writes ``curves.png``, if a job is done.
 
     Raises:
@@ -45,11 +54,11 @@ def write_curves(folder: Path, rows: Sequence[Row]) -> None:
         files.write(folder / "curves.png", png.draw(lambda: _draw_curves(folder, groups, images)))
 
 
-def write_comparisons(folder: Path, rows: Sequence[Row]) -> list[str]:
+def write_comparisons(folder: Path, rows: Sequence[JobRow]) -> list[str]:
     """Writes the pictures that compare groups. Returns their names.
 
-    There is ``accuracy_by_<key>.png`` for each key with several numbers. If the networks differ in size, there is
-    ``accuracy_by_parameters.png``.
+    There is ``accuracy_by_<key>.png`` for each of the first ``MAX_PICTURES`` keys with several numbers. If the networks
+    differ in size, there is ``accuracy_by_parameters.png``.
 
     Raises:
         DrawingError: a picture cannot be drawn.
@@ -59,16 +68,18 @@ def write_comparisons(folder: Path, rows: Sequence[Row]) -> list[str]:
     keys, split = varied_keys([group.overrides for group in groups]), selection_split(rows)
     label = f"final {split} accuracy, %\non {' and '.join(describe_images(rows, split))}"
     pictures: dict[str, Callable[[], Figure]] = {}
-    for key in keys:
-        others = [other for other in keys if other != key]
-        points = [
-            (value, _name(group, others), group) for group in groups if (value := _number(group, key)) is not None
-        ]
-        if len({value for value, _, _ in points}) > 1:
-            pictures[f"accuracy_by_{files.slug(key)}.png"] = partial(_draw_by_number, points, key, label)
-    points = [(float(group.rows[0].parameters or 0), _name(group, keys), group) for group in groups]
-    if len({value for value, _, _ in points}) > 1:
-        pictures["accuracy_by_parameters.png"] = partial(_draw_by_number, points, "parameters", label)
+    by_key: dict[str, list[Point]] = {key: [] for key in keys}
+    for group in groups:
+        for key in group.overrides.keys() & by_key.keys():
+            value = _number(group, key)
+            by_key[key] += [] if value is None else [(value, group)]
+    for key, points in by_key.items():
+        if len({value for value, _ in points}) > 1 and len(pictures) < MAX_PICTURES:
+            others = [other for other in keys if other != key]
+            pictures[f"accuracy_by_{files.slug(key)}.png"] = partial(_draw_by_number, points, key, others, label)
+    points = [(float(group.rows[0].parameters or 0), group) for group in groups]
+    if len({value for value, _ in points}) > 1:
+        pictures["accuracy_by_parameters.png"] = partial(_draw_by_number, points, "parameters", keys, label)
     for name, make in pictures.items():
         files.write(folder / name, png.draw(make))
     return list(pictures)
@@ -85,36 +96,41 @@ def use_logarithmic_x(axes: Axes) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _draw_by_number(points: Sequence[Point], x_label: str, y_label: str) -> Figure:
-    """One line for each label. The bars are 95 % intervals of the mean over seeds.
+def _draw_by_number(points: Sequence[Point], x_label: str, keys: Sequence[str], y_label: str) -> Figure:
+    """One line for each combination of values of ``keys``. The bars are 95 % intervals of the mean over seeds.
 
     Of many lines, those with the best groups have names and colours. The others are grey points.
     """
     figure, axes = _canvas(x_label, y_label)
-    lines: dict[str, list[Point]] = {}
+    by_values: dict[frozenset[tuple[str, str]], list[Point]] = {}
+    compared = set(keys)
     for point in sorted(points, key=lambda point: point[0]):
-        lines.setdefault(point[1], []).append(point)
-    best = sorted(lines, key=lambda label: max(_mean(group) for _, _, group in lines[label]), reverse=True)[:MAX_NAMED]
-    named = {label: line for label, line in lines.items() if label in best}
-    others = [point for label, line in lines.items() if label not in best for point in line]
-    if others:
-        x, y = [value for value, _, _ in others], [_mean(group) for _, _, group in others]
-        axes.plot(x, y, ".", color="0.75", markersize=3, zorder=1)
-        axes.set_title(f"named: the {len(named)} best of {len(lines):,}", fontsize=9)
-    for label, line in named.items():
-        estimates = [group.estimate for _, _, group in line if group.estimate]
+        values = frozenset(item for item in point[1].overrides.items() if item[0] in compared)
+        by_values.setdefault(values, []).append(point)
+    lines = list(by_values.values())
+    if len(lines) > MAX_NAMED:
+        lines.sort(key=lambda line: max(_mean(group) for _, group in line), reverse=True)
+        others = [(value, _mean(group)) for line in lines[MAX_NAMED:] for value, group in line]
+        axes.plot(*zip(*others, strict=True), ".", color="0.75", markersize=3, zorder=1)
+        axes.set_title(f"the {MAX_NAMED} best of {len(lines):,} have names; the others are grey", fontsize=9)
+    elif len(lines) == 1 and len(points) > MAX_POINTS:
+        value, group = max(points, key=lambda point: _mean(point[1]))
+        axes.set_title(f"the best of {len(points):,}: {value:.4g} with {_mean(group):.2f} %", fontsize=9)
+    for line in lines[:MAX_NAMED]:
+        estimates = [group.estimate for _, group in line if group.estimate]
         below = [0.0 if e.low is None else e.mean - e.low for e in estimates]
         above = [0.0 if e.high is None else e.high - e.mean for e in estimates]
-        x, y = [value for value, _, _ in line], [e.mean for e in estimates]
-        axes.errorbar(x, y, [below, above], fmt="o-", label=label, capsize=3, markersize=4, linewidth=1.2)
+        x, y, label = [value for value, _ in line], [e.mean for e in estimates], _name(line[0][1], keys)
+        look: dict[str, Any] = {"fmt": "o-", "capsize": 3, "markersize": 4, "linewidth": 1.2}
+        if len(line) > MAX_POINTS:
+            look = {"fmt": "o", "markersize": 2, "elinewidth": 0.4}
+        axes.errorbar(x, y, [below, above], label=label, **look)
     if x_label == "parameters":
         axes.set_xscale("log")
-    elif x_label in LOGARITHMIC and all(value > 0 for value, _, _ in points):
+    elif x_label in LOGARITHMIC and all(value > 0 for value, _ in points):
         use_logarithmic_x(axes)
-    if others:
-        figure.legend(fontsize=8, loc="outside right upper")
-    elif len(named) > 1:
-        axes.legend(fontsize=8)
+    if len(lines) > 1:
+        _add_legend(figure, axes, "best" if len(points) <= MAX_POINTS else None)
     return figure
 
 
@@ -122,13 +138,12 @@ def _draw_curves(folder: Path, groups: Sequence[Group], images: str) -> Figure:
     """Test accuracy by epoch: the mean over the seeds of a group, and the range from its worst to its best run."""
     figure, axes = _canvas("epoch", f"test accuracy, %\non {images}")
     keys = varied_keys([group.overrides for group in groups])
-    shown = sorted(groups, key=_mean, reverse=True)[:MAX_CURVES]
+    shown = sorted(groups, key=_mean, reverse=True)[:MAX_NAMED]
     floors = [_plot_curve(axes, folder, group, _name(group, keys)) for group in shown]
     axes.set_ylim(bottom=max(0.0, min(floors) - 2), top=min(100.0, _mean(shown[0]) + 1))
     if len(shown) < len(groups):
         axes.set_title(f"the {len(shown)} best of {len(groups):,} groups", fontsize=9)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=8, loc="lower right")
+    _add_legend(figure, axes, "lower right")
     return figure
 
 
@@ -160,10 +175,22 @@ def _canvas(x_label: str, y_label: str) -> tuple[Figure, Axes]:
 
     figure = Figure(figsize=(7.5, 4.8), layout="constrained")
     axes = figure.subplots()
-    axes.set_xlabel(_shortened(x_label))
+    axes.set_xlabel(shortened(x_label, MAX_NAME))
     axes.set_ylabel(y_label)
     axes.grid(alpha=0.3)
     return figure, axes
+
+
+def _add_legend(figure: Figure, axes: Axes, place: Literal["best", "lower right"] | None) -> None:
+    """The names of the lines: in the axes at ``place`` if they are few and short. Otherwise below, in a taller figure."""
+    names = axes.get_legend_handles_labels()[1]
+    longest = max(map(len, names), default=0)
+    if len(names) > MAX_INSIDE or longest > MAX_INSIDE_NAME or place is None:
+        columns = 2 if longest <= MAX_NAME // 2 else 1
+        figure.set_figheight(figure.get_figheight() + 0.18 * math.ceil(len(names) / columns))
+        figure.legend(fontsize=8, loc="outside lower center", ncols=columns)
+    elif names:
+        axes.legend(fontsize=8, loc=place)
 
 
 def _read_curve(folder: Path) -> list[float]:
@@ -176,16 +203,19 @@ def _read_curve(folder: Path) -> list[float]:
 
 def _name(group: Group, keys: Sequence[str]) -> str:
     """The values of ``keys``, for the legend: ``lr 0.01, norm batch_norm``."""
-    parts = [f"{key.rpartition('.')[2]} {group.overrides[key]}" for key in keys if key in group.overrides]
-    return _shortened(", ".join(parts))
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= MAX_NAME_LENGTH else f"{text[:MAX_NAME_LENGTH]}..."
+    parts = []
+    for key in keys:
+        if key in group.overrides:
+            value, number = group.overrides[key], _number(group, key)
+            text = value if number is None or len(value) <= len("0.000123") else f"{number:.4g}"
+            parts.append(" ".join(shortened(part, MAX_VALUE) for part in (key.rpartition(".")[2], text)))
+    return shortened(", ".join(parts), MAX_NAME)
 
 
 def _number(group: Group, key: str) -> float | None:
+    """The value of ``key``. None: it is not a number, or no axis reaches so far."""
     try:
-        return float(group.overrides[key])
+        number = float(group.overrides[key])
     except (KeyError, ValueError):
         return None
+    return number if abs(number) < MAX_NUMBER else None

@@ -12,7 +12,8 @@ from multiprocessing.connection import Connection, wait
 
 from mnist_lite.process.startup import start_without_ctrl_c
 from mnist_lite.process.stop_request import StopRequest
-from mnist_lite.sweeps.job import Job, Outcome, Progress, clear_failure, mark_failed
+from mnist_lite.sweeps.job import Job, Outcome, Progress
+from mnist_lite.sweeps.job_status import clear_failure, mark_failed
 from mnist_lite.sweeps.progress import ProgressDisplay
 from mnist_lite.sweeps.source import JobSource
 from mnist_lite.sweeps.worker import serve
@@ -20,7 +21,10 @@ from mnist_lite.sweeps.worker import serve
 MAX_DEATHS = 3
 """A job has failed when this number of workers have died while they ran it."""
 CRASHES = tuple(-number for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGFPE))
-"""Exit codes of workers that crashed by themselves. The machine causes all other deaths: Linux kills when memory is short."""
+"""Exit codes of a worker whose own code crashed.
+
+Every other death counts as a failure of the machine. For example, Linux kills processes when memory is short.
+"""
 MAX_STOP_SECONDS = 60.0
 """The time that a worker has to finish its step and save, after a request to stop. Then it is killed."""
 
@@ -30,6 +34,7 @@ class _Worker:
     process: multiprocessing.process.BaseProcess
     pipe: Connection
     lifeline: Connection
+    """Its end tells the worker that this process is gone."""
     job: Job | None = None
     started: float = 0.0
 
@@ -51,7 +56,7 @@ def run_jobs(source: JobSource, workers: int, fail_fast: bool, display: Progress
     with StopRequest() as stop:
         pool = _Pool(source, workers, fail_fast, display)
         stop.at_once = pool.kill
-        stop.armed = True
+        stop.can_save = True
         try:
             pool.start_workers()  # they import torch while the first job is composed
             while pool.assign_jobs() and stop.received is None:
@@ -85,7 +90,9 @@ class _Pool:
         while not self._source.stopped and not (self._fail_fast and self.failures):
             running = sum(worker.job is not None for worker in self._workers)
             if running >= self._limit:
-                if not self._waiting and not self._source.is_adaptive:  # composing a config takes 0.08 s
+                if (
+                    not self._waiting and not self._source.is_adaptive
+                ):  # compose the next config (0.08 s) while the others run
                     self._waiting.extend(islice(self._jobs, 1))
                 return True
             job = self._waiting.popleft() if self._waiting else next(self._jobs, None)
@@ -97,17 +104,17 @@ class _Pool:
             try:
                 worker.pipe.send(job)
             except OSError:
-                self._reap(worker)
+                self._handle_death(worker)
         return False
 
     def handle_messages(self) -> None:
-        """Waits for messages of workers, at most 0.2 s, and handles them and the deaths of workers."""
+        """Waits at most 0.2 s for messages of workers. Handles the messages, and the deaths of workers."""
         ready = wait([worker.pipe for worker in self._workers], 0.2)
         for worker in [worker for worker in self._workers if worker.pipe in ready]:
             try:
                 message = worker.pipe.recv()
             except (EOFError, OSError):
-                self._reap(worker)
+                self._handle_death(worker)
             else:
                 self._handle(worker, message)
 
@@ -162,7 +169,7 @@ class _Pool:
         worker.close()
         worker.process.join()
 
-    def _reap(self, worker: _Worker) -> None:
+    def _handle_death(self, worker: _Worker) -> None:
         """Removes a worker that has died. Its job starts again, or fails after too many deaths."""
         self._remove(worker)
         job = worker.job

@@ -9,8 +9,10 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
+from mnist_lite.errors import printable
 from mnist_lite.reporting.text_layout import first_fitting, width_of, wrapped
-from mnist_lite.sweeps.job import WILL_RETRY, Job, Progress, has_checkpoint, is_settled, score
+from mnist_lite.sweeps.job import Job, Progress
+from mnist_lite.sweeps.job_status import WILL_RETRY, has_checkpoint, is_skipped, score
 
 FORMAT = "{percentage:3.0f}% [{remaining}] {desc}"
 FORMAT_WITH_BAR = "{percentage:3.0f}%|{bar:20}| [{elapsed}<{remaining}] {desc}"
@@ -51,7 +53,7 @@ class ProgressDisplay:
             result = f"{accuracy:6.2f} %" + (" held out" if job.config.data.holdout else "")
         line = f"[{self._done + self._failed}/{self._count}] {result}  {self._label(job)}  ({seconds:.1f} s)"
         if error is not None:
-            line += f": {error}" if is_settled(job.folder, retry_failed=False) else f": {error}; {WILL_RETRY}"
+            line += f": {error}" if is_skipped(job.folder, retry_failed=False) else f": {error}; {WILL_RETRY}"
         self._print(line)
         self._show()
 
@@ -73,7 +75,7 @@ class ProgressDisplay:
         if self._bar is None:
             return
         running = [
-            (self._label(job), f"epoch {p.epoch}" + ("" if p.accuracy is None else f" {p.accuracy:.2f} %"))
+            (printable(self._label(job)), f"epoch {p.epoch}" + ("" if p.accuracy is None else f" {p.accuracy:.2f} %"))
             for job, p in self._running.items()
         ]
         failed = f", {self._failed} failed" if self._failed else ""

@@ -5,6 +5,7 @@ Input: the folder of a sweep. Nothing is written here: ``table.py`` makes texts 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from mnist_lite.config.schema import Budget
 from mnist_lite.model.budget import after_training, describe_test_set
 from mnist_lite.runner.identity import is_irrelevant
 from mnist_lite.runner.summary import read_summary
-from mnist_lite.sweeps.job import DONE, FAILED, failure, status
+from mnist_lite.sweeps.job_status import DONE, FAILED, failure, status
 from mnist_lite.sweeps.manifest import ManifestEntry, read_manifest
 from mnist_lite.sweeps.statistics import Comparison, Estimate, compare_with_best
 
@@ -24,7 +25,7 @@ NO_BUDGET = {spec.name: None for spec in fields(Budget)} | {"last_epochs": 1, "a
 
 
 @dataclass(frozen=True)
-class Row:
+class JobRow:
     """One job. Accuracies are in percent. If the job is not done, the fields from ``data`` to ``budget`` are None."""
 
     overrides: dict[str, str]
@@ -71,7 +72,7 @@ class Group:
     """Jobs that differ in their seed only."""
 
     overrides: dict[str, str]
-    rows: list[Row]
+    rows: list[JobRow]
     by_seed: dict[int, float]
     """The final accuracy of each finished job on ``selection_split``, by seed."""
     estimate: Estimate | None
@@ -82,7 +83,7 @@ class Group:
     """The comparison with the best group. None: this is the best group, or there is no comparison."""
 
 
-def read_results(folder: Path) -> list[Row]:
+def read_results(folder: Path) -> list[JobRow]:
     """The jobs of the sweep in ``folder``, in the order of the manifest.
 
     Raises:
@@ -91,18 +92,18 @@ def read_results(folder: Path) -> list[Row]:
     return [_row(folder, entry) for entry in read_manifest(folder)]
 
 
-def finished(rows: Sequence[Row]) -> list[Row]:
+def finished(rows: Sequence[JobRow]) -> list[JobRow]:
     """The jobs that are done."""
     return [row for row in rows if row.final is not None]
 
 
-def selection_split(rows: Sequence[Row]) -> str:
+def selection_split(rows: Sequence[JobRow]) -> str:
     """The split that groups are compared on: ``holdout`` if all finished jobs have held-out images, else ``test``."""
     done = finished(rows)
     return "holdout" if done and all(row.holdout_final is not None for row in done) else "test"
 
 
-def describe_images(rows: Sequence[Row], split: str) -> list[str]:
+def describe_images(rows: Sequence[JobRow], split: str) -> list[str]:
     """The images of ``split`` that the finished jobs were measured on. More than one text: the jobs differ."""
     images = dict.fromkeys((str(row.data), row.images_of(split)) for row in finished(rows))
     if split == "holdout":
@@ -110,13 +111,13 @@ def describe_images(rows: Sequence[Row], split: str) -> list[str]:
     return [describe_test_set(data, count) for data, count in images]
 
 
-def group_rows(rows: Sequence[Row]) -> list[Group]:
+def group_rows(rows: Sequence[JobRow]) -> list[Group]:
     """The groups of ``rows``, in the order of their first row.
 
     The groups are compared if all finished jobs were measured on the same images.
     """
     split = selection_split(rows)
-    members: dict[object, list[Row]] = {}
+    members: dict[object, list[JobRow]] = {}
     for row in rows:
         members.setdefault(row.group or frozenset(row.settings.items()), []).append(row)
     groups = [_group(group, split) for group in members.values()]
@@ -129,16 +130,21 @@ def group_rows(rows: Sequence[Row]) -> list[Group]:
 
 def varied_keys(overrides: Sequence[dict[str, str]]) -> list[str]:
     """The keys whose values are not the same in all ``overrides``."""
-    keys = dict.fromkeys(key for each in overrides for key in each)
-    return [key for key in keys if len({each.get(key) for each in overrides}) > 1]
+    values: dict[str, set[str]] = {}
+    counts = Counter[str]()
+    for each in overrides:
+        counts.update(each.keys())
+        for key, value in each.items():
+            values.setdefault(key, set()).add(value)
+    return [key for key in values if len(values[key]) > 1 or counts[key] < len(overrides)]
 
 
-def has_failures(rows: Sequence[Row]) -> bool:
+def has_failures(rows: Sequence[JobRow]) -> bool:
     """True if a job failed, or does not meet a budget that is enforced."""
     return any(row.status == FAILED or (row.enforced and row.budget in (MISSED, NOT_JUDGED)) for row in rows)
 
 
-def _group(rows: list[Row], split: str) -> Group:
+def _group(rows: list[JobRow], split: str) -> Group:
     accuracies = {row.seed: row.accuracy_on(split) for row in rows}
     by_seed = {seed: value for seed, value in accuracies.items() if seed is not None and value is not None}
     images = max(row.images_of(split) for row in rows)
@@ -146,18 +152,18 @@ def _group(rows: list[Row], split: str) -> Group:
     return Group(rows[0].settings, rows, by_seed, estimate)
 
 
-def _row(folder: Path, entry: ManifestEntry) -> Row:
+def _row(folder: Path, entry: ManifestEntry) -> JobRow:
     overrides = dict(override.partition("=")[::2] for override in entry.overrides)
     if entry.folder is None:
-        return Row(overrides, FAILED, error=entry.error)
+        return JobRow(overrides, FAILED, error=entry.error)
     job = folder / entry.folder
     summary = read_summary(job)
     if summary is None:
-        return Row(overrides, status(job), error=failure(job), folder=entry.folder, group=entry.group)
+        return JobRow(overrides, status(job), error=failure(job), folder=entry.folder, group=entry.group)
     accuracy = summary.accuracy
     budget = msgspec.convert({**NO_BUDGET, **(entry.budget or {})}, Budget)
     verdict = after_training(budget, summary.reached)
-    return Row(
+    return JobRow(
         overrides,
         DONE,
         data=summary.data["name"],

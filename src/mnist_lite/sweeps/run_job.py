@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from mnist_lite.backends import out_of_memory
-from mnist_lite.errors import MachineError, NoMemoryError, RunError, UnavailableError, UserError
+from mnist_lite.errors import MachineError, NoMemoryError, RunError, UnavailableError, UserError, printable
 from mnist_lite.reporting.console import Console
 from mnist_lite.runner.folder import FolderInUseError
 from mnist_lite.runner.run import run
-from mnist_lite.sweeps.job import DONE, INTERRUPTED, Job, Outcome, Progress, clear_failure, mark_failed, status
+from mnist_lite.sweeps.job import Job, Outcome, Progress
+from mnist_lite.sweeps.job_status import DONE, INTERRUPTED, clear_failure, mark_failed, status
 
 MAX_WAIT = 120.0
 """Seconds to wait for a run folder that another process uses. A cluster may restart a job while its lost node is still ending."""
@@ -23,7 +24,7 @@ def run_job(job: Job, on_progress: Callable[[Progress], None] | None = None) -> 
     """Starts or resumes ``job`` and runs it to its end. A job that is done already is skipped.
 
     Without ``on_progress`` the run prints to the terminal. If the job fails, a file in its folder has the reason: see
-    ``job.mark_failed``. After an internal error the file has the traceback as well.
+    ``job_status.mark_failed``. After an internal error the file has the traceback as well.
 
     Raises:
         Interrupted: a signal came. The state of the run is saved.
@@ -63,5 +64,5 @@ def _record_failure(job: Job, error: Exception) -> Outcome:
         text = text if of_machine else f"internal error: {text}"
     recorded = mark_failed(job.folder, text, of_machine, details)
     if details and not recorded:
-        print(details, file=sys.stderr, flush=True)
+        print(printable(details), file=sys.stderr, flush=True)
     return Outcome(text, no_memory)

@@ -19,7 +19,8 @@ from mnist_lite import files
 from mnist_lite.config.overrides import path_override
 from mnist_lite.config.schema import SweepConfig
 from mnist_lite.errors import UserError
-from mnist_lite.sweeps.job import DONE, FAILED, InvalidJob, Job, failure, is_settled, score, status, without_sweep_keys
+from mnist_lite.sweeps.job import InvalidJob, Job, without_sweep_keys
+from mnist_lite.sweeps.job_status import DONE, FAILED, failure, is_skipped, score, status
 from mnist_lite.sweeps.manifest import STUDY, add_entries, manifest_entry
 from mnist_lite.sweeps.search_space import Space, lowest, value_override
 from mnist_lite.sweeps.source import JobMaker, JobSource
@@ -84,7 +85,7 @@ class Search(JobSource):
                 self._study.enqueue_trial(trial.params)
 
     def close(self) -> None:
-        """Allows other processes to search in the folder."""
+        """Releases the lock, so that other processes can search in the folder."""
         self._lock.release()
 
     @property
@@ -103,7 +104,7 @@ class Search(JobSource):
             if isinstance(job, InvalidJob):
                 self._reject(job)
                 self._tell(trial, None, job.error)
-            elif is_settled(job.folder, self._sweep.retry_failed):
+            elif is_skipped(job.folder, self._sweep.retry_failed):
                 self._tell(trial, score(job.folder), "failed before")
             elif any(running.folder == job.folder for running in self._running):
                 self._tell(trial, None, "the same job is running")
@@ -114,7 +115,7 @@ class Search(JobSource):
     def job_ended(self, job: Job, error: str | None) -> None:
         """Reports the result of ``job`` to Optuna. If the machine failed the job, the next start proposes it again."""
         trial = self._running.pop(job)
-        if error is None or is_settled(job.folder, retry_failed=False):
+        if error is None or is_skipped(job.folder, retry_failed=False):
             self._tell(trial, score(job.folder), error)
 
     def batches(self, size: int) -> Iterator[list[list[str]]]:
@@ -147,7 +148,7 @@ def _sampler(seed: int) -> optuna.samplers.TPESampler:
 
 
 def _lock(folder: Path) -> FileLock:
-    """Locks the search in ``folder``: a second process would take running trials for interrupted ones."""
+    """Locks the search in ``folder``. Without the lock, a second process would treat running trials as interrupted."""
     with files.machine_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = files.lock(folder / ".search.lock")

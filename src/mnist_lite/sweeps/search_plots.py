@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from mnist_lite import files
 from mnist_lite.reporting import png
+from mnist_lite.reporting.text_layout import shortened
 from mnist_lite.sweeps.plots import use_logarithmic_x
-from mnist_lite.sweeps.results import Row, describe_images
+from mnist_lite.sweeps.results import JobRow, describe_images
 
 if TYPE_CHECKING:  # Optuna is an extra. Matplotlib is imported when a picture is drawn.
     from matplotlib.axes import Axes
@@ -21,12 +22,19 @@ if TYPE_CHECKING:  # Optuna is an extra. Matplotlib is imported when a picture i
     from optuna.trial import FrozenTrial
 
 MAX_COLUMNS = 3
+MAX_KEYS = 11
+"""Of more keys, the first have panels, and no importance is estimated."""
+MAX_CHOICES = 8
+"""Of more choices that are not numbers, some have labels."""
+MAX_TEXT = 40
+"""Longer keys and choices are cut."""
 MAX_TRIALS = 150
+"""Of more trials, the importance of the keys is estimated from about this many. The time of fANOVA grows with their square."""
 MIN_TRIALS = 4
 """With fewer trials, the importance of a key is not estimated."""
 
 
-def write_plots(folder: Path, rows: Sequence[Row]) -> None:
+def write_plots(folder: Path, rows: Sequence[JobRow]) -> None:
     """Writes ``search.png``, if a trial is done.
 
     Raises:
@@ -37,10 +45,9 @@ def write_plots(folder: Path, rows: Sequence[Row]) -> None:
 
     from mnist_lite.sweeps.study import load_study
 
-    study = load_study(folder)
-    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    trials = load_study(folder).get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if trials:
-        files.write(folder / "search.png", png.draw(lambda: _draw(study, trials, rows)))
+        files.write(folder / "search.png", png.draw(lambda: _draw(trials, rows)))
 
 
 def importances(study: Study) -> dict[str, float]:
@@ -55,16 +62,23 @@ def importances(study: Study) -> dict[str, float]:
     return get_param_importances(study, evaluator=evaluator, params=None, target=None, normalize=True)
 
 
-def _draw(study: Study, trials: Sequence[FrozenTrial], rows: Sequence[Row]) -> Figure:
-    keys = list(dict.fromkeys(key for trial in trials for key in trial.params))
+def _draw(trials: Sequence[FrozenTrial], rows: Sequence[JobRow]) -> Figure:
+    varied = list(dict.fromkeys(key for trial in trials for key in trial.params))
+    keys = varied[:MAX_KEYS]
     rows = [row for row in rows if row.holdout_final is not None]
     sizes_differ = len({row.parameters for row in rows}) > 1
     figure, panels = _create_panels(1 + len(keys) + sizes_differ)
     _plot_trials(panels[0], trials)
-    shares = _importances_if_comparable(study, trials, keys)
+    sample = trials[:: math.ceil(len(trials) / MAX_TRIALS)]
+    shares = _importances_if_comparable(sample, varied) if keys == varied else {}
     for axes, key in zip(panels[1:], keys, strict=False):
         dots = _plot_key(axes, trials, key)
-        axes.set_xlabel(f"{key} (importance {shares[key]:.2f})" if key in shares else key)
+        importance = f" (importance {shares[key]:.2f})" if key in shares else ""
+        axes.set_xlabel(f"{shortened(key, MAX_TEXT)}{importance}")
+    if keys != varied:
+        figure.suptitle(f"the first {len(keys)} of {len(varied):,} keys", fontsize="medium")
+    elif shares and len(sample) < len(trials):
+        figure.suptitle(f"importance: from {len(sample)} of {len(trials):,} trials", fontsize="medium")
     if sizes_differ:
         panels[-1].plot(
             [row.parameters or 0 for row in rows], [row.holdout_final or 0.0 for row in rows], "o", markersize=4
@@ -109,6 +123,8 @@ def _plot_key(axes: Axes, trials: Sequence[FrozenTrial], key: str) -> PathCollec
     """Plots accuracy by the values of ``key``. The colour of a dot is the number of its trial."""
     tried = [trial for trial in trials if key in trial.params]
     x, y = [trial.params[key] for trial in tried], [trial.value or 0.0 for trial in tried]
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in x):
+        x = _use_choices_as_x(axes, x)
     numbers, last = [trial.number + 1 for trial in tried], max(trial.number + 1 for trial in trials)
     dots = axes.scatter(x, y, c=numbers, cmap="viridis", s=18, vmin=1, vmax=last)
     if getattr(tried[-1].distributions[key], "log", False):
@@ -116,18 +132,23 @@ def _plot_key(axes: Axes, trials: Sequence[FrozenTrial], key: str) -> PathCollec
     return dots
 
 
-def _importances_if_comparable(study: Study, trials: Sequence[FrozenTrial], keys: Sequence[str]) -> dict[str, float]:
-    """The importances. Empty if there are too few trials, if all have the same accuracy, or if they varied different keys.
+def _use_choices_as_x(axes: Axes, values: Sequence[object]) -> list[float]:
+    """Puts the different ``values`` side by side on the x axis. Returns the place of each value."""
+    places = {text: float(place) for place, text in enumerate(dict.fromkeys(map(str, values)))}
+    labelled = list(places)[:: math.ceil(len(places) / MAX_CHOICES)]
+    texts = [shortened(text, MAX_TEXT // len(labelled) + 3) for text in labelled]
+    axes.set_xticks([places[text] for text in labelled], texts, parse_math=False)
+    return [places[str(value)] for value in values]
 
-    Of many trials, ``MAX_TRIALS`` are used, evenly spaced: the time of fANOVA grows faster than the number of trials.
-    """
+
+def _importances_if_comparable(trials: Sequence[FrozenTrial], keys: Sequence[str]) -> dict[str, float]:
+    """The importances. Empty if there are too few trials, if all have the same accuracy, or if they varied different keys."""
     same_keys = all(set(trial.params) == set(keys) for trial in trials)
     enough = len(trials) >= MIN_TRIALS and len({trial.value for trial in trials}) > 1
     if not (same_keys and enough):
         return {}
     import optuna
 
-    if len(trials) > MAX_TRIALS:
-        study = optuna.create_study(direction="maximize")
-        study.add_trials(trials[:: math.ceil(len(trials) / MAX_TRIALS)])
+    study = optuna.create_study(direction="maximize")
+    study.add_trials(trials)
     return importances(study)

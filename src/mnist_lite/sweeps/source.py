@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from mnist_lite.config.schema import SweepConfig
+from mnist_lite.errors import printable
 from mnist_lite.sweeps.job import InvalidJob, Job, Overrides
 
 JobMaker = Callable[[Overrides], Job | InvalidJob]
@@ -44,10 +45,10 @@ class JobSource(ABC):
         """The pool calls this when ``job`` is done (``error`` is None) or has failed."""
 
     def label(self, job: Job | InvalidJob) -> str:
-        """The overrides that not all jobs have."""
+        """The overrides of ``job``, without those that all jobs have."""
         return ",".join(override for override in job.overrides if override not in self._shared) or "the only job"
 
     def _reject(self, job: InvalidJob) -> None:
-        print(f"error: job {self.label(job)}: {job.error}", file=sys.stderr, flush=True)
+        print(printable(f"error: job {self.label(job)}: {job.error}"), file=sys.stderr, flush=True)
         self.invalid_jobs.append(job)
         self.stopped = self.stopped or self._sweep.fail_fast

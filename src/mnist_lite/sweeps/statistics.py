@@ -30,12 +30,12 @@ class Estimate:
 
     @classmethod
     def of(cls, values: Sequence[float], resolution: float) -> Estimate:
-        """The estimate from one or more accuracies. ``resolution`` is the accuracy of one image: 100 / images.
+        """The estimate from one or more accuracies. ``resolution`` is the accuracy that one image adds: 100 / images.
 
         The interval is Student's t on the logit scale. The delta method gives the standard error there:
         logit(m) +- t * s / (sqrt(n) * m * (1 - m)) for the mean m and the deviation s as fractions. The interval contains the
         mean and stays between 0 and 100. Survey statistics use the same interval: ``svyciprop(method="logit")`` in Lumley's
-        package ``survey`` for R. It is about other seeds on the same test images, not about other images.
+        package ``survey`` for R. The interval is about other seeds on the same test images. It says nothing about other images.
         """
         n, mean = len(values), fmean(values)
         if n == 1:
@@ -71,8 +71,9 @@ class Comparison:
 def compare_with_best(groups: Sequence[Mapping[int, float]], resolution: float) -> dict[int, Comparison | None]:
     """Compares the best group with every other group by paired t-tests. Each group maps seeds to accuracies.
 
-    The best group has the highest mean of the groups with at least 3 runs. The result has the index of the best group with
-    None, and the index of every group that has at least 3 seeds in common with it. Without such a group it is empty.
+    The best group has the highest mean of the groups with at least 3 runs. The keys of the result are indices of groups. The
+    best group has the value None. Every group with at least 3 seeds in common with it has a ``Comparison``. Without such a
+    group, the result is empty.
 
     The p values are adjusted by Holm's method: Holm, "A Simple Sequentially Rejective Multiple Test Procedure", Scandinavian
     Journal of Statistics 6 (1979). The best group is chosen by the same accuracies. With many equal groups the chance of a

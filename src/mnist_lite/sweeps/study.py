@@ -95,7 +95,7 @@ def _storage(folder: Path) -> optuna.storages.JournalStorage:
 
 
 def _check(study: optuna.Study, folder: Path) -> optuna.Study:
-    """Copies ``study`` into memory. So Optuna checks every trial."""
+    """A copy of ``study`` in memory. Optuna checks each trial that is added to it."""
     with _errors_of_a_study(folder):
         copy = optuna.create_study(direction="maximize")
         copy.add_trials(study.get_trials(deepcopy=False))

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 
 from mnist_lite.config.overrides import restart_command
 from mnist_lite.config.schema import Config, DataConfig, SearchConfig, SweepConfig
-from mnist_lite.errors import LauncherError, RunError, UserError
+from mnist_lite.errors import LauncherError, RunError, UserError, printable
 from mnist_lite.sweeps.finalize import finalize, list_outputs
 from mnist_lite.sweeps.grid import Grid
-from mnist_lite.sweeps.job import InvalidJob, Job, has_checkpoint, job_folder, known_folders, without_sweep_keys
+from mnist_lite.sweeps.job import InvalidJob, Job, job_folder, known_folders, without_sweep_keys
+from mnist_lite.sweeps.job_status import has_checkpoint
 from mnist_lite.sweeps.manifest import add_entries, manifest_entry
 from mnist_lite.sweeps.results import has_failures
 from mnist_lite.sweeps.run_local import run_local
@@ -43,10 +44,10 @@ class DataFinder:
     def __call__(self, root: str) -> str:
         """The name of the data set for ``data=auto`` with ``data.root=<root>``."""
         if root not in self._names:
-            from mnist_lite.data.dataset import available  # imports torch
+            from mnist_lite.data.dataset import resolve_auto  # imports torch
             from mnist_lite.reporting.console import Console
 
-            self._names[root], warning = available(root)
+            self._names[root], warning = resolve_auto(root)
             if warning is not None:
                 with closing(Console()) as console:
                     console.warn(warning)
@@ -59,9 +60,10 @@ def make_job(
     known: Callable[[str], Path | None],
     find_data: Callable[[str], str],
 ) -> Job | InvalidJob:
-    """The job of a sweep with these ``overrides``. ``compose`` gives its config, ``known`` the folder of a known identity.
+    """The job of a sweep with these ``overrides``.
 
-    The data set is part of the identity of a job, so ``data=auto`` is replaced by what ``find_data`` gives.
+    ``compose()`` returns its config. ``known(identity)`` returns the folder that exists for this identity, or None.
+    The data set is part of the identity of a job, so ``data=auto`` is replaced by what ``find_data`` returns.
     """
     overrides = without_sweep_keys(overrides)
     try:
@@ -83,7 +85,7 @@ class Sweep:
     """The config of the job with these overrides. Raises ``UserError`` if it is invalid."""
     find_data: Callable[[str], str]
     data: DataConfig
-    """The data set, as far as all jobs share it."""
+    """The data settings that all jobs have in common."""
     device: str
     """``device`` of the sweep."""
 
@@ -93,11 +95,11 @@ class Sweep:
         return Path(self.config.dir)
 
     def job_maker(self) -> JobMaker:
-        """A function that makes a job from overrides. It knows the folders that exist now."""
+        """A function that makes a job from overrides. A job gets its old folder, if it has one now."""
         known = known_folders(self.folder)
         return lambda overrides: make_job(overrides, lambda: self.compose(overrides), known.get, self.find_data)
 
-    def fix_data(self) -> None:
+    def resolve_auto_data(self) -> None:
         """Finds out what ``data=auto`` is, before a launcher sends ``find_data`` to the jobs."""
         if self.data.name == "auto":
             self.find_data(self.data.root)
@@ -154,17 +156,17 @@ def run_and_report(folder: Path, work: Callable[[], int]) -> int:
         elif folder.is_dir():
             saved = any(has_checkpoint(job) for job in folder.iterdir())
             headline = "To go on:" if saved else "No job has a checkpoint yet. To start again:"
-            print(f"{headline}\n{restart_command(folder)}", flush=True)
+            print(printable(f"{headline}\n{restart_command(folder)}"), flush=True)
             with suppress(UserError, RunError):
                 finalize(folder)
         raise
     except LauncherError as error:
         traceback.print_exception(error.__cause__)
-        print(f"error: the launcher has failed: {error}", file=sys.stderr, flush=True)
+        print(printable(f"error: the launcher has failed: {error}"), file=sys.stderr, flush=True)
         code = RunError.exit_code
     rows, text = finalize(folder)
     if rows:
-        print(f"\n{text}\n\n{list_outputs(folder)}", flush=True)
+        print(printable(f"\n{text}\n\n{list_outputs(folder)}"), flush=True)
     return max(code, int(has_failures(rows)))
 
 
@@ -175,7 +177,7 @@ def run_launched_job(folder: Path, job: Job | InvalidJob) -> str | None:
     add_entries(folder, [manifest_entry(job)])
     error = job.error if isinstance(job, InvalidJob) else run_job(job).error
     if error is not None:
-        print(f"FAILED  {','.join(job.overrides)}: {error}", file=sys.stderr, flush=True)
+        print(printable(f"FAILED  {','.join(job.overrides)}: {error}"), file=sys.stderr, flush=True)
     return error
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from mnist_lite import files
 from mnist_lite.reporting import text_layout
-from mnist_lite.sweeps.job import DONE, FAILED
+from mnist_lite.sweeps.job_status import DONE, FAILED
 from mnist_lite.sweeps.results import (
     MISSED,
     NOT_JUDGED,
     Group,
-    Row,
+    JobRow,
     describe_images,
     group_rows,
     selection_split,
@@ -27,32 +27,41 @@ from mnist_lite.sweeps.statistics import MIN_RUNS
 
 CSV, JSON = "sweep.csv", "sweep.json"
 MAX_LINES = 50
+"""Of more groups, the table shows the best."""
+MAX_KEYS = 20
+"""Of more varied keys, the table shows the first."""
+MAX_CELL = 200
+"""Longer values are cut in the table. The files have them in full."""
+MAX_COLUMNS = 500
+"""If the jobs of a sweep have more keys, ``sweep.csv`` has no columns for the others."""
 
 
-def as_text(rows: Sequence[Row], width: int | None = None) -> str:
+def as_text(rows: Sequence[JobRow], width: int | None = None) -> str:
     """The table of a grid in lines of at most ``width``, one line for each group. Overrides of all groups are left out.
 
-    Of more than ``MAX_LINES`` groups, the best are shown.
+    Of many groups the best are shown, of many keys the first, and of a long value the start. A line says what is left out.
     """
     groups, split = group_rows(rows), selection_split(rows)
     hidden = max(0, len(groups) - MAX_LINES)
     shown = sorted(groups, key=_rank)[:MAX_LINES] if hidden else groups
     images = describe_images(rows, split)
-    keys = varied_keys([group.overrides for group in groups])
+    keys, keys_note = shown_keys([group.overrides for group in groups])
     left = [*keys, "measured on"] if len(images) > 1 else keys
     heads = [*left, f"final {split} accuracy", "deviation", "n", "95 % interval", ""]
     lines = []
     for group in shown:
         cells = {**group.overrides, "measured on": "".join(describe_images(group.rows, split))}
         lines.append([*(cells.get(key, "") for key in left), *_estimate(group), _notes(group, groups)])
-    notes = len(heads) - 1
-    text = text_layout.table(heads, lines, [*range(len(left)), notes], width, drop=[heads.index("deviation")])
+    notes, deviation = len(heads) - 1, len(left) + 1
+    heads, *lines = [short_cells(line) for line in [heads, *lines]]
+    text = text_layout.table(heads, lines, [*range(len(left)), notes], width, drop=[deviation])
     if hidden:
-        text.append(f"the {MAX_LINES} best of {len(groups):,} groups; {CSV} has all of them")
+        text.append(f"the {MAX_LINES} best of {len(groups):,} groups; {JSON} has all of them")
+    text += keys_note
     if images:
         text.append(f"measured on {images[0]}" if len(images) == 1 else "groups on different images are not compared")
     if any(group.is_best for group in groups):
-        text.append("p: paired t-test by seed against the best group, Holm-adjusted; tied from p = 0.05 up")
+        text.append("p: paired t-test by seed against the best group, Holm-adjusted; tied means p >= 0.05")
         if split == "test":
             text.append(
                 "To choose a setting, add data.holdout=5000. Then held-out training images decide, not the test images."
@@ -60,27 +69,41 @@ def as_text(rows: Sequence[Row], width: int | None = None) -> str:
     return text_layout.wrapped("\n".join([*text, totals(rows)]), width)
 
 
-def _rank(group: Group) -> float:
-    """Groups with a higher mean come first, and groups without a finished job last."""
-    return -group.estimate.mean if group.estimate else math.inf
+def shown_keys(overrides: Sequence[dict[str, str]]) -> tuple[list[str], list[str]]:
+    """The keys that the table shows, and a line if there are more."""
+    varied = varied_keys(overrides)
+    keys = varied[:MAX_KEYS]
+    is_cut = len(keys) < len(varied)
+    return keys, [f"the first {len(keys)} of {len(varied):,} keys that vary; {JSON} has all of them"] if is_cut else []
 
 
-def totals(rows: Sequence[Row], noun: str = "jobs") -> str:
+def short_cells(cells: Sequence[str]) -> list[str]:
+    """The cells of a line of the table. Long ones are cut."""
+    return [text_layout.shortened(cell, MAX_CELL) for cell in cells]
+
+
+def _rank(group: Group) -> tuple[bool, float]:
+    """The group that the others are compared with comes first, then groups with a higher mean. The last have no mean."""
+    return not group.is_best, -group.estimate.mean if group.estimate else math.inf
+
+
+def totals(rows: Sequence[JobRow], noun: str = "jobs") -> str:
     """One line with the numbers of jobs (or trials of a search), failures and budgets."""
     done = sum(row.status == DONE for row in rows)
     return ", ".join([f"{len(rows)} {noun}: {done} done", *_counts(rows)])
 
 
-def write_table(folder: Path, rows: Sequence[Row]) -> None:
+def write_table(folder: Path, rows: Sequence[JobRow]) -> None:
     """Writes ``sweep.csv`` and ``sweep.json``.
 
     Raises:
         RunError: a file cannot be written.
     """
-    names = [name for name in Row.__dataclass_fields__ if name != "overrides"]
+    names = [name for name in JobRow.__dataclass_fields__ if name != "overrides"]
     text = io.StringIO()
-    columns = dict.fromkeys([*(key for row in rows for key in row.overrides), *names])
-    table = csv.DictWriter(text, list(columns), lineterminator="\n")
+    keys = list(dict.fromkeys(key for row in rows for key in row.overrides))
+    columns = dict.fromkeys([*keys[:MAX_COLUMNS], *names])
+    table = csv.DictWriter(text, list(columns), extrasaction="ignore", lineterminator="\n")
     table.writeheader()
     for row in rows:
         known = {name: value for name in names if (value := getattr(row, name)) is not None}
@@ -130,7 +153,7 @@ def _notes(group: Group, groups: Sequence[Group]) -> str:
     return ", ".join([*notes, *_counts(group.rows)])
 
 
-def _counts(rows: Sequence[Row]) -> list[str]:
+def _counts(rows: Sequence[JobRow]) -> list[str]:
     numbers = {
         "failed": sum(row.status == FAILED for row in rows),
         "to do": sum(row.status not in (DONE, FAILED) for row in rows),

@@ -24,9 +24,9 @@ MIN_INTERVAL = 0.2
 def serve(pipe: Connection, lifeline: Connection) -> None:
     """The main function of a worker. Each ``Job`` from ``pipe`` is answered by ``Progress`` messages and one ``Outcome``.
 
-    The worker ends when ``pipe`` is closed. When ``lifeline`` is closed, it saves its run and ends. Only the parent holds the
-    other end of ``lifeline``, so this happens when the parent dies, too. The worker then sends SIGTERM to itself. A SIGTERM
-    from another process, for example to the process group, is the same request.
+    An idle worker ends when ``pipe`` is closed. When ``lifeline`` is closed, the worker sends SIGTERM to itself: it saves its run
+    and ends. Only the parent holds the other end of ``lifeline``, so this happens also when the parent dies. A SIGTERM from
+    another process has the same effect.
     """
     keep_streams_usable()
     # Ctrl-C goes to the whole process group. The parent decides what it means and closes the lifeline, or kills us.

@@ -57,7 +57,7 @@ def build_optimizer(config: Mapping[str, Any], module: nn.Module) -> torch.optim
     for key in ("lr", "weight_decay"):
         if key in arguments and not 0 <= arguments[key] < float("inf"):
             raise UserError(f"optimizer.{key}: {arguments[key]} is out of range; expected a finite number >= 0")
-    if "momentum" in arguments and not 0 <= arguments["momentum"] < 1:  # with 1, old gradients never lose weight
+    if "momentum" in arguments and not 0 <= arguments["momentum"] < 1:  # with 1, old gradients would count forever
         raise UserError(f"optimizer.momentum: {arguments['momentum']} is out of range; expected >= 0 and < 1")
     parameters = [p for p in module.parameters() if p.requires_grad]
     groups: list[dict[str, Any]] = [{"params": parameters}]

@@ -22,8 +22,8 @@ def check_state(value: Any, example: Any, where: str) -> None:
     """Checks that ``value`` has the same structure as ``example``.
 
     Dicts must have the same keys, and lists the same length. Tensors must have the same shape, and texts must be equal.
-    A number must be finite if the number in ``example`` is, and must not be negative if that is not. ``None`` in ``example``
-    stands for a number that is not known yet.
+    If the number in ``example`` is finite, the number must be finite. If it is not negative, the number must not be
+    negative. ``None`` in ``example`` stands for a number that is not known yet.
 
     Args:
         value: What was saved: tensors and plain values.

@@ -26,10 +26,11 @@ MONITORS = (
     *("train/epoch_loss", "train/epoch_accuracy"),
     *("holdout/loss", "holdout/accuracy", "test/loss", "test/accuracy"),
 )
-"""Metrics of an evaluation: keys of its row in ``metrics.jsonl``."""
+"""The metrics that a scheduler can watch: keys in the row of an evaluation in ``metrics.jsonl``."""
 TORCH_ERRORS = (ArithmeticError, AttributeError, KeyError, NotImplementedError, TypeError, ValueError)
 """The errors that torch's schedulers raise for bad arguments."""
 NEED_A_FUNCTION = ("LambdaLR", "MultiplicativeLR")
+"""An argument of these classes is a Python function."""
 _UNIT = re.compile(r"(?:([0-9.eE+-]+)\s*\*\s*)?(total_steps|steps_per_epoch)")
 
 
@@ -44,7 +45,7 @@ class Schedule:
     """The metric that ReduceLROnPlateau watches: one of ``MONITORS``. None for all other schedulers."""
 
     def step(self, interval: str, metrics: Mapping[str, float]) -> None:
-        """Steps the learning rate, if it steps at the end of this ``interval``: ``step`` or ``epoch``.
+        """Does a step of the scheduler, if it steps after each ``interval``: ``step`` (a batch) or ``epoch``.
 
         Raises:
             RunError: the scheduler cannot do this step. The cause is torch's error.

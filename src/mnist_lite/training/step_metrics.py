@@ -1,7 +1,7 @@
 """The metrics of every training step, read from the device without waiting for it.
 
 Input: the loss and the number of correct images of each step, as tensors on the device. Output: rows for
-``metrics.jsonl``, in order, some steps late.
+``metrics.jsonl``, in order. On a GPU, a row comes some steps after its step.
 
 A call of ``.item()`` after each step would make the host wait for the GPU, and the GPU would have no work meanwhile.
 Therefore the values of 32 steps are copied to the host together, in the background, and are read when the copy is

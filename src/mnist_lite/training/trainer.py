@@ -17,8 +17,8 @@ from msgspec import Meta
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from mnist_lite.backends.nonfinite import step_if
-from mnist_lite.backends.torch_backend import Backend
+from mnist_lite.backends.backend import Backend
+from mnist_lite.backends.finite_step import step_if
 from mnist_lite.config.schema import Config
 from mnist_lite.data.augment.pipeline import Augment
 from mnist_lite.data.dataset import Dataset, Split
@@ -37,14 +37,20 @@ class DivergedError(Exception):
     """A loss, a gradient or another metric is not finite. The update of such a training step is not made."""
 
     def __init__(self, row: Row, rows: list[Row]) -> None:
-        """``row`` is the row that is not finite. ``rows`` come before it and were not yielded yet."""
+        """``row`` is the first row with a value that is not finite.
+
+        ``rows`` are the earlier rows that ``fit`` has not yielded yet.
+        """
         name = next((f"{key} ({value})" for key, value in row.items() if not math.isfinite(value)), "a gradient")
         super().__init__(f"{name} is not finite at step {row['step']} (epoch {row['epoch']}, lr {row['lr']:.3g})")
         self.rows = rows
 
 
 class TrainerState(TypedDict):
-    """All that a trainer needs to continue: tensors and plain values. Random numbers depend on the seed and the step only."""
+    """All that a trainer needs to continue: tensors and plain values.
+
+    Random numbers are computed from the seed and the epoch or step, so no random state is saved.
+    """
 
     epoch: int
     """From 1. 0: training has not begun."""
@@ -86,7 +92,7 @@ class Trainer:
         self.epoch = 0
         self.step = 0
         self._target_reached = False
-        self._finite = torch.tensor(True, device=device)
+        self._finite_so_far = torch.tensor(True, device=device)
         self._seconds = 0.0
         self._recorder = StepRecorder(device)
         self._epoch_rows: list[Row] = []
@@ -104,8 +110,8 @@ class Trainer:
     def fit(self) -> Iterator[list[Row]]:
         """Trains to the last epoch, or to ``stop_at_accuracy``. Yields the new rows after every step.
 
-        The row of a training step may come some steps late, but before the row of the next evaluation. An evaluation
-        belongs to the step before it: between two yields a step is complete, with its evaluation.
+        The row of a training step may be yielded some steps later, but always before the next evaluation row. When
+        ``fit`` yields, the step is complete. If an evaluation was due after it, that is complete too.
 
         Raises:
             DivergedError: a metric or a gradient is not finite.
@@ -125,7 +131,7 @@ class Trainer:
         Raises:
             DivergedError: a loss or a gradient is not finite.
         """
-        return self._checked(self._recorder.drain())
+        return self._keep_rows(self._recorder.drain())
 
     def evaluate(self, split: Split) -> tuple[float, float]:
         """Mean cross-entropy, and accuracy in percent, over all images of ``split``, in evaluation mode."""
@@ -190,7 +196,7 @@ class Trainer:
         lr = self._train_step(batch)
         epoch_end = self.step % self.steps_per_epoch == 0
         if not epoch_end and not (self.config.eval_every and self.step % self.config.eval_every == 0):
-            rows = self._checked(self._recorder.ready())
+            rows = self._keep_rows(self._recorder.ready())
             self._seconds += time.perf_counter() - started
             return rows
         rows = self.drain()
@@ -214,19 +220,20 @@ class Trainer:
         result = self.backend.gradients(inputs, labels, derive(config.seed, "dropout", self.step))
         if config.l1:
             add_l1(self.module, config.l1)
-        self._finite = self._finite & result.finite
+        self._finite_so_far = self._finite_so_far & result.finite
         if config.clip_grad_norm is not None:
             nn.utils.clip_grad_norm_(self.module.parameters(), config.clip_grad_norm)
         lr = float(self.optimizer.param_groups[0]["lr"])
-        step_if(self._finite, self.optimizer)
+        step_if(self._finite_so_far, self.optimizer)
         if self.ema is not None:
             self.ema.update_parameters(self.module)
         self.schedule.step("step", {})
         row: Row = {"step": self.step, "epoch": self.epoch, "lr": lr}
-        self._recorder.add(row, len(batch), result.loss, result.correct, self._finite)
+        self._recorder.add(row, len(batch), result.loss, result.correct, self._finite_so_far)
         return lr
 
-    def _checked(self, rows: list[Row]) -> list[Row]:
+    def _keep_rows(self, rows: list[Row]) -> list[Row]:
+        """Adds ``rows`` to the epoch, and returns them. Raises ``DivergedError`` if a step was not finite."""
         self._epoch_rows += rows
         if self._recorder.diverged is not None:
             raise DivergedError(self._recorder.diverged, rows)
@@ -252,7 +259,7 @@ class Trainer:
         return row
 
     def _epoch_mean(self, key: str) -> float:
-        """The mean over the images of the epoch so far. The last batch may be smaller than the others."""
+        """The mean over the images of the epoch so far. The last batch may be smaller, so each step counts by its images."""
         size, count, per_epoch = self.config.batch_size, len(self.data.train), self.steps_per_epoch
         smaller = count - size * (per_epoch - 1)
         weights = [smaller if row["step"] % per_epoch == 0 else size for row in self._epoch_rows]

@@ -24,9 +24,9 @@ from mnist_lite.training.optimizer import build_optimizer
 from mnist_lite.training.schedule import MONITORS, build_schedule
 
 MAX_REHEARSED_STEPS = 1_000_000
-"""About 3 s. An error after this step ends the run with one line."""
+"""The number of steps of a schedule that are tried at most: about 3 s. If a later step fails, the run ends with one line."""
 ROUNDING = 1e-12
-"""A learning rate above -ROUNDING times the first rate is a rounding error: LinearLR down to 0 ends at about -1e-18."""
+"""A negative rate above -ROUNDING times the first rate is allowed. LinearLR down to 0 ends at about -1e-18, a rounding error."""
 
 
 class Trial:
@@ -61,10 +61,10 @@ class Trial:
         return state
 
     def rehearse_schedule(self, counts: Sequence[int]) -> int:
-        """Rehearses the schedule of a run, for each possible number of training images. Returns the first that works.
+        """Rehearses the schedule with each number of training images in ``counts``. Returns the first number that works.
 
         Raises:
-            UserError: none works. The message is about the first number.
+            UserError: no number works. The message is about the first one.
         """
         config, errors = self._config, []
         for images in counts:
@@ -113,9 +113,9 @@ def rehearse(
 
 
 def can_extend(config: Config, epochs: int, more: int, steps_per_epoch: int) -> bool:
-    """Whether a run of ``epochs`` epochs can continue as one of ``more`` epochs: both schedules begin alike.
+    """Whether a run of ``epochs`` epochs can go on to ``more`` epochs: both numbers must give the same schedule.
 
-    True for a constant rate or steps. False for a schedule over ``total_steps``, such as one-cycle.
+    True for a constant rate and for StepLR. False for a schedule that depends on ``total_steps``, such as one-cycle.
     """
     optimizer = build_optimizer(config.optimizer, nn.Linear(1, 1))  # a schedule does not depend on the network
     states = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,11 +21,12 @@ from mnist_lite.backends.kernels.build import BuildError, compiler_command
 
 pytestmark = pytest.mark.skipif(not compiler_command(), reason="no C++ compiler here")
 
+FUNCTIONS = ("mnist_lite_new", "mnist_lite_delete", "mnist_lite_run")
+
 
 def write_sources(folder: Path) -> None:
     folder.mkdir()
-    functions = ("mnist_lite_new", "mnist_lite_delete", "mnist_lite_run")
-    (folder / "network.cpp").write_text("".join(f'extern "C" int {name}() {{ return 0; }}\n' for name in functions))
+    (folder / "network.cpp").write_text("".join(f'extern "C" int {name}() {{ return 0; }}\n' for name in FUNCTIONS))
 
 
 @pytest.fixture
@@ -259,3 +261,200 @@ def test_unused_libraries_are_removed(home: Path, monkeypatch: pytest.MonkeyPatc
     build.load()
     names = {path.name for path in home.iterdir()}
     assert {ours.name, "kernels-recent-1.so", "note.txt"} <= names and "kernels-old-1.so" not in names
+
+
+MARKING = """
+#include <cstdio>
+__attribute__((constructor)) static void run() {{ std::fclose(std::fopen("{mark}", "w")); }}
+"""
+
+
+@pytest.fixture
+def planted(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """A library with our functions in the cache folder, and the file that appears when its code runs."""
+    mark = tmp_path / "the-code-ran"
+    source = build.SOURCES / "network.cpp"
+    good = source.read_text()
+    source.write_text(good + MARKING.format(mark=mark))
+    build.load()
+    (library,) = libraries(home)
+    name = library.name.split("-")
+    source.write_text(good)
+    content = library.read_bytes()
+    library.unlink()
+    mark.unlink()
+    build.load.cache_clear()
+    fingerprint = build._fingerprint(compiler_command())
+    planted = home / "-".join([name[0], fingerprint, name[2]])
+    planted.write_bytes(content)
+    planted.chmod(0o700)
+    return planted, mark
+
+
+def test_a_library_of_this_user_is_loaded(planted: tuple[Path, Path]):
+    """The next tests change one thing each."""
+    build.load()
+    assert planted[1].exists()
+
+
+def replace_by_link(path: Path) -> None:
+    path.rename(path.parent.parent / "elsewhere")
+    path.symlink_to(path.parent.parent / "elsewhere")
+
+
+def others_may_write(mode: int) -> Callable[[Path], None]:
+    return lambda path: path.chmod(mode)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [others_may_write(0o720), others_may_write(0o702), others_may_write(0o777), replace_by_link],
+    ids=["group", "others", "all", "link"],
+)
+def test_a_library_that_may_not_be_ours_is_built_again(change: Callable[[Path], None], planted: tuple[Path, Path]):
+    library, mark = planted
+    change(library)
+    build.load()
+    assert not mark.exists(), "the code of the library ran"
+    assert len([path for path in libraries(library.parent) if path != library]) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [others_may_write(0o770), others_may_write(0o707), others_may_write(0o1777), replace_by_link],
+    ids=["group", "others", "all, with the sticky bit", "link"],
+)
+def test_from_a_folder_that_may_not_be_ours_nothing_is_loaded(
+    change: Callable[[Path], None], planted: tuple[Path, Path]
+):
+    library, mark = planted
+    change(library.parent)
+    before = files_in(library.parent)
+    with pytest.raises(BuildError, match=r"other users may write .*mnist-lite|mnist-lite is a link"):
+        build.load()
+    assert not mark.exists(), "the code of the library ran"
+    assert files_in(library.parent) == before
+
+
+def test_the_folder_of_another_user(planted: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(BuildError, match="other users may write"):
+        build.load()
+    assert not planted[1].exists()
+
+
+def test_the_library_of_another_user(planted: tuple[Path, Path]):
+    library, mark = planted
+    try:
+        os.chown(library, 65534, -1)
+    except PermissionError:
+        pytest.skip("only root can give a file to another user")
+    build.load()
+    assert not mark.exists()
+
+
+def test_what_is_built_can_be_loaded_again_with_any_umask(home: Path):
+    before = os.umask(0)
+    try:
+        build.load()
+        (library,) = libraries(home)
+        file = library.stat().st_ino
+        build.load.cache_clear()
+        build.load()
+    finally:
+        os.umask(before)
+    assert library.stat().st_ino == file and library.stat().st_mode & 0o777 == 0o700
+    assert home.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("missing", FUNCTIONS)
+def test_a_library_without_our_functions_is_refused(missing: str, home: Path):
+    source = build.SOURCES / "network.cpp"
+    source.write_text(source.read_text().replace(missing, "other"))
+    with pytest.raises(BuildError, match=rf"\.so does not have {missing}; remove it"):
+        build.load()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, Path.touch], ids=["FIFO", "folder", "empty file"])
+def test_something_else_in_the_place_of_a_library(make: Callable[[Path], object], home: Path):
+    build.load()
+    (library,) = libraries(home)
+    fingerprint = library.name.split("-")[1]
+    library.unlink()
+    build.load.cache_clear()
+    other = home / f"kernels-{fingerprint}-0000000000000000.so"
+    make(other)
+    build.load()
+    assert library.exists()
+
+
+@pytest.mark.parametrize("command", ['g++ "', "'", "g++ -DX='", '"g++" "-O2', "g++ \\"])
+def test_a_quote_without_its_other_half_in_cxx(command: str, home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CXX", command)
+    with pytest.raises(BuildError, match=r"CXX is not a command: No (closing quotation|escaped character)"):
+        build.load()
+    assert not home.exists()
+
+
+@pytest.mark.parametrize("command", ["", " ", "\t\n"])
+def test_a_cxx_without_a_word_is_no_cxx(command: str, home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CXX", command)
+    build.load()
+    assert len(libraries(home)) == 1
+
+
+@pytest.mark.parametrize("command", ["''", "/", ".", "\udcff", "g++ -DX=\udcff -no-such-flag", "g++\n-no-such-flag"])
+def test_a_cxx_that_is_no_compiler(command: str, home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CXX", command)
+    with pytest.raises(BuildError) as caught:
+        build.load()
+    assert "\n" not in str(caught.value)
+    assert files_in(home) <= {build.LOCK}
+
+
+def test_a_compiler_in_a_folder_with_a_space(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / "a folder").mkdir()
+    (tmp_path / "a folder" / "compiler").symlink_to(Path(shutil.which(compiler_command()[0]) or ""))
+    monkeypatch.setenv("CXX", f"'{tmp_path}/a folder/compiler' -DX=\"a b\"")
+    build.load()
+    assert len(libraries(home)) == 1
+
+
+def test_a_compiler_cannot_wait_for_the_keyboard(home: Path, builds: Callable[[str], list[int]]):
+    reader, writer = os.pipe()
+    before = os.dup(0)
+    os.dup2(reader, 0)  # nobody ever writes into this pipe
+    try:
+        builds("read answer")
+        build.load()
+    finally:
+        os.dup2(before, 0)
+        for descriptor in (reader, writer, before):
+            os.close(descriptor)
+    assert len(libraries(home)) == 1
+
+
+@pytest.mark.parametrize("path", ["cache", "./cache", "~/cache", "~nobody-has-this-name/cache", ".", "a\nb", ""])
+def test_an_xdg_cache_home_that_is_not_absolute_does_not_count(
+    path: str, home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", path)
+    build.load()
+    assert len(libraries(tmp_path / "home" / ".cache" / "mnist-lite")) == 1
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "/dev/null/cache", "/proc/cache", "/" + "x" * 300, "/proc/\udcff"])
+def test_an_xdg_cache_home_that_cannot_be_a_folder(path: str, home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", path)
+    with pytest.raises(BuildError):
+        build.load()
+
+
+def test_a_cache_folder_with_bytes_that_are_not_text(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("XDG_CACHE_HOME", f"{tmp_path}/caf\udce9")
+    build.load()
+    assert len(libraries(tmp_path / "caf\udce9" / "mnist-lite")) == 1

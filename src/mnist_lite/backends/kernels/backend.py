@@ -3,10 +3,10 @@
 It computes the same mathematics as torch's modules and autograd. The published networks below 20,000 parameters take 4 to 8 times
 as many training steps per second as with eager torch (docs/performance.md). The reasons:
 
-- A vector holds the same pixel of 16 images, so odd channel counts and map sizes waste nothing.
-- Convolutions add up in registers.
+- A vector register holds the same pixel of 16 images. So it is always full, for any number of channels and any size of a map.
+- A convolution keeps its sums in registers.
 - Batch norm, ReLU and dropout are one pass over maps that are still in the cache.
-- Dropout masks are a hash of their position. They are computed again where they are needed, and not stored.
+- A dropout mask is a hash of the position. So it is not stored: it is computed again where it is needed.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from mnist_lite.backends.backend import StepResult
 from mnist_lite.backends.kernels.build import load
 from mnist_lite.backends.kernels.operations import Op, compile_operations
-from mnist_lite.backends.torch_backend import StepResult
 from mnist_lite.model.layers import Shape
 
 _OUT_OF_MEMORY = "not enough memory for the kernels' maps"
@@ -78,7 +78,10 @@ class KernelBackend:
         seed: int,
         smoothing: float,
     ) -> tuple[float, float, float]:
-        """Sum of losses, number of right answers, and 1 if all is finite. Without addresses, it is an evaluation."""
+        """Returns the sum of losses, the number of right answers, and 1 if all values are finite, else 0.
+
+        ``gradient_addresses`` None: an evaluation.
+        """
         inputs, labels = inputs.contiguous(), labels.contiguous()
         assert inputs.dtype == torch.float32 and labels.dtype == torch.int64
         results = (ctypes.c_double * 3)()
@@ -98,7 +101,7 @@ class KernelBackend:
         return results[0], results[1], results[2]
 
     def _tensors(self, network: nn.Module) -> list[torch.Tensor]:
-        """The tensors of ``network`` that the operations refer to. They are kept, because a module is slow to list them."""
+        """The tensors of ``network`` that the operations refer to. The list is kept, because a module is slow to make it."""
         if network not in self._tensors_of:
             state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
             tensors = [state[name] for name in self._tensor_names]

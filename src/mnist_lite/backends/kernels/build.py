@@ -2,6 +2,10 @@
 
 ``load()`` gives the library. If several processes need it at the same time, one compiles and the others wait. A new build removes
 libraries that no process has loaded for ``UNUSED_DAYS`` days.
+
+To load a library runs its code. So the folder and the library must belong to this user, nobody else may write them, and they must
+not be links. This is checked before a library is loaded. If the folder is not so, nothing is loaded from it or built in it. If a
+library is not so, it is built again.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import platform
 import shlex
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 import time
@@ -33,23 +38,39 @@ MAX_SECONDS = 300.0
 """The time limit for the compiler, and for another process that compiles the same library."""
 UNUSED_DAYS = 30
 LOCK = "build.lock"
+FUNCTIONS = ("mnist_lite_new", "mnist_lite_delete", "mnist_lite_run")
+"""The functions of network.cpp."""
 
 
 class BuildError(Exception):
-    """The kernels cannot be built or loaded on this machine. The message gives the reason."""
+    """The kernels cannot be built or loaded on this machine. The message is one line with the reason."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
 
 
 def compiler_command() -> list[str]:
-    """The C++ compiler: the environment's ``CXX`` with its arguments, or the first that is installed. Empty if there is none."""
-    if command := os.environ.get("CXX", "").split():
-        return command
+    """The C++ compiler: the environment's ``CXX`` with its arguments, or the first that is installed. Empty if there is none.
+
+    Raises:
+        BuildError: ``CXX`` has a quote without its other half.
+    """
+    text = os.environ.get("CXX", "")
+    try:
+        if command := shlex.split(text):
+            return command
+    except ValueError as error:
+        raise BuildError(f"the environment's CXX is not a command: {error}: {text}") from error
     return [path for name in COMPILERS if (path := shutil.which(name))][:1]
 
 
 def cache_folder() -> Path:
-    """The folder for libraries: ``mnist-lite`` in ``XDG_CACHE_HOME``, or in ``~/.cache``."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path("~/.cache").expanduser()) / "mnist-lite"
+    """The folder for libraries: ``mnist-lite`` in ``XDG_CACHE_HOME``, or in ``~/.cache``.
+
+    By its specification, an ``XDG_CACHE_HOME`` that is not an absolute path does not count.
+    """
+    home = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (home if home.is_absolute() else Path("~/.cache").expanduser()) / "mnist-lite"
 
 
 @cache
@@ -57,27 +78,56 @@ def load() -> ctypes.CDLL:
     """The library for this processor. If there is none yet, it is built, which takes about 4 s.
 
     Raises:
-        BuildError: no compiler, a compiler that fails, or a folder that cannot be written.
+        BuildError: no compiler, a compiler that fails, a folder that cannot be written or that others may write, or a library
+            without our functions.
     """
     compiler = compiler_command()
     if not compiler:
         raise BuildError(f"no C++ compiler ({', '.join(COMPILERS)}, or the environment's CXX)")
     try:
         name = f"kernels-{_fingerprint(compiler)}"
+        _prepare_folder()
         path = _find(name) or _build_once(compiler, name)
         with contextlib.suppress(OSError):  # a read-only cache folder
             os.utime(path)  # the time of the last use
         library = ctypes.CDLL(str(path))
     except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:  # RuntimeError: the user has no home folder
         raise BuildError(f"{shlex.join(compiler)}: {error}") from error
+    missing = [function for function in FUNCTIONS if not hasattr(library, function)]
+    if missing:
+        raise BuildError(f"{path} does not have {', '.join(missing)}; remove it")
     _declare(library)
     return library
 
 
+def _prepare_folder() -> None:
+    """Creates the cache folder, or checks that it is safe to load a library from it.
+
+    Raises:
+        BuildError: it is not.
+        OSError: it cannot be created.
+    """
+    folder = cache_folder()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode):
+        raise BuildError(f"{folder} is a link; remove it")
+    if not _only_ours(status):
+        raise BuildError(f"other users may write {folder}; remove it, or make it your own: chown, chmod go-w")
+
+
+def _only_ours(status: os.stat_result) -> bool:
+    """Whether a file or folder belongs to this user, and nobody else may write it."""
+    return status.st_uid == os.geteuid() and not status.st_mode & 0o022
+
+
 def _find(name: str) -> Path | None:
-    """The library whose name begins with ``name``, if it is there and not damaged."""
-    paths = sorted(cache_folder().glob(f"{name}-*.so"))
-    return next((path for path in paths if path.name == _file_name(name, path)), None)
+    """The library whose name begins with ``name``, if it is there, safe to load and not damaged."""
+    for path in sorted(cache_folder().glob(f"{name}-*.so")):
+        status = path.lstat()
+        if stat.S_ISREG(status.st_mode) and _only_ours(status) and path.name == _file_name(name, path):
+            return path
+    return None
 
 
 def _file_name(name: str, path: Path) -> str:
@@ -87,7 +137,6 @@ def _file_name(name: str, path: Path) -> str:
 
 def _build_once(compiler: list[str], name: str) -> Path:
     """The library, built by this process or by another one. A lock ends when its process ends, even after a kill."""
-    cache_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = FileLock(cache_folder() / LOCK)
     with contextlib.suppress(Timeout):  # then two processes build, which only costs time
         lock.acquire(timeout=MAX_SECONDS)
@@ -107,6 +156,7 @@ def _build(compiler: list[str], name: str) -> Path:
         _run([*compiler, *FLAGS, "-o", str(output), str(SOURCES / "network.cpp")], scratch)
         if not output.is_file():
             raise OSError("it ends without an error, but has written nothing")
+        output.chmod(0o700)  # whatever the umask is
         # A rename is atomic: other processes see the whole library or none.
         library = output.replace(folder / _file_name(name, output))
     for path in folder.glob("kernels-*.so"):  # of other sources, compilers or machines
@@ -128,6 +178,7 @@ def _run(command: list[str], scratch: str | None = None) -> str:
     environment = {**os.environ, "TMPDIR": scratch} if scratch else None
     with subprocess.Popen(
         command,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment,
@@ -158,7 +209,7 @@ def _fingerprint(compiler: list[str]) -> str:
         platform.machine(),
         processor_flags(),
     ]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    return hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def _declare(library: ctypes.CDLL) -> None:

@@ -1,7 +1,8 @@
 """Translates a network into the list of operations that the C++ kernels execute.
 
 Input: a ``torch.nn.Sequential`` and the shape of its images. Output: ``Op`` structures for ``mnist_lite_new`` in network.cpp, and
-the names of the tensors that they refer to. A layer that the kernels do not have is an ``UnsupportedError``.
+the names of the tensors that they refer to. For a layer that the kernels do not have, ``UnsupportedError``
+is raised.
 """
 
 from __future__ import annotations
@@ -74,9 +75,8 @@ class Operations:
             self._append(POINTWISE, self.shape, batch_norm=1, **constants, **self._tensors(name, layer, *fields))
         elif kind is nn.ReLU:
             self._add_relu(0.0)
-        elif (
-            isinstance(layer, nn.LeakyReLU) and layer.negative_slope >= 0
-        ):  # the kernels read its gradient off the result
+        elif isinstance(layer, nn.LeakyReLU) and layer.negative_slope >= 0:
+            # the kernels compute the gradient from the output: with slope >= 0 it is positive where the input is
             self._add_relu(layer.negative_slope)
         elif isinstance(layer, nn.Dropout):
             self._add_dropout(layer.p, DROP_VALUES)

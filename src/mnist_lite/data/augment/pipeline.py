@@ -1,4 +1,7 @@
-"""Builds the augmentation of a batch from a YAML list of transforms. Each image gets its own random numbers."""
+"""Builds the augmentation of a batch from a YAML list of transforms. Each image gets its own random numbers.
+
+The transforms are in ``affine.py`` and ``pixels.py``.
+"""
 
 from __future__ import annotations
 
@@ -64,9 +67,8 @@ def _resample(
     transforms: list[Callable[[int, torch.Generator], torch.Tensor]], images: torch.Tensor, generator: torch.Generator
 ) -> torch.Tensor:
     matrices = transforms[0](len(images), generator)
-    for transform in transforms[
-        1:
-    ]:  # a matrix maps output to input, so the matrix of the first transform is applied last
+    # a matrix maps output to input, so the matrix of the first transform is applied last
+    for transform in transforms[1:]:
         matrices = matrices @ transform(len(images), generator)
     return affine.resample(images, matrices)
 

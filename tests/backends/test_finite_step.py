@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mnist_lite.backends import nonfinite
+from mnist_lite.backends import finite_step
 from mnist_lite.training.trainer import Trainer
 
 BAD = (float("nan"), float("inf"), float("-inf"))
@@ -35,14 +35,14 @@ def backward(module: nn.Module) -> torch.Tensor:
 
 def test_finite_numbers_are_finite():
     module = network()
-    assert nonfinite.all_finite(backward(module), module)
+    assert finite_step.all_finite(backward(module), module)
 
 
 @pytest.mark.parametrize("bad", BAD)
 def test_a_nonfinite_loss_is_detected(bad: float):
     module = network()
     backward(module)
-    assert not nonfinite.all_finite(torch.tensor(bad), module)
+    assert not finite_step.all_finite(torch.tensor(bad), module)
 
 
 @pytest.mark.parametrize("bad", BAD)
@@ -55,9 +55,9 @@ def test_one_nonfinite_value_in_any_gradient_is_detected(which: int, bad: float)
     for place in range(gradient.numel()):
         kept = gradient.flatten()[place].item()
         gradient.view(-1)[place] = bad
-        assert not nonfinite.all_finite(loss, module)
+        assert not finite_step.all_finite(loss, module)
         gradient.view(-1)[place] = kept
-    assert nonfinite.all_finite(loss, module)
+    assert finite_step.all_finite(loss, module)
 
 
 def test_large_finite_gradients_are_accepted():
@@ -66,11 +66,11 @@ def test_large_finite_gradients_are_accepted():
     for parameter in module.parameters():
         assert parameter.grad is not None
         parameter.grad.fill_(3e38)  # whose square is not finite
-    assert nonfinite.all_finite(loss, module)
+    assert finite_step.all_finite(loss, module)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize("step", [nonfinite.step_if, nonfinite.step_and_undo])
+@pytest.mark.parametrize("step", [finite_step.step_if, finite_step.step_and_undo])
 def test_a_step_is_made_only_if_all_values_are_finite(step: Callable[..., None], name: str):
     module = network()
     plain = copy.deepcopy(module)
@@ -78,14 +78,14 @@ def test_a_step_is_made_only_if_all_values_are_finite(step: Callable[..., None],
     for _ in range(3):
         optimizer.zero_grad()
         reference.zero_grad()
-        step(nonfinite.all_finite(backward(module), module), optimizer)
+        step(finite_step.all_finite(backward(module), module), optimizer)
         backward(plain)
         reference.step()
     assert equal(module, plain)
     optimizer.zero_grad()
     loss = backward(module)
     next(module.parameters()).grad[0, 0] = float("nan")  # type: ignore[index]
-    step(nonfinite.all_finite(loss, module), optimizer)
+    step(finite_step.all_finite(loss, module), optimizer)
     assert equal(module, plain)
 
 
@@ -117,7 +117,7 @@ def test_no_step_reads_a_value_from_the_device(more: tuple[str, ...], composed: 
     """As on a GPU: a step is undone on the device, and metrics are read in packets."""
     from tests.training.trainers import BASE, trainer
 
-    monkeypatch.setattr("mnist_lite.training.trainer.step_if", nonfinite.step_and_undo)
+    monkeypatch.setattr("mnist_lite.training.trainer.step_if", finite_step.step_and_undo)
     ready: Trainer = trainer(composed(*BASE, *more))
     ready._recorder._size = 32
     ready.epoch = 1

@@ -1,4 +1,7 @@
-"""Keeps infinite and NaN gradients out of the weights. The host does not wait for the device."""
+"""Checks whether a step is finite, and changes the weights only if it is. The host does not wait for the device.
+
+The trainer ends the run (``DivergedError``). The kernels make this check in ``network.cpp``.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from torch import nn
 def all_finite(loss: torch.Tensor, module: nn.Module) -> torch.Tensor:
     """True if ``loss`` and every gradient of ``module`` are finite: a 0-dimensional bool tensor on their device."""
     gradients = [p.grad for p in module.parameters() if p.grad is not None]
-    largest = nn.utils.get_total_norm(gradients, norm_type=float("inf"))  # the maximum of values with a NaN is NaN
+    largest = nn.utils.get_total_norm(gradients, norm_type=float("inf"))  # if one value is NaN, the maximum is NaN
     return torch.isfinite(loss.detach()) & torch.isfinite(largest)
 
 

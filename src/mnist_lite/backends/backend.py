@@ -1,0 +1,45 @@
+"""The interface of a backend: what the trainer needs to train and to evaluate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """The results of one training step: 0-dimensional tensors on the device."""
+
+    loss: torch.Tensor
+    """Mean over the batch."""
+    correct: torch.Tensor
+    """Number of images whose largest logit is that of their label."""
+    finite: torch.Tensor
+    """True if the loss and every gradient are finite."""
+
+
+class Backend(Protocol):
+    """What the trainer needs from a backend."""
+
+    @property
+    def name(self) -> str:
+        """``torch`` or ``kernels``."""
+
+    @property
+    def version(self) -> str:
+        """A hash of the kernels' sources, compiler and processor, which can change the last bits. Empty for torch."""
+
+    def gradients(self, inputs: torch.Tensor, labels: torch.Tensor, seed: int) -> StepResult:
+        """Sets the gradient of every parameter. ``inputs`` ``(N, 1, 28, 28)`` float32, ``labels`` ``(N,)`` int64.
+
+        The random numbers of dropout depend on ``seed`` only.
+        """
+
+    def evaluate(self, network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Sum of cross-entropies and number of right answers of ``network`` in evaluation mode: ``(2,)`` float64.
+
+        On MPS, which has no float64, the result is float32.
+        """
