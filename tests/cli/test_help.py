@@ -20,6 +20,7 @@ OWN_KEYS = {
     "train": ("epochs=14", "sweep.workers", "checkpoint.seconds=10", "data.holdout=0"),
     "summary": ("format=table", "table | json | torchsummary"),
     "bench": ("rounds=5", "images=6400"),
+    "evaluate": ("image=0",),
     "compare": ("verify=true",),
     "completion": ("bash",),
 }

@@ -82,6 +82,18 @@ COMMANDS = {
         ("runs/sweeps/<name>", "runs/sweeps/<name> verify=true"),
         "It can be used while the sweep runs. Nothing is trained.",
     ),
+    "evaluate": Command(
+        "Evaluates trained networks and shows what they look at.",
+        (
+            "latest",
+            "runs/<run> image=7",
+            "'runs/*_era4' runs/sweeps/<name>",
+            "'students/*' budget='{parameters: 8000, accuracy: 99.4}'",
+        ),
+        "For one run, it prints all figures and draws the confusion matrix, the calibration, the worst mistakes, class maps, "
+        "filters and feature maps. For several runs, it prints one line for each. With a budget, it grades the runs: the exit "
+        "code is 1 if one does not pass. All figures are measured with the weights in last.pt. The run folders do not change.",
+    ),
     "completion": Command(
         "Prints a script that completes commands with the TAB key.",
         ("bash >> ~/.bashrc", "zsh >> ~/.zshrc", "fish > ~/.config/fish/completions/mnist-lite.fish"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 import torch
@@ -9,8 +10,11 @@ import torch
 from mnist_lite.config.schema import DataConfig
 from mnist_lite.data.dataset import Dataset, load
 from mnist_lite.insight.saved_run import SavedRun
+from mnist_lite.model.build import Network
 
 BATCH = 500
+MAX_VALUES = 50_000_000
+"""The limit for the output of a layer for a batch: 200 MB in float32. It holds unless one image alone needs more."""
 DATA_ROOT = "MNIST_LITE_DATA"
 """The environment variable that names the folder with MNIST. Without it, the folder is ``data``."""
 
@@ -24,11 +28,22 @@ def load_data(run: SavedRun, root: str = "") -> Dataset:
     Raises:
         UserError: the data is not there.
     """
-    return load(DataConfig(name=run.data["name"], root=root or os.environ.get(DATA_ROOT) or "data"))
+    return load(DataConfig(name=run.data["name"], root=data_root(root)))
+
+
+def data_root(root: str = "") -> str:
+    """``root``, or the folder of ``MNIST_LITE_DATA``, or ``data``: the folder that contains ``MNIST/raw``."""
+    return root or os.environ.get(DATA_ROOT) or "data"
 
 
 def predict(run: SavedRun, images: torch.Tensor) -> torch.Tensor:
     """Logits ``(N, 10)`` float32 for ``images`` ``(N, 1, 28, 28)`` uint8."""
     classifier = run.classifier()
     with torch.inference_mode():
-        return torch.cat([classifier(batch) for batch in images.split(BATCH)])
+        return torch.cat([classifier(batch) for batch in images.split(batch_size(run.network))])
+
+
+def batch_size(network: Network) -> int:
+    """The number of images that go through ``network`` at a time: ``BATCH``, or fewer if a layer has a large output."""
+    largest = max(math.prod(layer.output) for layer in network.layers)
+    return max(1, min(BATCH, MAX_VALUES // largest))

@@ -1,0 +1,93 @@
+"""Evaluates a saved run: on all test images of its data set, and on the images that it was trained on."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from dataclasses import dataclass
+
+import torch
+
+from mnist_lite.backends.kernels.backend import KernelBackend
+from mnist_lite.backends.kernels.build import BuildError
+from mnist_lite.backends.kernels.operations import UnsupportedError
+from mnist_lite.backends.select import MAX_PARAMETERS, MIN_IMAGES
+from mnist_lite.backends.torch_backend import TorchBackend
+from mnist_lite.config.schema import DataConfig
+from mnist_lite.data.dataset import Dataset, load
+from mnist_lite.data.split import Split
+from mnist_lite.errors import UserError
+from mnist_lite.insight.evaluation import Evaluation, evaluate
+from mnist_lite.insight.predictions import MAX_VALUES, batch_size, data_root, predict
+from mnist_lite.insight.saved_run import SavedRun
+from mnist_lite.model.build import INPUT_SHAPE
+from mnist_lite.reporting.layer_table import multiply_adds
+
+MAX_MULTIPLY_ADDS = 2 * 10**9
+"""Per image. A network from a stranger that is larger would take hours. The largest network of this project has 0.16 * 10**9."""
+
+
+@dataclass(frozen=True)
+class EvaluatedRun:
+    """A run and its figures. All were measured now, with the weights in its folder."""
+
+    run: SavedRun
+    data: Dataset
+    """``train`` has the images that the run was trained on. ``test`` has all test images of its data set."""
+    test: Evaluation
+    train_accuracy: float
+    """In percent, without augmentation and dropout."""
+    train_loss: float
+
+    @property
+    def gap(self) -> float:
+        """Train accuracy minus test accuracy, in percentage points. A large gap means that the network overfits."""
+        return self.train_accuracy - self.test.accuracy
+
+
+def evaluate_run(run: SavedRun, root: str = "") -> EvaluatedRun:
+    """Measures ``run``. ``root`` is the folder of MNIST: see ``predictions.load_data``.
+
+    Raises:
+        UserError: the data is not there, the run does not fit it, or the network cannot be evaluated.
+    """
+    check_size(run)
+    data = load(
+        DataConfig(
+            name=run.data["name"],
+            root=data_root(root),
+            train_limit=run.data["train"],
+            holdout=run.data["holdout"],
+        )
+    )
+    test = evaluate(predict(run, data.test.images), data.test.labels)
+    loss, accuracy = loss_and_accuracy(run, data.train)
+    return EvaluatedRun(run, data, test, accuracy, loss)
+
+
+def check_size(run: SavedRun) -> None:
+    """Refuses a network that would take hours, or all memory.
+
+    Raises:
+        UserError: it has more than ``MAX_MULTIPLY_ADDS``, or a layer has more than ``MAX_VALUES`` outputs for one image.
+    """
+    count, outputs = multiply_adds(run.network), max(math.prod(layer.output) for layer in run.network.layers)
+    for name, value, limit in (("multiply-adds", count, MAX_MULTIPLY_ADDS), ("outputs of a layer", outputs, MAX_VALUES)):
+        if value > limit:
+            raise UserError(f"the network is too large to evaluate: {value:,} {name} for an image, the limit is {limit:,}")
+
+
+def loss_and_accuracy(run: SavedRun, split: Split) -> tuple[float, float]:
+    """The mean cross-entropy in nats, and the accuracy in percent. The C++ kernels compute them where they can and pay off."""
+    network = run.network.module
+    backend: KernelBackend | TorchBackend = TorchBackend(network, 0.0, "fp32", "contiguous")
+    if len(split) >= MIN_IMAGES and run.network.parameters <= MAX_PARAMETERS:
+        with contextlib.suppress(UnsupportedError, BuildError, MemoryError):  # torch computes the same
+            backend = KernelBackend(network, INPUT_SHAPE, 0.0, torch.get_num_threads())
+    total = torch.zeros(2, dtype=torch.float64)
+    mean, std, size = run.data["mean"], run.data["std"], batch_size(run.network)
+    with torch.inference_mode():
+        for images, labels in zip(split.images.split(size), split.labels.split(size), strict=True):
+            total += backend.evaluate(network, (images.float() / 255 - mean) / std, labels)
+    loss, correct = (total / len(split)).tolist()
+    return loss, 100 * correct
