@@ -14,8 +14,8 @@ from mnist_lite.reporting import png
 if TYPE_CHECKING:  # imported when a picture is drawn
     from matplotlib.figure import Figure
 
-BLUE, VERMILION = "#0072B2", "#D55E00"
-"""Of Okabe and Ito's colours, which colour-blind people can tell apart. They differ in grey, too."""
+BLUE = "#0072B2"
+"""Of Okabe and Ito's colours, which colour-blind people can tell apart."""
 GALLERY_COLUMNS, GALLERY_ROWS = 6, 4
 MIN_IMAGES = 10
 """Bins with fewer images have hollow points in the reliability diagram: their accuracy says little."""
@@ -85,8 +85,8 @@ def _confusion(test: Evaluation, title: str) -> Figure:
                 weight="bold" if true == predicted else "normal",
             )
     for digit in range(len(counts)):
-        frame = {"fill": False, "edgecolor": BLUE, "linewidth": 1.5}
-        axes.add_patch(_rectangle(digit - 0.5, digit - 0.5, frame))
+        low, high = digit - 0.45, digit + 0.45
+        axes.plot([low, high, high, low, low], [low, low, high, high, low], color=BLUE, linewidth=1.5)
     axes.set_xticks(range(len(counts)))
     axes.set_yticks(range(len(counts)))
     axes.set_xlabel("predicted digit")
@@ -94,12 +94,6 @@ def _confusion(test: Evaluation, title: str) -> Figure:
     axes.set_title(f"{title}\n{test.accuracy:.2f} % right, {len(test.mistakes):,} mistakes", fontsize="medium")
     figure.colorbar(shades, shrink=0.8, label="mistakes (the framed diagonal is right)")
     return figure
-
-
-def _rectangle(x: float, y: float, style: dict[str, object]) -> object:
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((x, y), 1, 1, **style)
 
 
 def _reliability(test: Evaluation, title: str) -> Figure:
@@ -129,7 +123,7 @@ def _reliability(test: Evaluation, title: str) -> Figure:
     axes.set_ylabel("accuracy")
     axes.set_ylim(-0.03, 1.03)
     axes.set_title(f"{title}\nECE {test.ece:.2f} % in {len(test.bins)} bins", fontsize="medium")
-    axes.legend(fontsize="small", loc="upper left")
+    axes.legend(fontsize="small", loc="lower right")
     width = test.bins[0].high - test.bins[0].low
     bars = counts.bar([b.low + width / 2 for b in test.bins], [b.images for b in test.bins], 0.9 * width, color="0.6")
     counts.bar_label(bars, [str(b.images) if b.images else "" for b in test.bins], fontsize=7)
@@ -147,7 +141,7 @@ def _gallery(test: Evaluation, images: torch.Tensor, title: str) -> Figure:
     shown: Sequence[Mistake] = test.mistakes[: GALLERY_COLUMNS * GALLERY_ROWS]
     rows = max(1, -(-len(shown) // GALLERY_COLUMNS))
     figure = Figure(figsize=(1.55 * GALLERY_COLUMNS, 2.25 * rows + 0.7), layout="constrained")
-    panels = figure.subplots(rows, GALLERY_COLUMNS, squeeze=False).flat
+    panels = figure.subplots(rows, GALLERY_COLUMNS, squeeze=False).flatten()
     for axes in panels:
         axes.axis("off")
     for axes, mistake in zip(panels, shown, strict=False):

@@ -1,0 +1,184 @@
+"""Pictures of a network as PNG: class maps of mistakes, the filters of the first layer, the feature maps of an image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+
+from mnist_lite.insight.activations import layers_with_modules
+from mnist_lite.insight.class_maps import ClassMaps
+from mnist_lite.insight.evaluation import Mistake
+from mnist_lite.insight.evaluation_plots import describe_mistake
+from mnist_lite.model.build import INPUT_SHAPE, Layer, Network
+from mnist_lite.reporting import png
+
+if TYPE_CHECKING:  # imported when a picture is drawn
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MAX_FILTERS = 64
+MAX_CHANNELS = 16
+"""Channels of a layer in the picture of the feature maps."""
+MAX_ROWS = 30
+"""Layers in the picture of the feature maps."""
+NOT_DRAWN = (nn.Dropout, nn.Dropout2d, nn.Identity, nn.Flatten)
+"""Layers that change nothing in evaluation."""
+EVIDENCE = "cividis"
+"""Matplotlib's colours for class maps: bright is high. They are made for colour-blind people, and are ordered in grey, too."""
+
+
+def draw_class_maps(
+    mistakes: Sequence[Mistake], images: torch.Tensor, kinds: Sequence[tuple[str, ClassMaps]], title: str
+) -> bytes:
+    """The maps of the true and of the predicted class, for each of ``mistakes``.
+
+    ``images`` ``(N, 1, 28, 28)`` uint8 are those of the ``mistakes``. Each of ``kinds`` has a name and the maps of the images.
+
+    Raises:
+        DrawingError: matplotlib fails.
+    """
+    return png.draw(lambda: _class_maps(mistakes, images, kinds, title))
+
+
+def first_filters(network: Network) -> torch.Tensor | None:
+    """The filters of the first layer with weights: ``(filters, H, W)`` float32. None: it takes another input than the image."""
+    for _, module in layers_with_modules(network):
+        if isinstance(module, nn.Conv2d):
+            return module.weight[:, 0] if module.in_channels == 1 else None
+        if isinstance(module, nn.Linear):
+            side = INPUT_SHAPE[1:]
+            return module.weight.reshape(-1, *side) if module.in_features == math.prod(side) else None
+    return None
+
+
+def draw_filters(filters: torch.Tensor, title: str) -> bytes:
+    """``filters`` ``(filters, H, W)``. Grey is 0, white is positive, black is negative.
+
+    Raises:
+        DrawingError: matplotlib fails.
+    """
+    return png.draw(lambda: _filters(filters.numpy(), title))
+
+
+def draw_feature_maps(image: torch.Tensor, maps: Sequence[tuple[Layer, torch.Tensor]], title: str) -> bytes:
+    """The ``image`` ``(1, 28, 28)`` uint8, and below it one row for each layer: see ``activations.feature_maps``.
+
+    Each row has its own scale: black is the smallest value of the layer, white is the largest. Layers that give one value per
+    channel are drawn as squares.
+
+    Raises:
+        DrawingError: matplotlib fails.
+    """
+    return png.draw(lambda: _feature_maps(image, maps, title))
+
+
+def is_drawn(module: nn.Module) -> bool:
+    """Whether the picture of the feature maps has a row for ``module``."""
+    return not isinstance(module, NOT_DRAWN)
+
+
+def _class_maps(
+    mistakes: Sequence[Mistake], images: torch.Tensor, kinds: Sequence[tuple[str, ClassMaps]], title: str
+) -> Figure:
+    from matplotlib.figure import Figure
+
+    columns = 1 + 2 * len(kinds)
+    figure = Figure(figsize=(1.75 * columns, 1.95 * len(mistakes) + 0.9), layout="constrained")
+    panels = figure.subplots(len(mistakes), columns, squeeze=False)
+    for axes in panels.flat:
+        axes.set_xticks([])
+        axes.set_yticks([])
+    pixels = [(name, maps, maps.on_pixels().numpy()) for name, maps in kinds]
+    for row, mistake in enumerate(mistakes):
+        digit = images[row, 0].numpy()
+        panels[row, 0].imshow(digit, cmap="gray_r", vmin=0, vmax=255)
+        panels[row, 0].set_title(describe_mistake(mistake), fontsize=7)
+        for kind, (_, maps, values) in enumerate(pixels):
+            both = values[row, [mistake.true, mistake.predicted]]
+            for side, digit_class in enumerate((mistake.true, mistake.predicted)):
+                axes = panels[row, 1 + 2 * kind + side]
+                axes.imshow(both[side], cmap=EVIDENCE, vmin=both.min(), vmax=both.max())
+                _outline(axes, digit)
+                word = ("true", "predicted")[side]
+                logit = f"\nlogit {maps.maps[row, digit_class].mean():.2f}" if maps.exact else ""
+                axes.set_title(f"for {digit_class} ({word}){logit}", fontsize=7)
+    notes = [
+        f"{name}: {maps.maps.shape[2]} x {maps.maps.shape[3]} cells, each sees {maps.field} x {maps.field} pixels"
+        for name, maps in kinds
+    ]
+    figure.suptitle("\n".join([title, *notes]), fontsize=9)
+    return figure
+
+
+def _outline(axes: Axes, digit: np.ndarray) -> None:
+    """The outline of the digit: a white line on a black one, so that it can be seen on every colour."""
+    for color, width in (("black", 1.8), ("white", 0.7)):
+        axes.contour(digit, levels=[127], colors=color, linewidths=width)
+
+
+def _filters(filters: np.ndarray, title: str) -> Figure:
+    from matplotlib.figure import Figure
+
+    shown = filters[:MAX_FILTERS]
+    columns = min(len(shown), 8)
+    rows = -(-len(shown) // columns)
+    figure = Figure(figsize=(max(5.0, columns), 1.15 * rows + 0.9), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).flatten()
+    limit = max(float(np.abs(shown).max()), 1e-12)
+    for axes in panels:
+        axes.axis("off")
+    for number, (axes, values) in enumerate(zip(panels, shown, strict=False), 1):
+        shades = axes.imshow(values, cmap="gray", vmin=-limit, vmax=limit)
+        axes.set_title(str(number), fontsize=7)
+    figure.colorbar(shades, ax=panels.tolist(), shrink=0.9, label="weight")
+    of = f"the first {len(shown)} of {len(filters)} filters" if len(shown) < len(filters) else f"{len(filters)} filters"
+    size = " x ".join(str(side) for side in filters.shape[1:])
+    figure.suptitle(f"{title}\n{of} of the first layer, {size}", fontsize="medium")
+    return figure
+
+
+def _feature_maps(image: torch.Tensor, maps: Sequence[tuple[Layer, torch.Tensor]], title: str) -> Figure:
+    from matplotlib.figure import Figure
+
+    hidden = len(maps) - MAX_ROWS
+    shown = maps[:MAX_ROWS]
+    width = max(min(len(values), MAX_CHANNELS) for _, values in shown)
+    figure = Figure(figsize=(0.62 * width + 2.4, 0.66 * (len(shown) + 1) + 0.9), layout="constrained")
+    panels = figure.subplots(len(shown) + 1, 1, squeeze=False).flatten()
+    for axes in panels:
+        axes.set_anchor("W")
+        axes.axis("off")
+    _row(panels[0], image.numpy(), "the image", width)
+    for axes, (layer, values) in zip(panels[1:], shown, strict=True):
+        more = len(values) - MAX_CHANNELS
+        name = f"{layer.number} {layer.text}"
+        name = name if len(name) <= 24 else f"{name[:23]}..."
+        size = " x ".join(str(side) for side in layer.output)
+        _row(axes, values[:MAX_CHANNELS].numpy(), f"{name}\n{size}" + (f", {more} not shown" if more > 0 else ""), width)
+    note = "each layer has its own scale: black is its smallest value, white its largest"
+    note += f"; the last {hidden} layers are not shown" if hidden > 0 else ""
+    figure.suptitle(f"{title}\n{note}", fontsize="medium")
+    return figure
+
+
+def _row(axes: Axes, values: np.ndarray, label: str, width: int) -> None:
+    """The channels of ``values`` ``(C, H, W)`` or ``(C,)`` side by side, in a row with room for ``width`` channels."""
+    maps = values.reshape(len(values), *(values.shape[1:] or (1, 1)))
+    for channel, one in enumerate(maps):
+        axes.imshow(
+            one,
+            cmap="gray",
+            vmin=float(values.min()),
+            vmax=float(values.max()) or 1.0,
+            extent=(channel, channel + 0.94, 0, 0.94),
+            interpolation="nearest",
+        )
+    axes.set_xlim(0, width)
+    axes.set_ylim(0, 0.94)
+    axes.set_aspect("equal")
+    axes.text(-0.15, 0.47, label, ha="right", va="center", fontsize=7)
