@@ -22,8 +22,8 @@ from mnist_lite.insight.saved_run import SavedRun
 from mnist_lite.model.build import INPUT_SHAPE
 from mnist_lite.model.layers import GlobalAvgPool2d, Residual
 
-MIN_SIDE = 4
-"""Grad-CAM uses the last layer whose maps have at least this side. Smaller maps show no places."""
+MIN_SIDE = 7
+"""Cells along the side of a map that shows places. Grad-CAM uses the last layer that has such maps."""
 LINEAR = (nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, nn.Flatten, nn.Dropout, nn.Dropout2d, nn.Identity)
 """Layers that are linear for one value per channel in evaluation, beside convolutions."""
 PLACED = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
@@ -44,14 +44,15 @@ class ClassMaps:
     exact: bool
     """False: Grad-CAM."""
 
-    def on_pixels(self) -> torch.Tensor:
-        """``(N, 10, 28, 28)``: each pixel has the value of the cell whose centre is nearest."""
-        pixels = torch.arange(INPUT_SHAPE[1])
-        height, width = self.maps.shape[2:]
-        rows, columns = (
-            ((pixels - self.first) / self.jump).round().clamp(0, side - 1).long() for side in (height, width)
-        )
-        return self.maps[:, :, rows][:, :, :, columns]
+    @property
+    def extent(self) -> tuple[float, float]:
+        """Where the maps lie in the image, from left to right and from top to bottom: each cell around its centre."""
+        return self.first - self.jump / 2, self.first + (self.maps.shape[2] - 0.5) * self.jump
+
+    @property
+    def small(self) -> bool:
+        """True if the maps have too few cells to show places."""
+        return min(self.maps.shape[2:]) < MIN_SIDE
 
 
 def exact_class_maps(run: SavedRun, images: torch.Tensor) -> ClassMaps | None:

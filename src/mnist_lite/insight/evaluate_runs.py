@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
 from mnist_lite import files
 from mnist_lite.errors import UserError, printable
-from mnist_lite.insight import evaluation_text
-from mnist_lite.insight.activations import measure_activity
+from mnist_lite.insight import evaluation_plots, evaluation_text, network_plots
+from mnist_lite.insight.activations import feature_maps, measure_activity
 from mnist_lite.insight.evaluated_run import EvaluatedRun, evaluate_run
 from mnist_lite.insight.locate import find_runs
 from mnist_lite.insight.saved_run import load_run
+from mnist_lite.model.budget import describe_test_set
 from mnist_lite.reporting import text_layout
+from mnist_lite.reporting.png import DrawingError
 
 OUTPUT = Path("evaluation")
 """The default folder of the output, in the current folder."""
 JSON, CSV = "evaluation.json", "evaluation.csv"
+SHOWN_MAPS = 6
+"""Mistakes whose class maps are drawn."""
+STAGES = 8
+"""Of the evaluation of one run, for the progress bar: the figures, the units, six pictures."""
 
 
-def evaluate_runs(names: Sequence[str], output: str, image: int) -> int:
+def evaluate_runs(names: Sequence[str], output: str, image: str) -> int:
     """Evaluates the runs that ``names`` stand for. Prints all figures of one run, or one line for each of several runs.
 
     Args:
@@ -34,12 +40,14 @@ def evaluate_runs(names: Sequence[str], output: str, image: int) -> int:
         The exit code: 1 if a run of several could not be evaluated.
 
     Raises:
-        UserError: no run can be evaluated, or a name stands for nothing.
+        UserError: no run can be evaluated, ``image`` is no number of a test image, or a name stands for nothing.
         MachineError: a file cannot be written.
     """
+    if not image.isdecimal():
+        raise UserError(f"image: {image!r} is not allowed; expected the number of a test image, from 0")
     paths = find_runs(names)
     if len(paths) == 1:
-        return _evaluate_one(paths[0], Path(output) if output else OUTPUT / paths[0].name, image)
+        return _evaluate_one(paths[0], Path(output) if output else OUTPUT / paths[0].name, int(image))
     return _evaluate_several(paths, Path(output) if output else OUTPUT)
 
 
@@ -68,13 +76,63 @@ def short_names(paths: Sequence[Path]) -> list[str]:
     return [str(path) for path in paths]
 
 
+def write_pictures(
+    evaluated: EvaluatedRun, image: int, folder: Path, progress: Callable[[], object] = lambda: None
+) -> list[str]:
+    """Writes the pictures of ``evaluated`` into ``folder``, and returns their names. ``progress`` is called after each picture.
+
+    Without mistakes there is no picture of them. ``image`` is the number of the test image whose feature maps are drawn.
+
+    Raises:
+        UserError: there is no such image.
+        DrawingError: a picture cannot be drawn.
+        MachineError: a file cannot be written.
+    """
+    run, test, split = evaluated.run, evaluated.test, evaluated.data.test
+    if not 0 <= image < len(split):
+        raise UserError(f"image: {image} is not in 0 to {len(split) - 1:,}, the numbers of the test images")
+    title = f"{run.name} ({run.network.parameters:,} parameters)"
+    measured = f"{title} on {describe_test_set(evaluated.data.name, test.images)}"
+    worst = test.mistakes[:SHOWN_MAPS]
+    images = split.images[[mistake.index for mistake in worst]]
+    pictures: dict[str, Callable[[], bytes]] = {
+        "confusion.png": lambda: evaluation_plots.draw_confusion(test, measured),
+        "reliability.png": lambda: evaluation_plots.draw_reliability(test, measured),
+    }
+    if worst:
+        pictures["mistakes.png"] = lambda: evaluation_plots.draw_mistakes(test, split.images, measured)
+        if kinds := network_plots.class_maps_of(run, images):
+            pictures["class_maps.png"] = lambda: network_plots.draw_class_maps(worst, images, kinds, measured)
+    filters = network_plots.first_filters(run.network)
+    if filters is not None:
+        trained = f"{title}, trained on {len(evaluated.data.train):,} images of {evaluated.data.name}"
+        pictures["filters.png"] = lambda: network_plots.draw_filters(filters, trained)
+    one = f"{title}, test image {image} of {evaluated.data.name}: a {int(split.labels[image])}"
+    maps = feature_maps(run, split.images[image])
+    pictures["feature_maps.png"] = lambda: network_plots.draw_feature_maps(split.images[image], maps, one)
+    for name, draw in pictures.items():
+        files.write(folder / name, draw())
+        progress()
+    return list(pictures)
+
+
 def _evaluate_one(path: Path, output: Path, image: int) -> int:
     folder = make_folder(output, [path])
-    evaluated = evaluate_run(load_run(path))
-    activity = measure_activity(evaluated.run, evaluated.data.test.images)
-    print(evaluation_text.as_text(evaluated, activity, text_layout.width_of(sys.stdout)))
-    files.write(folder / JSON, evaluation_text.as_json(evaluated, activity))
-    print(f"\nwritten to {printable(str(output))}: {JSON}")
+    with tqdm(total=STAGES, desc="evaluate", delay=2, disable=None, leave=False, bar_format="{l_bar}{bar}|") as bar:
+        evaluated = evaluate_run(load_run(path))
+        bar.update()
+        activity = measure_activity(evaluated.run, evaluated.data.test.images)
+        bar.update()
+        files.write(folder / JSON, evaluation_text.as_json(evaluated, activity))
+        written, warning = [JSON], ""
+        try:
+            written += write_pictures(evaluated, image, folder, bar.update)
+        except DrawingError as error:
+            warning = f"warning: not all pictures are drawn: {error}"
+    print(evaluation_text.as_text(evaluated, activity, width := text_layout.width_of(sys.stdout)))
+    print("\n" + text_layout.wrapped(f"written to {output}: {', '.join(written)}", width))
+    if warning:
+        print(warning, file=sys.stderr)
     return 0
 
 

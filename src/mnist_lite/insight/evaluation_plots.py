@@ -59,7 +59,7 @@ def describe_mistake(mistake: Mistake) -> str:
 def percent(share: float) -> str:
     """``share`` in 0..1 as text: ``96.2 %``, ``0.03 %``, ``2e-05 %``."""
     value = 100 * share
-    return f"{value:.1f} %" if value >= 1 else f"{value:.1g} %"
+    return f"{value:.1f} %" if value >= 0.95 else f"{value:.1g} %"
 
 
 def _confusion(test: Evaluation, title: str) -> Figure:
@@ -140,7 +140,7 @@ def _gallery(test: Evaluation, images: torch.Tensor, title: str) -> Figure:
 
     shown: Sequence[Mistake] = test.mistakes[: GALLERY_COLUMNS * GALLERY_ROWS]
     rows = max(1, -(-len(shown) // GALLERY_COLUMNS))
-    figure = Figure(figsize=(1.55 * GALLERY_COLUMNS, 2.25 * rows + 0.7), layout="constrained")
+    figure = Figure(figsize=(1.55 * GALLERY_COLUMNS, 2.1 * rows + 0.7), layout="constrained")
     panels = figure.subplots(rows, GALLERY_COLUMNS, squeeze=False).flatten()
     for axes in panels:
         axes.axis("off")

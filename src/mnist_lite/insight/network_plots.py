@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from mnist_lite.insight.activations import layers_with_modules
-from mnist_lite.insight.class_maps import ClassMaps
+from mnist_lite.insight.class_maps import ClassMaps, exact_class_maps, grad_cam
 from mnist_lite.insight.evaluation import Mistake
 from mnist_lite.insight.evaluation_plots import describe_mistake
+from mnist_lite.insight.saved_run import SavedRun
 from mnist_lite.model.build import INPUT_SHAPE, Layer, Network
 from mnist_lite.reporting import png
 
@@ -26,8 +27,10 @@ MAX_CHANNELS = 16
 """Channels of a layer in the picture of the feature maps."""
 MAX_ROWS = 30
 """Layers in the picture of the feature maps."""
-NOT_DRAWN = (nn.Dropout, nn.Dropout2d, nn.Identity, nn.Flatten)
-"""Layers that change nothing in evaluation."""
+NOT_DRAWN = ("Dropout", "Dropout2d", "Identity", "Flatten", "BatchNorm2d", "BatchNorm1d", "GhostBatchNorm2d")
+"""The kinds of layers that are not in the picture of the feature maps."""
+OUTLINE = 127
+"""The grey level of the outline of a digit, in 0..255."""
 EVIDENCE = "cividis"
 """Matplotlib's colours for class maps: bright is high. They are made for colour-blind people, and are ordered in grey, too."""
 
@@ -43,6 +46,15 @@ def draw_class_maps(
         DrawingError: matplotlib fails.
     """
     return png.draw(lambda: _class_maps(mistakes, images, kinds, title))
+
+
+def class_maps_of(run: SavedRun, images: torch.Tensor) -> list[tuple[str, ClassMaps]]:
+    """The kinds of maps for ``draw_class_maps``: exact maps, and Grad-CAM if there are none or if they are too small."""
+    exact = exact_class_maps(run, images)
+    kinds = [] if exact is None else [("exact class maps", exact)]
+    if (exact is None or exact.small) and (other := grad_cam(run, images)):
+        kinds.append(("Grad-CAM", other))
+    return kinds
 
 
 def first_filters(network: Network) -> torch.Tensor | None:
@@ -66,20 +78,16 @@ def draw_filters(filters: torch.Tensor, title: str) -> bytes:
 
 
 def draw_feature_maps(image: torch.Tensor, maps: Sequence[tuple[Layer, torch.Tensor]], title: str) -> bytes:
-    """The ``image`` ``(1, 28, 28)`` uint8, and below it one row for each layer: see ``activations.feature_maps``.
+    """The ``image`` ``(1, 28, 28)`` uint8, and below it one row for each layer of ``maps``: see ``activations.feature_maps``.
 
-    Each row has its own scale: black is the smallest value of the layer, white is the largest. Layers that give one value per
-    channel are drawn as squares.
+    Each row has its own scale: black is the smallest value of the layer, white is the largest. Single values are squares.
+    Layers that change nothing in evaluation, or only the scale of each channel, are left out.
 
     Raises:
         DrawingError: matplotlib fails.
     """
-    return png.draw(lambda: _feature_maps(image, maps, title))
-
-
-def is_drawn(module: nn.Module) -> bool:
-    """Whether the picture of the feature maps has a row for ``module``."""
-    return not isinstance(module, NOT_DRAWN)
+    shown = [(layer, values) for layer, values in maps if layer.kind not in NOT_DRAWN]
+    return png.draw(lambda: _feature_maps(image, shown, title))
 
 
 def _class_maps(
@@ -93,19 +101,22 @@ def _class_maps(
     for axes in panels.flat:
         axes.set_xticks([])
         axes.set_yticks([])
-    pixels = [(name, maps, maps.on_pixels().numpy()) for name, maps in kinds]
     for row, mistake in enumerate(mistakes):
         digit = images[row, 0].numpy()
         panels[row, 0].imshow(digit, cmap="gray_r", vmin=0, vmax=255)
         panels[row, 0].set_title(describe_mistake(mistake), fontsize=7)
-        for kind, (_, maps, values) in enumerate(pixels):
-            both = values[row, [mistake.true, mistake.predicted]]
-            for side, digit_class in enumerate((mistake.true, mistake.predicted)):
-                axes = panels[row, 1 + 2 * kind + side]
-                axes.imshow(both[side], cmap=EVIDENCE, vmin=both.min(), vmax=both.max())
-                _outline(axes, digit)
-                word = ("true", "predicted")[side]
-                logit = f"\nlogit {maps.maps[row, digit_class].mean():.2f}" if maps.exact else ""
+        classes = {"true": mistake.true, "predicted": mistake.predicted}
+        for kind, (_, maps) in enumerate(kinds):
+            both = maps.maps[row, list(classes.values())].numpy()
+            for side, (word, digit_class) in enumerate(classes.items()):
+                axes, values = panels[row, 1 + 2 * kind + side], both[side]
+                scale = both if maps.exact else values  # the values of Grad-CAM have no unit
+                limits = float(scale.min()), float(scale.max())
+                if maps.small:
+                    _print_cells(axes, values, limits)
+                else:
+                    _place_on_digit(axes, values, limits, maps.extent, digit)
+                logit = f"\nmean = logit = {values.mean():.2f}" if maps.exact else ""
                 axes.set_title(f"for {digit_class} ({word}){logit}", fontsize=7)
     notes = [
         f"{name}: {maps.maps.shape[2]} x {maps.maps.shape[3]} cells, each sees {maps.field} x {maps.field} pixels"
@@ -115,19 +126,35 @@ def _class_maps(
     return figure
 
 
-def _outline(axes: Axes, digit: np.ndarray) -> None:
-    """The outline of the digit: a white line on a black one, so that it can be seen on every colour."""
-    for color, width in (("black", 1.8), ("white", 0.7)):
-        axes.contour(digit, levels=[127], colors=color, linewidths=width)
+def _print_cells(axes: Axes, values: np.ndarray, limits: tuple[float, float]) -> None:
+    """The cells of a small map with their values, in the whole panel."""
+    axes.imshow(values, cmap=EVIDENCE, vmin=limits[0], vmax=limits[1])
+    for y, x in np.ndindex(values.shape):
+        dark = values[y, x] < (limits[0] + limits[1]) / 2
+        axes.text(x, y, f"{values[y, x]:.1f}", ha="center", va="center", fontsize=8, color="white" if dark else "black")
+
+
+def _place_on_digit(
+    axes: Axes, values: np.ndarray, limits: tuple[float, float], extent: tuple[float, float], digit: np.ndarray
+) -> None:
+    """A map at its place in the image, with the outline of the digit: a white line on a black one, to be seen on every colour."""
+    axes.imshow(digit, cmap="gray_r", vmin=0, vmax=510)
+    start, end = extent
+    axes.imshow(values, cmap=EVIDENCE, vmin=limits[0], vmax=limits[1], extent=(start, end, end, start))
+    if digit.min() < OUTLINE < digit.max():
+        for color, width in (("black", 1.8), ("white", 0.7)):
+            axes.contour(digit, levels=[OUTLINE], colors=color, linewidths=width)
+    axes.set_xlim(-0.5, digit.shape[1] - 0.5)
+    axes.set_ylim(digit.shape[0] - 0.5, -0.5)
 
 
 def _filters(filters: np.ndarray, title: str) -> Figure:
     from matplotlib.figure import Figure
 
     shown = filters[:MAX_FILTERS]
-    columns = min(len(shown), 8)
+    columns = min(len(shown), 10)
     rows = -(-len(shown) // columns)
-    figure = Figure(figsize=(max(5.0, columns), 1.15 * rows + 0.9), layout="constrained")
+    figure = Figure(figsize=(max(5.0, columns + 1), 1.15 * rows + 0.9), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
     limit = max(float(np.abs(shown).max()), 1e-12)
     for axes in panels:
