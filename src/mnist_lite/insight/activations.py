@@ -40,11 +40,13 @@ class LayerActivity:
 
 def layers_with_modules(network: Network) -> list[tuple[Layer, nn.Module]]:
     """The rows of the layer table with their modules."""
-    return list(zip(network.layers, _in_order(network.module), strict=False))  # the last module may be a Flatten without row
+    return list(
+        zip(network.layers, _in_order(network.module), strict=False)
+    )  # the last module may be a Flatten without row
 
 
-def measure_activity(run: SavedRun, images: torch.Tensor) -> list[LayerActivity]:
-    """One entry for each activation function of the network. ``images`` ``(N, 1, 28, 28)`` uint8, with N >= 1."""
+def predict_and_count(run: SavedRun, images: torch.Tensor) -> tuple[torch.Tensor, tuple[LayerActivity, ...]]:
+    """Logits ``(N, 10)`` float32 for ``images`` ``(N, 1, 28, 28)`` uint8, and the activity of each activation function."""
     counted = [(layer, module) for layer, module in layers_with_modules(run.network) if isinstance(module, ACTIVATIONS)]
     zeros = {layer.number: torch.zeros(layer.output[0], dtype=torch.int64) for layer, _ in counted}
 
@@ -52,8 +54,8 @@ def measure_activity(run: SavedRun, images: torch.Tensor) -> list[LayerActivity]
         zeros[layer.number] += (output == 0).transpose(0, 1).flatten(1).sum(1)
 
     with _watch(counted, count):
-        predict(run, images)
-    return [_activity(layer, zeros[layer.number], len(images)) for layer, _ in counted]
+        logits = predict(run, images)
+    return logits, tuple(_activity(layer, zeros[layer.number], len(images)) for layer, _ in counted)
 
 
 def feature_maps(run: SavedRun, image: torch.Tensor) -> list[tuple[Layer, torch.Tensor]]:
@@ -70,9 +72,7 @@ def feature_maps(run: SavedRun, image: torch.Tensor) -> list[tuple[Layer, torch.
 
 
 @contextmanager
-def _watch(
-    layers: Sequence[tuple[Layer, nn.Module]], see: Callable[[Layer, torch.Tensor], None]
-) -> Iterator[None]:
+def _watch(layers: Sequence[tuple[Layer, nn.Module]], see: Callable[[Layer, torch.Tensor], None]) -> Iterator[None]:
     """Inside ``with _watch(...):``, each output ``(N, ...)`` of each module in ``layers`` is given to ``see``, with its row."""
     hooks = [
         module.register_forward_hook(lambda _module, _inputs, output, layer=layer: see(layer, output))
@@ -98,7 +98,7 @@ def _activity(layer: Layer, zeros: torch.Tensor, images: int) -> LayerActivity:
 
 
 def _in_order(module: nn.Module) -> Iterator[nn.Module]:
-    """The modules that have a row in the layer table, in its order. The row ``add`` of a residual block comes after its layers."""
+    """The modules that have a row in the layer table, in its order. ``add`` comes after the layers of its block."""
     for child in module.children():
         if isinstance(child, Residual):
             yield from _in_order(child.body)

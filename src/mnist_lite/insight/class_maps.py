@@ -2,11 +2,11 @@
 
 There are two kinds:
 
-- *Exact*: the network ends with a global average pool, and only linear layers come after it. Then the logit of a class is the mean
-  of a map with one value per position, and this map is the class map (Zhou et al., 2016, "Learning Deep Features for
+- *Exact*: the network ends with a global average pool, and only linear layers come after it. Then the logit of a class is the
+  mean of a map with one value per position. This map is the class map (Zhou et al., 2016, "Learning Deep Features for
   Discriminative Localization").
-- *Grad-CAM* for the other networks: the sum of the maps of a layer, each weighted with the mean gradient of the logit, without its
-  negative values (Selvaraju et al., 2017).
+- *Grad-CAM* for the other networks: the maps of a layer are added, each weighted with the mean gradient of the logit. Negative
+  sums become zero (Selvaraju et al., 2017, "Grad-CAM").
 """
 
 from __future__ import annotations
@@ -123,8 +123,9 @@ def _is_global_pool(module: nn.Module, shape: Sequence[int]) -> bool:
     """Whether ``module`` averages all positions of an input of ``shape`` ``(N, C, H, W)``."""
     if isinstance(module, GlobalAvgPool2d):
         return True
-    is_average = isinstance(module, nn.AvgPool2d) and module.padding == 0
-    return is_average and module.kernel_size == shape[2] == shape[3]
+    if not isinstance(module, nn.AvgPool2d) or module.padding != 0:
+        return False
+    return module.kernel_size == shape[2] == shape[3]
 
 
 def _is_linear(module: nn.Module) -> bool:

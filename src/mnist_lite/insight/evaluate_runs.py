@@ -11,7 +11,7 @@ from tqdm import tqdm
 from mnist_lite import files
 from mnist_lite.errors import UserError, printable
 from mnist_lite.insight import evaluation_plots, evaluation_text, network_plots
-from mnist_lite.insight.activations import feature_maps, measure_activity
+from mnist_lite.insight.activations import feature_maps
 from mnist_lite.insight.evaluated_run import EvaluatedRun, evaluate_run
 from mnist_lite.insight.locate import find_runs
 from mnist_lite.insight.saved_run import load_run
@@ -24,8 +24,8 @@ OUTPUT = Path("evaluation")
 JSON, CSV = "evaluation.json", "evaluation.csv"
 SHOWN_MAPS = 6
 """Mistakes whose class maps are drawn."""
-STAGES = 8
-"""Of the evaluation of one run, for the progress bar: the figures, the units, six pictures."""
+STAGES = 7
+"""Of the evaluation of one run, for the progress bar: the figures and six pictures."""
 
 
 def evaluate_runs(names: Sequence[str], output: str, image: str) -> int:
@@ -60,7 +60,9 @@ def make_folder(folder: Path, runs: Sequence[Path]) -> Path:
     """
     inside = next((run for run in runs if folder.resolve().is_relative_to(run.resolve())), None)
     if inside is not None:
-        raise UserError(f"output: {folder} is inside the run folder {inside}, which must not change; name another folder")
+        raise UserError(
+            f"output: {folder} is inside the run folder {inside}, which must not change; name another folder"
+        )
     with files.machine_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     return files.real_folder(folder)
@@ -121,15 +123,13 @@ def _evaluate_one(path: Path, output: Path, image: int) -> int:
     with tqdm(total=STAGES, desc="evaluate", delay=2, disable=None, leave=False, bar_format="{l_bar}{bar}|") as bar:
         evaluated = evaluate_run(load_run(path))
         bar.update()
-        activity = measure_activity(evaluated.run, evaluated.data.test.images)
-        bar.update()
-        files.write(folder / JSON, evaluation_text.as_json(evaluated, activity))
+        files.write(folder / JSON, evaluation_text.as_json(evaluated))
         written, warning = [JSON], ""
         try:
             written += write_pictures(evaluated, image, folder, bar.update)
         except DrawingError as error:
             warning = f"warning: not all pictures are drawn: {error}"
-    print(evaluation_text.as_text(evaluated, activity, width := text_layout.width_of(sys.stdout)))
+    print(evaluation_text.as_text(evaluated, width := text_layout.width_of(sys.stdout)))
     print("\n" + text_layout.wrapped(f"written to {output}: {', '.join(written)}", width))
     if warning:
         print(warning, file=sys.stderr)
@@ -140,7 +140,8 @@ def _evaluate_several(paths: Sequence[Path], output: Path) -> int:
     folder = make_folder(output, paths)
     runs: list[tuple[str, EvaluatedRun]] = []
     failures: list[str] = []
-    for name, path in tqdm(zip(short_names(paths), paths, strict=True), total=len(paths), unit="run", delay=2, disable=None, leave=False):
+    named = list(zip(short_names(paths), paths, strict=True))
+    for name, path in tqdm(named, "evaluate", unit="run", delay=2, disable=None, leave=False):
         try:
             runs.append((name, evaluate_run(load_run(path))))
         except UserError as error:

@@ -17,8 +17,9 @@ from mnist_lite.config.schema import DataConfig
 from mnist_lite.data.dataset import Dataset, load
 from mnist_lite.data.split import Split
 from mnist_lite.errors import UserError
+from mnist_lite.insight.activations import LayerActivity, predict_and_count
 from mnist_lite.insight.evaluation import Evaluation, evaluate
-from mnist_lite.insight.predictions import MAX_VALUES, batch_size, data_root, predict
+from mnist_lite.insight.predictions import MAX_VALUES, batch_size, data_root
 from mnist_lite.insight.saved_run import SavedRun
 from mnist_lite.model.build import INPUT_SHAPE
 from mnist_lite.reporting.layer_table import multiply_adds
@@ -35,6 +36,8 @@ class EvaluatedRun:
     data: Dataset
     """``train`` has the images that the run was trained on. ``test`` has all test images of its data set."""
     test: Evaluation
+    activity: tuple[LayerActivity, ...]
+    """Of each activation function, over the test images."""
     train_accuracy: float
     """In percent, without augmentation and dropout."""
     train_loss: float
@@ -60,9 +63,9 @@ def evaluate_run(run: SavedRun, root: str = "") -> EvaluatedRun:
             holdout=run.data["holdout"],
         )
     )
-    test = evaluate(predict(run, data.test.images), data.test.labels)
+    logits, activity = predict_and_count(run, data.test.images)
     loss, accuracy = loss_and_accuracy(run, data.train)
-    return EvaluatedRun(run, data, test, accuracy, loss)
+    return EvaluatedRun(run, data, evaluate(logits, data.test.labels), activity, accuracy, loss)
 
 
 def check_size(run: SavedRun) -> None:
@@ -72,9 +75,14 @@ def check_size(run: SavedRun) -> None:
         UserError: it has more than ``MAX_MULTIPLY_ADDS``, or a layer has more than ``MAX_VALUES`` outputs for one image.
     """
     count, outputs = multiply_adds(run.network), max(math.prod(layer.output) for layer in run.network.layers)
-    for name, value, limit in (("multiply-adds", count, MAX_MULTIPLY_ADDS), ("outputs of a layer", outputs, MAX_VALUES)):
+    for name, value, limit in (
+        ("multiply-adds", count, MAX_MULTIPLY_ADDS),
+        ("outputs of a layer", outputs, MAX_VALUES),
+    ):
         if value > limit:
-            raise UserError(f"the network is too large to evaluate: {value:,} {name} for an image, the limit is {limit:,}")
+            raise UserError(
+                f"the network is too large to evaluate: {value:,} {name} for an image, the limit is {limit:,}"
+            )
 
 
 def loss_and_accuracy(run: SavedRun, split: Split) -> tuple[float, float]:

@@ -147,5 +147,7 @@ def _gallery(test: Evaluation, images: torch.Tensor, title: str) -> Figure:
     for axes, mistake in zip(panels, shown, strict=False):
         axes.imshow(images[mistake.index, 0].numpy(), cmap="gray_r", vmin=0, vmax=255)
         axes.set_title(describe_mistake(mistake), fontsize=8)
-    figure.suptitle(f"{title}\nthe {len(shown)} of {len(test.mistakes)} mistakes with the highest loss", fontsize="medium")
+    figure.suptitle(
+        f"{title}\nthe {len(shown)} of {len(test.mistakes)} mistakes with the highest loss", fontsize="medium"
+    )
     return figure

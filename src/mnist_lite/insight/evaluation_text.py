@@ -18,7 +18,7 @@ from mnist_lite.reporting import text_layout
 SHOWN_PAIRS = 5
 
 
-def as_text(evaluated: EvaluatedRun, activity: Sequence[LayerActivity], width: int | None) -> str:
+def as_text(evaluated: EvaluatedRun, width: int | None) -> str:
     """All figures of one run. The lines fit 80 columns."""
     run, test = evaluated.run, evaluated.test
     low, high = test.interval
@@ -42,7 +42,7 @@ def as_text(evaluated: EvaluatedRun, activity: Sequence[LayerActivity], width: i
             *_class_table(test, width),
             "",
             *_confusion_table(test, width),
-            *(["", *_activity_table(activity, width)] if activity else []),
+            *(["", *_activity_table(evaluated.activity, width)] if evaluated.activity else []),
         ]
     )
 
@@ -68,7 +68,7 @@ def as_table(runs: Sequence[tuple[str, EvaluatedRun]], width: int | None) -> str
     return "\n".join([*lines, text_layout.wrapped(f"measured on {' and '.join(sets)}", width)])
 
 
-def as_dict(evaluated: EvaluatedRun, activity: Sequence[LayerActivity]) -> dict[str, Any]:
+def as_dict(evaluated: EvaluatedRun) -> dict[str, Any]:
     """All figures of one run, for ``evaluation.json``."""
     run, test = evaluated.run, evaluated.test
     figures = asdict(test)
@@ -87,13 +87,13 @@ def as_dict(evaluated: EvaluatedRun, activity: Sequence[LayerActivity]) -> dict[
         "train_minus_test": evaluated.gap,
         **figures,
         "confused_pairs": [asdict(pair) for pair in test.confused_pairs],
-        "activity": [asdict(layer) for layer in activity],
+        "activity": [asdict(layer) for layer in evaluated.activity],
     }
 
 
-def as_json(evaluated: EvaluatedRun, activity: Sequence[LayerActivity]) -> bytes:
+def as_json(evaluated: EvaluatedRun) -> bytes:
     """``as_dict`` as the content of a file."""
-    return (json.dumps(as_dict(evaluated, activity), indent=1) + "\n").encode()
+    return (json.dumps(as_dict(evaluated), indent=1) + "\n").encode()
 
 
 def as_csv(runs: Sequence[tuple[str, EvaluatedRun]]) -> bytes:
@@ -124,7 +124,5 @@ def _confusion_table(test: Evaluation, width: int | None) -> list[str]:
 
 
 def _activity_table(activity: Sequence[LayerActivity], width: int | None) -> list[str]:
-    rows = [
-        (str(a.number), a.text, str(a.units), str(a.dead), f"{100 * a.zeros:.1f}") for a in activity
-    ]
+    rows = [(str(a.number), a.text, str(a.units), str(a.dead), f"{100 * a.zeros:.1f}") for a in activity]
     return text_layout.table(("#", "layer", "units", "dead", "zeros, %"), rows, left={1}, width=width)

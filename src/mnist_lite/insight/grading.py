@@ -1,7 +1,7 @@
 """Grades the runs of students by a teacher's budget.
 
-A folder can claim anything, so the grade comes from its weights: they are loaded from ``last.pt`` and evaluated now. The number of
-epochs, and the accuracies of earlier epochs, cannot be measured again. They are taken from the folder and marked "claimed".
+A folder can claim anything, so the grade comes from its weights: they are loaded from ``last.pt`` and evaluated now. The number
+of epochs, and the accuracies of earlier epochs, cannot be measured again. They are taken from the folder and marked "claimed".
 
 Training on test images leaves no trace in a folder, so it cannot be detected.
 """
@@ -40,12 +40,19 @@ from mnist_lite.runner.metrics_file import read_evaluations
 
 CSV = "grades.csv"
 CLAIMED = "claimed"
+COLUMNS = (
+    *("run", "grade", "parameters", "layers", "fully_connected", "accuracy", "test_images"),
+    *("claimed_epochs", "claimed_accuracy", "not_met", "notes"),
+)
+"""Of ``grades.csv``."""
 TOLERANCE = 0.1
 """Percentage points. A claimed accuracy that differs by more is reported. Other devices and bf16 differ by some images."""
 MAX_EPOCHS = 10**5
 """Claims of more epochs are cut, so that a row with a huge number takes no memory."""
 NOT_REQUIRED: dict[str, Any] = {
-    **dict.fromkeys(("parameters", "epochs", "accuracy", "fully_connected", "published_parameters", "published_epochs")),
+    **dict.fromkeys(
+        ("parameters", "epochs", "accuracy", "fully_connected", "published_parameters", "published_epochs")
+    ),
     "last_epochs": 1,
     "accuracy_on": "mnist",
     "enforce": True,
@@ -103,7 +110,9 @@ def read_budget(text: str) -> Budget:
     inline = text.lstrip().startswith("{")
     where = "budget" if inline else f"budget: {text}"
     if not inline and not Path(text).is_file():
-        raise UserError(f"{where}: there is no such file; name a YAML file, or give '{{parameters: 8000, accuracy: 99.4}}'")
+        raise UserError(
+            f"{where}: there is no such file; name a YAML file, or give '{{parameters: 8000, accuracy: 99.4}}'"
+        )
     try:
         values = yaml.safe_load(text if inline else read_config_file(Path(text), Path(text).parent))
     except yaml.YAMLError as error:
@@ -179,27 +188,26 @@ def grade_run(path: Path, name: str, budget: Budget, root: str = "") -> Grade:
     )
 
 
-def find_submissions(names: Sequence[str]) -> tuple[list[Path], list[Grade]]:
-    """The run folders that ``names`` stand for, and a grade with a problem for each folder without a run.
+def find_submissions(names: Sequence[str]) -> dict[Path, str]:
+    """The folders that ``names`` stand for. The value of a run folder is empty, that of another folder says what is wrong.
 
     A pattern stands for all folders that it matches: a student who hands in an empty folder must not disappear.
 
     Raises:
         UserError: there is no run at all.
     """
-    paths: list[Path] = []
-    problems: list[Grade] = []
+    found: dict[Path, str] = {}
     for name in names:
         is_pattern = glob.has_magic(name) and not Path(name).is_dir()
-        folders = sorted(f for f in glob.glob(name) if Path(f).is_dir()) if is_pattern else [name]  # noqa: PTH207
+        folders = sorted(f for f in glob.glob(name) if Path(f).is_dir()) if is_pattern else []  # noqa: PTH207  a whole path
         for folder in folders or [name]:
             try:
-                paths += find_runs([folder])
+                found.update(dict.fromkeys(find_runs([folder]), ""))
             except UserError as error:
-                problems.append(Grade(folder, problem=str(error)))
-    if not paths:
-        raise UserError(problems[0].problem)
-    return list(dict.fromkeys(paths)), problems
+                found[Path(folder)] = str(error)
+    if all(found.values()):
+        raise UserError(next(iter(found.values())))
+    return found
 
 
 def grade_runs(names: Sequence[str], budget_text: str, output: str) -> int:
@@ -218,13 +226,13 @@ def grade_runs(names: Sequence[str], budget_text: str, output: str) -> int:
         MachineError: the file cannot be written.
     """
     budget = read_budget(budget_text)
-    paths, grades = find_submissions(names)
+    found = find_submissions(names)
     place = Path(output) if output else OUTPUT
-    folder = make_folder(place, paths)
-    named = list(zip(short_names(paths), paths, strict=True))
-    for name, path in tqdm(named, "grade", unit="run", delay=2, disable=None, leave=False):
-        grades.append(grade_run(path, name, budget))
-    grades.sort(key=lambda grade: grade.name)
+    folder = make_folder(place, list(found))
+    grades = []
+    named = list(zip(short_names(list(found)), found.items(), strict=True))
+    for name, (path, problem) in tqdm(named, "grade", unit="run", delay=2, disable=None, leave=False):
+        grades.append(Grade(name, problem) if problem else grade_run(path, name, budget))
     files.write(folder / CSV, as_csv(grades))
     print(as_text(grades, budget, text_layout.width_of(sys.stdout)))
     print(text_layout.wrapped(f"written to {place / CSV}", None))
@@ -263,14 +271,21 @@ def as_csv(grades: Sequence[Grade]) -> bytes:
     """The grades with all digits, for ``grades.csv``."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(
-        ["run", "grade", "parameters", "layers", "fully_connected", "accuracy", "test_images"]
-        + ["claimed_epochs", "claimed_accuracy", "not_met", "notes"]
-    )
+    table.writerow(COLUMNS)
     for g in grades:
         last = g.claimed[-1] if g.claimed else None
         checks = "; ".join(str(check) for check in g.checks if not check.met)
-        values = [g.name, _word(g), g.parameters, g.layers, g.fully_connected, g.accuracy, g.test_images, g.epochs, last]
+        values = [
+            g.name,
+            _word(g),
+            g.parameters,
+            g.layers,
+            g.fully_connected,
+            g.accuracy,
+            g.test_images,
+            g.epochs,
+            last,
+        ]
         table.writerow(["" if v is None else _cell(v) for v in [*values, checks, g.problem or g.doubt]])
     return text.getvalue().encode()
 

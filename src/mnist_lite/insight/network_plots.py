@@ -186,7 +186,9 @@ def _feature_maps(image: torch.Tensor, maps: Sequence[tuple[Layer, torch.Tensor]
         name = f"{layer.number} {layer.text}"
         name = name if len(name) <= 24 else f"{name[:23]}..."
         size = " x ".join(str(side) for side in layer.output)
-        _row(axes, values[:MAX_CHANNELS].numpy(), f"{name}\n{size}" + (f", {more} not shown" if more > 0 else ""), width)
+        _row(
+            axes, values[:MAX_CHANNELS].numpy(), f"{name}\n{size}" + (f", {more} not shown" if more > 0 else ""), width
+        )
     note = "each layer has its own scale: black is its smallest value, white its largest"
     note += f"; the last {hidden} layers are not shown" if hidden > 0 else ""
     figure.suptitle(f"{title}\n{note}", fontsize="medium")
