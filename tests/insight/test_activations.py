@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from mnist_lite.insight import predictions
 from mnist_lite.insight.activations import feature_maps, layers_with_modules, predict_and_count
 from mnist_lite.insight.network_plots import first_filters
 from mnist_lite.insight.predictions import predict
@@ -34,9 +35,10 @@ def test_each_row_of_the_table_has_its_module(model: str, composed: Compose):
     torch.testing.assert_close(maps[-1][1].flatten(), predict(run, random_images(1))[0])
 
 
-def test_zeros_and_dead_units_are_counted():
-    run, images = random_run(LAYERS), random_images(600)
-    module = run.network.module
+def test_zeros_and_dead_units_are_counted(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(predictions, "BATCH", 16)  # several batches
+    run, images = random_run(LAYERS), random_images(50)
+    module: Any = run.network.module
     module[0].bias[2] = -1e6  # the first ReLU never gives this channel
     module[4].bias[5:7] = -1e6
     x = (images.float() / 255 - 0.13) / 0.31
@@ -55,11 +57,12 @@ def test_zeros_and_dead_units_are_counted():
 
 def test_the_filters_of_the_first_layer():
     run = random_run(LAYERS)
+    network: Any = run.network.module
     filters = first_filters(run.network)
     assert filters is not None
-    assert torch.equal(filters, run.network.module[0].weight.squeeze(1))
-    linear = random_run(["flatten", {"linear": 10}])
-    filters = first_filters(linear.network)
+    assert torch.equal(filters, network[0].weight.squeeze(1))
+    linear: Any = random_run(["flatten", {"linear": 10}]).network
+    filters = first_filters(linear)
     assert filters is not None and filters.shape == (10, 28, 28)
-    assert torch.equal(filters[3].flatten(), linear.network.module[1].weight[3])
+    assert torch.equal(filters[3].flatten(), linear.module[1].weight[3])
     assert first_filters(random_run([{"max_pool": 2}, "flatten", {"linear": 10}]).network) is None

@@ -42,7 +42,8 @@ def test_the_mean_of_an_exact_class_map_is_the_logit(end: str):
 def test_each_cell_of_an_exact_class_map_is_the_weighted_sum_of_its_features():
     """Zhou et al. (2016), equation 2: M_c(x, y) = sum over k of w_ck * f_k(x, y). Here with the bias of the class."""
     run, images = random_run([*STEM, *EXACT["linear"]]), random_images(2)
-    stem, linear = run.network.module[:3], run.network.module[5]
+    network: Any = run.network.module
+    stem, linear = network[:3], network[5]
     features = stem((images.float() / 255 - 0.13) / 0.31)
     expected = torch.einsum("ck,nkhw->nchw", linear.weight, features) + linear.bias[:, None, None]
     maps = exact_class_maps(run, images)
@@ -58,8 +59,9 @@ def test_other_networks_have_no_exact_class_maps(end: str):
 def test_grad_cam_is_its_definition():
     """Selvaraju et al. (2017), equations 1 and 2. The gradient of a linear layer is its weight, so no autograd is needed."""
     run, images = random_run([*STEM, "flatten", {"linear": 10}]), random_images(4)
-    features = run.network.module[:3]((images.float() / 255 - 0.13) / 0.31)
-    alpha = run.network.module[4].weight.view(10, 6, 12, 12).mean((2, 3))
+    network: Any = run.network.module
+    features = network[:3]((images.float() / 255 - 0.13) / 0.31)
+    alpha = network[4].weight.view(10, 6, 12, 12).mean((2, 3))
     expected = torch.einsum("ck,nkhw->nchw", alpha, features).relu()
     found = grad_cam(run, images)
     assert found is not None and not found.exact
