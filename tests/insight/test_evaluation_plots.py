@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -26,6 +28,8 @@ def test_the_confusion_picture_has_the_counts_in_their_cells():
 
 def test_the_reliability_picture_has_a_point_for_each_bin_with_images():
     found = evaluate(*random_answers(1))
+    axes: Any
+    counts: Any
     axes, counts = evaluation_plots._reliability(found, "era4").axes
     points = [tuple(container.lines[0].get_xydata()[0]) for container in axes.containers]
     assert points == [(b.confidence, b.accuracy) for b in found.bins if b.images]

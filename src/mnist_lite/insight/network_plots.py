@@ -154,15 +154,17 @@ def _filters(filters: np.ndarray, title: str) -> Figure:
     shown = filters[:MAX_FILTERS]
     columns = min(len(shown), 10)
     rows = -(-len(shown) // columns)
-    figure = Figure(figsize=(max(5.0, columns + 1), 1.15 * rows + 0.9), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).flatten()
+    figure = Figure(figsize=(columns + 1.4, rows + 1.0), layout="constrained")
+    axes = figure.subplots()
     limit = max(float(np.abs(shown).max()), 1e-12)
-    for axes in panels:
-        axes.axis("off")
-    for number, (axes, values) in enumerate(zip(panels, shown, strict=False), 1):
-        shades = axes.imshow(values, cmap="gray", vmin=-limit, vmax=limit)
-        axes.set_title(str(number), fontsize=7)
-    figure.colorbar(shades, ax=panels.tolist(), shrink=0.9, label="weight")
+    for number, values in enumerate(shown):
+        row, column = divmod(number, columns)
+        extent = (column, column + 0.92, row + 0.92, row)
+        shades = axes.imshow(values, cmap="gray", vmin=-limit, vmax=limit, extent=extent)
+    axes.set_xlim(0, columns)
+    axes.set_ylim(rows, 0)
+    axes.axis("off")
+    figure.colorbar(shades, shrink=0.9, label="weight")
     of = f"the first {len(shown)} of {len(filters)} filters" if len(shown) < len(filters) else f"{len(filters)} filters"
     size = " x ".join(str(side) for side in filters.shape[1:])
     figure.suptitle(f"{title}\n{of} of the first layer, {size}", fontsize="medium")
