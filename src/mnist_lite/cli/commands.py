@@ -44,6 +44,7 @@ COMMANDS = {
             "-m model=step3 optimizer.lr=0.01,0.03,0.1",
             "sweep=lr experiment=era4",
             "resume=runs/<run>",
+            "resume=latest",
             "experiment=smoke",
         ),
         "With -m, or with a sweep=<name> other than free, it trains one network for every combination of the values and writes a "
