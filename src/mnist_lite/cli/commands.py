@@ -83,6 +83,12 @@ COMMANDS = {
         ("runs/sweeps/<name>", "runs/sweeps/<name> verify=true"),
         "It can be used while the sweep runs. Nothing is trained.",
     ),
+    "runs": Command(
+        "Lists run folders, newest first.",
+        ("count=200", "runs/sweeps/<name>"),
+        "Each line has the name, what was changed, the epochs, the test accuracy and the state: running, interrupted, failed or "
+        "done. The runs of sweeps are listed, too.",
+    ),
     "completion": Command(
         "Prints a script that completes commands with the TAB key.",
         ("bash >> ~/.bashrc", "zsh >> ~/.zshrc", "fish > ~/.config/fish/completions/mnist-lite.fish"),

@@ -45,6 +45,11 @@ def wrapped(text: str, width: int | None) -> str:
     return "\n".join(piece for line in text.split("\n") for piece in _wrap_line(line, width))
 
 
+def printable(text: str) -> str:
+    """``text`` with ``?`` for each character that could move the cursor or end the line. Names may come from strangers."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
 def table(
     heads: Sequence[str],
     rows: Sequence[Sequence[str]],
