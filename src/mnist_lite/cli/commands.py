@@ -79,9 +79,16 @@ COMMANDS = {
         AS_TRAIN,
     ),
     "compare": Command(
-        "Prints the table of a sweep and draws its plots again.",
-        ("runs/sweeps/<name>", "runs/sweeps/<name> verify=true"),
-        "It can be used while the sweep runs. Nothing is trained.",
+        "Compares a sweep, or any runs and sweeps: table and pictures.",
+        (
+            "runs/sweeps/<name>",
+            "runs/sweeps/<name> verify=true",
+            "runs/<run> latest",
+            "'runs/*_era4' runs/sweeps/<name> output=comparison",
+        ),
+        "For one sweep, it prints the table and draws the plots in the folder of the sweep again. It can be used while the sweep "
+        "runs. For several names, it shows the figures, the differences of the configs, and which is better. Runs that differ "
+        "in their seed only are one group.",
     ),
     "runs": Command(
         "Lists run folders, newest first.",

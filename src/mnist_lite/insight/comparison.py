@@ -6,9 +6,9 @@ Input: run folders. Texts and files are made in ``comparison_text.py``, pictures
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -23,7 +23,10 @@ from mnist_lite.runner.summary import Summary, read_summary
 from mnist_lite.sweeps.results import Group, Row, describe_images, finished_row, group_rows, selection_split
 from mnist_lite.sweeps.statistics import Estimate
 
-NOT_COMPARED = ("format", "name", "seed", "runs_dir", "resume", "checkpoint", "sweep", "data.root", "choices.sweep", "model.budget")
+NOT_COMPARED = (
+    *("format", "name", "seed", "runs_dir", "resume", "checkpoint", "sweep", "data.root", "choices.sweep"),
+    "model.budget",
+)
 """Keys of a config that say where and how a run was stored, and a default that ``budget`` has taken."""
 MAX_NAME_LENGTH = 60
 
@@ -119,9 +122,7 @@ def compare_runs(paths: Sequence[Path]) -> Comparison:
     members = [[by_folder[str(row.folder)] for row in group.rows] for group in results]
     differences = _differences(members)
     names = _names(members, differences)
-    groups = [
-        ComparedGroup(_letter(i), *part) for i, part in enumerate(zip(names, members, results, strict=True))
-    ]
+    groups = [ComparedGroup(_letter(i), *part) for i, part in enumerate(zip(names, members, results, strict=True))]
     split = selection_split(rows)
     return Comparison(groups, differences, split, describe_images(rows, split), left_out)
 
@@ -165,12 +166,19 @@ def _differences(groups: Sequence[Sequence[FinishedRun]]) -> list[tuple[str, lis
             continue  # the settings of a model act through its layers
         columns = [[run.get(key) for run in runs] for runs in values]
         lists = [value for column in columns for value in column if isinstance(value, list)]
-        start = len(os.path.commonprefix(lists))
-        end = len(os.path.commonprefix([value[start:][::-1] for value in lists]))
+        start = _equal_items(lists)
+        end = _equal_items([value[start:][::-1] for value in lists])
         cells = ["; ".join(sorted({_cell(value, start, end) for value in column})) for column in columns]
         if len(set(cells)) > 1:
             found.append((key.removeprefix("choices."), cells))
     return found
+
+
+def _equal_items(lists: Sequence[list[str]]) -> int:
+    """The number of items at the start that are the same in all ``lists``. 0 if the lists do not differ."""
+    if all(each == lists[0] for each in lists):
+        return 0
+    return sum(1 for _ in takewhile(lambda items: len(set(items)) == 1, zip(*lists, strict=False)))
 
 
 def _compared_values(run: FinishedRun) -> dict[str, str | list[str]]:

@@ -1,14 +1,14 @@
-"""Pictures of a comparison: curves by step, epoch and seconds, and accuracy against parameters. Each is the bytes of a PNG file."""
+"""Pictures of a comparison as PNG: curves by step, epoch and seconds, and accuracy against parameters."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mnist_lite.insight.comparison import ComparedGroup, Comparison, FinishedRun, pareto_front
-from mnist_lite.insight.published import PUBLISHED
+from mnist_lite.insight.published import PUBLISHED, Published
 from mnist_lite.model.budget import describe_test_set, is_full_mnist
 from mnist_lite.reporting import png
 from mnist_lite.runner.metrics_file import read_evaluations
@@ -23,6 +23,10 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 """Okabe and Ito's colours, which colour-blind people can tell apart. Line styles and markers repeat the information for grey."""
 LINES = ("-", "--", "-.", ":")
 MARKERS = "osD^vPX*"
+NEAR = 2
+"""Published networks are drawn up to this factor beyond the sizes of the runs."""
+NAMED_ON_THE_LEFT = ("era3", "era4", "step3", "step4")
+"""Published networks whose names would cover the next one on the right."""
 Point = tuple[float, float, float, float]
 """An evaluation: step, epoch, seconds since the start, test accuracy in percent."""
 
@@ -89,7 +93,7 @@ def _curves(comparison: Comparison) -> Figure:
     if floors:  # the top is where good networks differ
         top = max(group.final.mean for group in groups)
         panels[0].set_ylim(max(0.0, min(floors) - 0.3 * (100.5 - min(floors))), min(100.0, top + 0.3 * (100.2 - top)))
-    figure.suptitle(_title(comparison, groups, "Test accuracy"), fontsize=11)
+    figure.suptitle(_title(comparison, groups, "Test accuracy") + "; areas: worst to best seed", fontsize=11)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9)
     return figure
 
@@ -108,13 +112,22 @@ def _plot(
     for i, axes in enumerate(panels):
         x = [mean[i] for mean in means]
         axes.plot(
-            x, y, color=color, linestyle=line, marker=marker, markersize=4.5, markevery=every, linewidth=1.4, label=label
+            x,
+            y,
+            color=color,
+            linestyle=line,
+            marker=marker,
+            markersize=4.5,
+            markevery=every,
+            linewidth=1.4,
+            label=label,
         )
         axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
 
 
 def _parameters(comparison: Comparison) -> Figure:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     groups = _drawn(comparison)
     figure = Figure(figsize=(8.5, 5.6), layout="constrained")
@@ -124,7 +137,10 @@ def _parameters(comparison: Comparison) -> Figure:
     axes.plot(*_columns(others), ".", color="0.75", markersize=3, zorder=1)
     for number, group in enumerate(groups):
         final = group.final
-        bars = [[0.0 if final.low is None else final.mean - final.low], [0.0 if final.high is None else final.high - final.mean]]
+        bars = [
+            [0.0 if final.low is None else final.mean - final.low],
+            [0.0 if final.high is None else final.high - final.mean],
+        ]
         axes.errorbar(
             [group.summary.parameters],
             [final.mean],
@@ -139,28 +155,38 @@ def _parameters(comparison: Comparison) -> Figure:
         axes.annotate(
             group.letter, (group.summary.parameters, final.mean), (7, 5), textcoords="offset points", fontweight="bold"
         )
-    axes.step(*_columns(pareto_front(everyone)), where="post", color="0.2", linewidth=1.2, label="Pareto front of the runs")
-    if any(is_full_mnist(group.summary.data["name"], group.summary.data["test"]) for group in comparison.groups):
-        _plot_published(axes)
+    axes.step(
+        *_columns(pareto_front(everyone)), where="post", color="0.2", linewidth=1.2, label="Pareto front of the runs"
+    )
+    smallest, largest = min(x for x, _ in everyone), max(x for x, _ in everyone)
+    near = [network for network in PUBLISHED if smallest / NEAR < network.parameters < largest * NEAR]
+    if near and any(
+        is_full_mnist(group.summary.data["name"], group.summary.data["test"]) for group in comparison.groups
+    ):
+        _plot_published(axes, near)
     axes.set_xscale("log")
+    axes.set_xlim(smallest / 2, largest * 2)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if largest > 50 * smallest else (1.0, 2.0, 3.0, 5.0)))
     axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("parameters")
     axes.set_ylabel("test accuracy, %")
     axes.grid(alpha=0.3)
-    axes.set_title(_title(comparison, groups, "Final test accuracy"), fontsize=11)
+    axes.set_title(_title(comparison, groups, "Final test accuracy") + "; bars: 95 % intervals", fontsize=11)
     figure.legend(loc="outside lower center", ncols=2, fontsize=9)
     return figure
 
 
-def _plot_published(axes: Axes) -> None:
-    points = [(network.parameters, network.accuracy) for network in PUBLISHED]
+def _plot_published(axes: Axes, networks: Sequence[Published]) -> None:
+    points = [(network.parameters, network.accuracy) for network in networks]
     label = "published by the authors: one run, best or unnamed epoch"
     axes.plot(*_columns(points), "o", color="0.45", markerfacecolor="none", markersize=5, zorder=2, label=label)
     front = _columns(pareto_front(points))
     axes.step(*front, where="post", color="0.55", linestyle=":", linewidth=1.2, label="Pareto front of the published")
-    for network in PUBLISHED:
-        place = (network.parameters, network.accuracy)
-        axes.annotate(network.name, place, (5, -9), textcoords="offset points", fontsize=7, color="0.35")
+    for network in networks:
+        side: Literal["left", "right"] = "right" if network.name in NAMED_ON_THE_LEFT else "left"
+        place, offset = (network.parameters, network.accuracy), (-6 if side == "right" else 6, -3)
+        axes.annotate(network.name, place, offset, textcoords="offset points", ha=side, fontsize=8, color="0.35")
 
 
 def _drawn(comparison: Comparison) -> list[ComparedGroup]:
@@ -176,10 +202,10 @@ def _title(comparison: Comparison, groups: Sequence[ComparedGroup], what: str) -
     """What is drawn, on which images, and of how many groups."""
     data = [group.summary.data for group in comparison.groups]
     images = " and ".join(dict.fromkeys(describe_test_set(each["name"], each["test"]) for each in data))
-    lines = [f"{what} on {images}: mean over n seeds"]
-    if len(groups) < len(comparison.groups):
-        lines.append(f"the {len(groups)} best of {len(comparison.groups):,} groups")
-    return "\n".join(lines)
+    few = (
+        f"the {len(groups)} best of {len(comparison.groups):,} groups; " if len(groups) < len(comparison.groups) else ""
+    )
+    return f"{what} on {images}\n{few}mean over n seeds"
 
 
 def _columns(points: Sequence[tuple[int, float]]) -> tuple[list[int], list[float]]:

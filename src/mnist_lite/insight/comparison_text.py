@@ -15,7 +15,18 @@ MAX_GROUPS = 20
 MAX_CELL = 60
 """A longer value of a config is cut in the terminal. Markdown and CSV have it in full."""
 HEADS = (
-    *("", "name", "parameters", "multiply-adds", "epochs", "seconds", "final", "95 % interval", "mean of last 5", "gap"),
+    *(
+        "",
+        "name",
+        "parameters",
+        "multiply-adds",
+        "epochs",
+        "seconds",
+        "final",
+        "95 % interval",
+        "mean of last 5",
+        "gap",
+    ),
     *("n", "budget"),
 )
 NUMBERS = range(2, 11)
@@ -67,15 +78,23 @@ def as_csv(comparison: Comparison) -> str:
     table.writerow(columns)
     for i, group in enumerate(comparison.groups):
         final, test = group.final, group.results.comparison
-        table.writerow([
-            *(group.letter, group.name, group.summary.parameters, group.summary.multiply_adds),
-            *(group.mean(lambda s: s.epochs), group.mean(lambda s: s.seconds.train + s.seconds.eval)),
-            *(final.mean, final.deviation, final.low, final.high, group.mean(lambda s: s.accuracy.test.mean_last_5)),
-            *(group.gap, final.n, " ".join(map(str, group.seeds)), _budget(group)),
-            *((test.difference, test.p) if test else (None, None)),
-            "; ".join(str(run.path) for run in group.runs),
-            *(cells[i] for _, cells in comparison.differences),
-        ])
+        table.writerow(
+            [
+                *(group.letter, group.name, group.summary.parameters, group.summary.multiply_adds),
+                *(group.mean(lambda s: s.epochs), group.mean(lambda s: s.seconds.train + s.seconds.eval)),
+                *(
+                    final.mean,
+                    final.deviation,
+                    final.low,
+                    final.high,
+                    group.mean(lambda s: s.accuracy.test.mean_last_5),
+                ),
+                *(group.gap, final.n, " ".join(map(str, group.seeds)), _budget(group)),
+                *((test.difference, test.p) if test else (None, None)),
+                "; ".join(str(run.path) for run in group.runs),
+                *(cells[i] for _, cells in comparison.differences),
+            ]
+        )
     return text.getvalue()
 
 
@@ -89,14 +108,16 @@ def notes(comparison: Comparison) -> list[str]:
     """What a reader must know about the figures."""
     groups = comparison.groups
     conditions = {group.letter: _conditions(group) for group in groups}
-    lines = [f"test images: {images}" for images in [" and ".join(comparison.measured_on)] if comparison.split == "test"]
+    lines = [
+        f"test images: {images}" for images in [" and ".join(comparison.measured_on)] if comparison.split == "test"
+    ]
     if comparison.split == "holdout":
         lines.append(f"the groups are tested against each other on {' and '.join(comparison.measured_on)}")
     if len(groups) > MAX_GROUPS:
         lines.append(f"the {MAX_GROUPS} best of {len(groups):,} groups; comparison.csv has all")
     if len(set(conditions.values())) > 1:
         texts = ", ".join(f"{letter} {text}" for letter, text in list(conditions.items())[:MAX_GROUPS])
-        lines.append(f"seconds cannot be compared, the runs used different devices or threads: {texts}")
+        lines.append(f"seconds are not comparable: {texts}")
     return [text_layout.printable(line) for line in [*lines, *comparison.left_out]]
 
 
@@ -125,7 +146,9 @@ def _answer(best: ComparedGroup, other: ComparedGroup) -> str:
             f"{question} No answer yet: the paired test needs {MIN_RUNS} seeds that both groups have, and they have "
             f"{len(common)}. {best.letter} has {_seeds(best)}, {other.letter} has {_seeds(other)}."
         )
-    difference = f"the mean difference is {-test.difference:+.3f} percentage points over {test.n} seeds, p = {test.p:.2g}"
+    difference = (
+        f"the mean difference is {-test.difference:+.3f} percentage points over {test.n} seeds, p = {test.p:.2g}"
+    )
     if test.tied:
         return f"{question} Not shown: {difference}. More seeds may show it."
     return f"{question} Yes: {difference}."
@@ -168,8 +191,9 @@ def _budget(group: ComparedGroup) -> str:
 
 def _conditions(group: ComparedGroup) -> str:
     """What the time of a run depends on, beside the network."""
-    texts = [f"{run.summary.device}, {run.summary.threads} threads, {run.summary.machine}" for run in group.runs]
-    return " or ".join(sorted(set(texts)))
+    threads = [f"{run.summary.threads} thread{'s' * (run.summary.threads > 1)}" for run in group.runs]
+    texts = {f"{run.summary.device} with {count}" for run, count in zip(group.runs, threads, strict=True)}
+    return " or ".join(sorted(texts))
 
 
 def _differences(comparison: Comparison, groups: Sequence[ComparedGroup]) -> tuple[list[str], list[list[str]]]:

@@ -1,4 +1,4 @@
-"""The authors' own figures for the published networks. The comments of ``conf/experiment/`` have the same figures with more words."""
+"""The authors' own figures for the published networks, as in the comments of ``conf/experiment/``."""
 
 from __future__ import annotations
 
