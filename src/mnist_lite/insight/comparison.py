@@ -159,7 +159,7 @@ def _row(run: FinishedRun, key: str) -> Row:
 def _differences(groups: Sequence[Sequence[FinishedRun]]) -> list[tuple[str, list[str]]]:
     values = [[_compared_values(run) for run in runs] for runs in groups]
     keys = dict.fromkeys(key for runs in values for run in runs for key in run)
-    one_model = len({run.get("choices.model") for runs in values for run in runs}) == 1  # type: ignore[arg-type]
+    one_model = len({run.get("choices.model") for runs in values for run in runs}) == 1
     found = []
     for key in sorted(keys, key=lambda key: not key.startswith("choices.")):
         if key.startswith("model.") and key != "model.layers" and not one_model:

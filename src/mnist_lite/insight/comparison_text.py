@@ -12,6 +12,8 @@ from mnist_lite.sweeps.statistics import MIN_RUNS
 
 MAX_GROUPS = 20
 """The texts show the groups with the highest accuracy. The CSV file has all."""
+MAX_UNTESTED = 3
+"""More groups without an answer share one sentence."""
 MAX_CELL = 60
 """A longer value of a config is cut in the terminal. Markdown and CSV have it in full."""
 HEADS = (
@@ -128,7 +130,17 @@ def answers(comparison: Comparison) -> list[str]:
         images = " and ".join(comparison.measured_on)
         return [f"Which is better? No answer: the groups were measured on different images: {images}."]
     best = max(shown, key=lambda group: (group.results.is_best, _selected(group)))
-    lines = [_answer(best, group) for group in shown if group is not best]
+    tested = [group for group in shown if group is not best and group.results.comparison]
+    untested = [group for group in shown if group is not best and not group.results.comparison]
+    lines = [_answer(best, group) for group in tested]
+    if len(untested) <= MAX_UNTESTED:
+        lines += [_answer(best, group) for group in untested]
+    else:
+        letters = ", ".join(group.letter for group in untested)
+        lines.append(
+            f"Is {best.letter} better than {letters}? No answer yet: these groups have fewer than {MIN_RUNS} seeds in common "
+            f"with {best.letter}, which has {_seeds(best)}."
+        )
     tests = sum(group.results.comparison is not None for group in comparison.groups)
     if tests:
         adjusted = f", Holm-adjusted for {tests} comparisons" if tests > 1 else ""
