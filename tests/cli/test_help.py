@@ -21,6 +21,7 @@ OWN_KEYS = {
     "summary": ("format=table", "table | json | torchsummary"),
     "bench": ("rounds=5", "images=6400"),
     "compare": ("verify=true",),
+    "runs": ("count=50",),
     "completion": ("bash",),
 }
 
