@@ -21,17 +21,10 @@ def main() -> None:
 
     def work() -> int:
         arguments = parse_arguments("compare", sys.argv[1:], "run folders, sweeps, patterns or latest", options)
-        names, output, verify = arguments.names, arguments.options["output"], arguments.options["verify"] == "true"
-        from mnist_lite.insight.locate import find_runs, is_run
+        output, verify = arguments.options["output"], arguments.options["verify"] == "true"
+        from mnist_lite.insight.comparison_report import compare_names
 
-        folder = user_path("compare", names[0])
-        if len(names) == 1 and not output and folder.is_dir() and not is_run(folder):
-            from mnist_lite.sweeps.compare import compare
-
-            return compare(folder, verify)
-        from mnist_lite.insight.comparison_report import report
-
-        return report(find_runs(names), user_path("output", output) if output else None, verify)
+        return compare_names(arguments.names, user_path("output", output) if output else None, verify)
 
     sys.exit(exit_code_of(work))
 

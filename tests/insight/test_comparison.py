@@ -205,7 +205,7 @@ def test_a_name_cannot_break_the_texts(make: MakeRun):
     change_summary(path, name="x|y\n\x1b[2J<b>")
     comparison = compare_runs([path])
     assert "\x1b" not in as_text(comparison) + as_markdown(comparison, [])
-    assert "| x\\|y??[2J&lt;b> |" in as_markdown(comparison, [])
+    assert "| x\\|y \\x1b[2J&lt;b> |" in as_markdown(comparison, [])
 
 
 def test_of_many_groups_the_best_are_shown(make: MakeRun, base: dict[str, Config], composed: Compose, tmp_path: Path):

@@ -7,19 +7,29 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mnist_lite import files
+from mnist_lite.config.overrides import user_path
 from mnist_lite.errors import printable
 from mnist_lite.insight.comparison import Comparison, compare_runs
 from mnist_lite.insight.comparison_plots import draw_curves, draw_parameters
 from mnist_lite.insight.comparison_text import as_csv, as_markdown, as_text
+from mnist_lite.insight.locate import find_runs, is_run
 from mnist_lite.reporting import text_layout
 from mnist_lite.reporting.png import DrawingError
-from mnist_lite.sweeps.compare import MAX_CHECKED, differences
+from mnist_lite.sweeps.compare import MAX_CHECKED, compare, differences
 
 MARKDOWN, CSV = "comparison.md", "comparison.csv"
 PICTURES: dict[str, Callable[[Comparison], bytes]] = {
     "comparison_curves.png": draw_curves,
     "comparison_parameters.png": draw_parameters,
 }
+
+
+def compare_names(names: Sequence[str], output: Path | None, verify: bool) -> int:
+    """Compares what ``names`` stand for. One sweep has its own table and pictures. Returns the exit code."""
+    folder = user_path("compare", names[0])
+    if len(names) == 1 and output is None and folder.is_dir() and not is_run(folder):
+        return compare(folder, verify)
+    return report(find_runs(names), output, verify)
 
 
 def report(paths: Sequence[Path], output: Path | None, verify: bool) -> int:

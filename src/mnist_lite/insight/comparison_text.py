@@ -177,7 +177,7 @@ def _selected(group: ComparedGroup) -> float:
 
 
 def _table(groups: Sequence[ComparedGroup]) -> list[list[str]]:
-    return [[printable(cell) for cell in _row(group)] for group in groups]
+    return [[_one_line(cell) for cell in _row(group)] for group in groups]
 
 
 def _row(group: ComparedGroup) -> list[str]:
@@ -213,7 +213,7 @@ def _differences(comparison: Comparison, groups: Sequence[ComparedGroup]) -> tup
     """The heads and the rows of the table of config differences, for ``groups``."""
     columns = [i for i, group in enumerate(comparison.groups) if group in groups]
     rows = [[key, *(cells[i] for i in columns)] for key, cells in comparison.differences]
-    return ["key", *(group.letter for group in groups)], [list(map(printable, row)) for row in rows]
+    return ["key", *(group.letter for group in groups)], [list(map(_one_line, row)) for row in rows]
 
 
 def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
@@ -224,3 +224,7 @@ def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: 
 def _escaped(text: str) -> str:
     """``text`` without signs that end a cell or start HTML."""
     return text.replace("|", "\\|").replace("<", "&lt;")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(printable(text).split())
