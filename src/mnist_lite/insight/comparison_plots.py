@@ -152,9 +152,9 @@ def _parameters(comparison: Comparison) -> Figure:
             zorder=3,
             label=_label(group),
         )
-        axes.annotate(
-            group.letter, (group.summary.parameters, final.mean), (7, 5), textcoords="offset points", fontweight="bold"
-        )
+        place = (group.summary.parameters, final.mean)
+        beside = sum(other.summary.parameters == place[0] for other in groups[:number])  # letters must not overlap
+        axes.annotate(group.letter, place, (7 + 13 * beside, 5), textcoords="offset points", fontweight="bold")
     axes.step(
         *_columns(pareto_front(everyone)), where="post", color="0.2", linewidth=1.2, label="Pareto front of the runs"
     )
