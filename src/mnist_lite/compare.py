@@ -1,4 +1,4 @@
-"""``mnist-lite compare <folder>``: prints the table of a sweep and draws its plots."""
+"""``mnist-lite compare RUN... | SWEEP``: the table and the pictures of a sweep, or of any mix of runs and sweeps."""
 
 from __future__ import annotations
 
@@ -6,26 +6,27 @@ from mnist_lite.process.startup import begin
 
 
 def main() -> None:
-    """Runs the command. It takes no config: the folder says what was run."""
+    """Runs the command. It takes no config: the folders say what was run."""
     begin()
     import sys
 
-    from mnist_lite.cli.help_text import argument_parser
+    from mnist_lite.cli.run_arguments import Option, parse_arguments
     from mnist_lite.config.overrides import user_path
     from mnist_lite.errors import exit_code_of
-    from mnist_lite.sweeps.compare import compare
 
-    parser = argument_parser("compare")
-    parser.add_argument("folder", help="the folder of the sweep: runs/sweeps/<name>")
-    parser.add_argument(
-        "verify",
-        nargs="?",
-        choices=["verify=true", "verify=false"],
-        default="verify=false",
-        help="verify=true: check the summary of every run against its metrics, not only of the runs that decide the table",
-    )
-    arguments = parser.parse_args()
-    sys.exit(exit_code_of(lambda: compare(user_path("compare", arguments.folder), arguments.verify == "verify=true")))
+    options = {
+        "output": Option("", "a folder for the table (Markdown, CSV) and the pictures (PNG)"),
+        "verify": Option("false", "true: check all summaries, not only those that decide", ("true", "false")),
+    }
+
+    def work() -> int:
+        arguments = parse_arguments("compare", sys.argv[1:], "run folders, sweeps, patterns or latest", options)
+        output, verify = arguments.options["output"], arguments.options["verify"] == "true"
+        from mnist_lite.insight.comparison_report import compare_names
+
+        return compare_names(arguments.names, user_path("output", output) if output else None, verify)
+
+    sys.exit(exit_code_of(work))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ OWN_KEYS = {
     "bench": ("rounds=5", "images=6400"),
     "evaluate": ("image=0",),
     "compare": ("verify=true",),
+    "runs": ("count=50",),
     "completion": ("bash",),
 }
 

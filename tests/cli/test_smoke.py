@@ -25,8 +25,8 @@ from mnist_lite.train import main
 
 load = mnist.load_mnist
 
-def shuffled(root):
-    train, test = load(root)
+def shuffled(*arguments):
+    train, test = load(*arguments)
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
     return mnist.Split(train.images, train.labels[order]), test
 

@@ -36,16 +36,16 @@ def idx(path: Path) -> np.ndarray:
     return np.frombuffer(raw, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
 
 
-def link_files(source: Path, target: Path) -> None:
+def link_files(source: Path, target: Path, pattern: str = "*") -> None:
     target.mkdir(parents=True)
-    for file in source.iterdir():
+    for file in source.glob(pattern):
         (target / file.name).symlink_to(file)
 
 
 @pytest.fixture
 def packed(mnist_root: Path, tmp_path: Path) -> Path:
     """A folder with ``.gz`` files only. The files are links."""
-    link_files(mnist_root / "MNIST" / "raw", tmp_path / "packed" / "MNIST" / "raw")
+    link_files(mnist_root / "MNIST" / "raw", tmp_path / "packed" / "MNIST" / "raw", "*.gz")
     return tmp_path / "packed"
 
 

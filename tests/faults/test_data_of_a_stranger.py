@@ -92,7 +92,7 @@ def test_a_new_run_downloads(tmp_path: Path):
 
 
 def test_a_resumed_run_unpacks_nothing_into_the_folder_of_its_config(run: Path, tmp_path: Path, mnist_root: Path):
-    shutil.copytree(mnist_root, tmp_path / "other" / "root")
+    shutil.copytree(mnist_root, tmp_path / "other" / "root", ignore=shutil.ignore_patterns("*-ubyte"))
     before = contents(tmp_path / "other")
     change_config(run, data__name="mnist", data__root=str(tmp_path / "other" / "root"))
     done = resume(run)
@@ -125,7 +125,7 @@ def test_no_other_folder_of_a_config_is_written_to(run: Path, tmp_path: Path):
 
 
 def test_a_new_run_still_unpacks(tmp_path: Path, mnist_root: Path):
-    shutil.copytree(mnist_root, tmp_path / "root")
+    shutil.copytree(mnist_root, tmp_path / "root", ignore=shutil.ignore_patterns("*-ubyte"))
     done = train_by_command(tmp_path, *FEW, *RECIPES["onecycle"], "data=mnist", "data.root=root")
     assert done.code == 0, done.text
     content = gzip.decompress((mnist_root / "MNIST" / "raw" / "t10k-labels-idx1-ubyte.gz").read_bytes())

@@ -44,6 +44,7 @@ COMMANDS = {
             "-m model=step3 optimizer.lr=0.01,0.03,0.1",
             "sweep=lr experiment=era4",
             "resume=runs/<run>",
+            "resume=latest",
             "experiment=smoke",
         ),
         "With -m, or with a sweep=<name> other than free, it trains one network for every combination of the values and writes a "
@@ -78,9 +79,22 @@ COMMANDS = {
         AS_TRAIN,
     ),
     "compare": Command(
-        "Prints the table of a sweep and draws its plots again.",
-        ("runs/sweeps/<name>", "runs/sweeps/<name> verify=true"),
-        "It can be used while the sweep runs. Nothing is trained.",
+        "Compares a sweep, or any runs and sweeps: table and pictures.",
+        (
+            "runs/sweeps/<name>",
+            "runs/sweeps/<name> verify=true",
+            "runs/<run> latest",
+            "'runs/*_era4' runs/sweeps/<name> output=comparison",
+        ),
+        "For one sweep, it prints the table and draws the plots in the folder of the sweep again. It can be used while the sweep "
+        "runs. For several names, it shows the figures, the differences of the configs, and which is better. Runs that differ "
+        "in their seed only are one group.",
+    ),
+    "runs": Command(
+        "Lists run folders, newest first.",
+        ("count=200", "runs/sweeps/<name>"),
+        "Each line has the name, what was changed, the epochs, the test accuracy and the state: running, interrupted, failed or "
+        "done. The runs of sweeps are listed, too.",
     ),
     "evaluate": Command(
         "Evaluates trained networks and shows what they look at.",

@@ -22,6 +22,7 @@ from mnist_lite.config.compose import (
 from mnist_lite.config.overrides import key_of, user_path
 from mnist_lite.config.schema import Config, DataConfig
 from mnist_lite.errors import UserError, exit_code_of
+from mnist_lite.insight.locate import LATEST, latest
 from mnist_lite.process.startup import keep_streams_usable
 from mnist_lite.runner.config_file import resumed_config
 from mnist_lite.sweeps.job import Job, known_folders
@@ -89,7 +90,11 @@ class Task(Generic[C]):
                 if not folder:
                     raise UserError("resume: empty; name the folder of a run")
                 complete(composed)
-                config = resumed_config(user_path("resume", folder), composed, HydraConfig.get().overrides.task)
+                path, overrides = user_path("resume", folder), list(HydraConfig.get().overrides.task)
+                if folder == LATEST:  # runs_dir says where to look, and is no change of the run
+                    path = latest(user_path("runs_dir", composed.runs_dir))
+                    overrides = [override for override in overrides if key_of(override) != "runs_dir"]
+                config = resumed_config(path, composed, overrides)
                 assert isinstance(config, self._schema)
                 return config
         return read_config(composed, self._schema)

@@ -13,14 +13,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from hydra import compose, initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from mnist_lite.config.error_messages import CONFIG_ERRORS, one_line
+from mnist_lite.config.hydra_versions import VERSION_BASE, starting_hydra
 from mnist_lite.config.loader import UserFolder
 from mnist_lite.config.overrides import user_path
 from mnist_lite.config.schema import Config, SweepConfig, validate, validate_node
@@ -113,6 +115,27 @@ def compose_job(loader: ConfigLoader, sweep: DictConfig, overrides: Sequence[str
     with read_write(config), open_dict(config):
         del config["hydra"]
     return config
+
+
+def compose_shipped(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, str | None]]:
+    """What the train command composes from the shipped files with ``overrides``, and the file that is chosen in each group.
+
+    Interpolations are not resolved, and nothing is checked.
+
+    Raises:
+        UserError: it cannot be composed.
+    """
+    try:
+        with starting_hydra(), initialize_config_dir(str(config_dir()), **VERSION_BASE):
+            composed = compose("config", list(overrides), return_hydra_config=True)
+    except Exception as error:
+        raise composition_error(error) from error
+    choices = {str(group): name for group, name in composed.hydra.runtime.choices.items()}
+    with open_dict(composed):
+        del composed["hydra"]
+    plain = OmegaConf.to_container(composed)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}, choices
 
 
 def complete(composed: DictConfig) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import glob
+import stat
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from mnist_lite import files
@@ -27,13 +29,10 @@ def is_sweep(folder: Path) -> bool:
     return (folder / MANIFEST).is_file()
 
 
-def runs_in(folder: Path) -> list[Path]:
-    """The run folders directly in ``folder``, newest first. The time is that of ``config.yaml``, which a start writes."""
-    try:
-        found = [path for path in folder.iterdir() if not path.is_symlink() and is_run(path)]
-    except OSError:
-        return []
-    return sorted(found, key=lambda path: ((path / CONFIG).lstat().st_mtime, path.name), reverse=True)
+def all_runs(root: Path = RUNS) -> list[Path]:
+    """The run folders in ``root`` and in its sweeps, newest first. The time is that of ``config.yaml``, which a start writes."""
+    found = [entry for folder in (root, *(root / "sweeps").glob("*")) for entry in _runs_directly_in(folder)]
+    return [path for _, path in sorted(found, key=lambda entry: (entry[0], entry[1].name), reverse=True)]
 
 
 def latest(root: Path = RUNS) -> Path:
@@ -42,11 +41,10 @@ def latest(root: Path = RUNS) -> Path:
     Raises:
         UserError: there is none.
     """
-    folders = [root, *(path for path in (root / "sweeps").glob("*") if is_sweep(path))]
-    newest = [runs[0] for folder in folders if (runs := runs_in(folder))]
-    if not newest:
+    runs = all_runs(root)
+    if not runs:
         raise UserError(f"latest: there is no run in {root}")
-    return max(newest, key=lambda path: (path / CONFIG).lstat().st_mtime)
+    return runs[0]
 
 
 def find_runs(names: Sequence[str], root: Path = RUNS) -> list[Path]:
@@ -89,3 +87,15 @@ def _in_folder(folder: Path) -> list[Path]:
     if not runs:
         raise UserError(f"{folder}: no job of this sweep has started")
     return runs
+
+
+def _runs_directly_in(folder: Path) -> list[tuple[float, Path]]:
+    """The run folders directly in ``folder``, with the time of their ``config.yaml``."""
+    found = []
+    with suppress(OSError):
+        for path in folder.iterdir():
+            with suppress(OSError):  # no run folder, or it was removed just now
+                file = (path / CONFIG).lstat()
+                if stat.S_ISREG(file.st_mode) and not path.is_symlink():
+                    found.append((file.st_mtime, path))
+    return found

@@ -50,7 +50,8 @@ def _limited_time() -> Iterator[None]:
         raise _OutOfTime
 
     before = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, MAX_SECONDS)
+    # Once more after each further second: Python ignores an exception that is raised in the garbage collector.
+    signal.setitimer(signal.ITIMER_PROF, MAX_SECONDS, 1.0)
     try:
         yield
     finally:

@@ -16,6 +16,7 @@ from mnist_lite.errors import printable
 from mnist_lite.process.stop_request import SIGNALS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from multiprocessing.process import BaseProcess
     from types import FrameType
 
@@ -87,19 +88,35 @@ def start_without_ctrl_c(process: BaseProcess) -> None:
     A terminal sends SIGINT to every process of a command. A child inherits the blocked signals of its parent. A SIGINT that comes
     to the parent during the start is delivered after the start.
     """
-    # ``spawn`` starts Python with -c. Without this variable that Python imports modules from the current folder. (3.11 and later)
-    os.environ["PYTHONSAFEPATH"] = "1"
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        process.start()
-        return
-    from multiprocessing import resource_tracker
+    with _safe_path():
+        if not hasattr(signal, "pthread_sigmask"):  # Windows
+            process.start()
+            return
+        from multiprocessing import resource_tracker
 
-    resource_tracker.ensure_running()  # it unblocks SIGINT, so it must not run inside ``process.start``
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        resource_tracker.ensure_running()  # it unblocks SIGINT, so it must not run inside ``process.start``
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _safe_path() -> Iterator[None]:
+    """Inside, a new process of Python 3.11 or later imports nothing from the current folder.
+
+    ``spawn`` starts Python with ``-c``, and that Python would search the current folder first.
+    """
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
     try:
-        process.start()
+        yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 class _Descriptor(io.FileIO):

@@ -6,16 +6,17 @@ Input: the folder of a sweep. Nothing is written here: ``table.py`` makes texts 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from mnist_lite.config.schema import Budget
 from mnist_lite.model.budget import after_training, describe_test_set
 from mnist_lite.runner.identity import is_irrelevant
-from mnist_lite.runner.summary import read_summary
+from mnist_lite.runner.summary import Summary, read_summary
 from mnist_lite.sweeps.job_status import DONE, FAILED, failure, status
 from mnist_lite.sweeps.manifest import ManifestEntry, read_manifest
 from mnist_lite.sweeps.statistics import Comparison, Estimate, compare_with_best
@@ -144,6 +145,38 @@ def has_failures(rows: Sequence[JobRow]) -> bool:
     return any(row.status == FAILED or (row.enforced and row.budget in (MISSED, NOT_JUDGED)) for row in rows)
 
 
+def finished_row(
+    summary: Summary, budget: Mapping[str, Any], overrides: dict[str, str], folder: str, group: str | None
+) -> JobRow:
+    """The row of a finished run with this summary. ``budget`` has the keys of a ``Budget``.
+
+    Raises:
+        ValidationError: of msgspec: a value of ``budget`` has a wrong type.
+    """
+    accuracy = summary.accuracy
+    required = msgspec.convert({**NO_BUDGET, **budget}, Budget)
+    verdict = after_training(required, summary.reached)
+    return JobRow(
+        overrides,
+        DONE,
+        data=summary.data["name"],
+        test_images=summary.data["test"],
+        holdout_images=summary.data["holdout"],
+        seed=summary.seed,
+        final=accuracy.test.final,
+        best=accuracy.test.best,
+        mean_last_5=accuracy.test.mean_last_5,
+        train_final=accuracy.train.final,
+        holdout_final=accuracy.holdout.final if accuracy.holdout else None,
+        parameters=summary.parameters,
+        seconds=summary.seconds.train + summary.seconds.eval,
+        budget={True: MET, False: MISSED, None: NOT_JUDGED}[verdict.met] if verdict.checks else None,
+        enforced=bool(required.enforce),
+        folder=folder,
+        group=group,
+    )
+
+
 def _group(rows: list[JobRow], split: str) -> Group:
     accuracies = {row.seed: row.accuracy_on(split) for row in rows}
     by_seed = {seed: value for seed, value in accuracies.items() if seed is not None and value is not None}
@@ -160,25 +193,4 @@ def _row(folder: Path, entry: ManifestEntry) -> JobRow:
     summary = read_summary(job)
     if summary is None:
         return JobRow(overrides, status(job), error=failure(job), folder=entry.folder, group=entry.group)
-    accuracy = summary.accuracy
-    budget = msgspec.convert({**NO_BUDGET, **(entry.budget or {})}, Budget)
-    verdict = after_training(budget, summary.reached)
-    return JobRow(
-        overrides,
-        DONE,
-        data=summary.data["name"],
-        test_images=summary.data["test"],
-        holdout_images=summary.data["holdout"],
-        seed=summary.seed,
-        final=accuracy.test.final,
-        best=accuracy.test.best,
-        mean_last_5=accuracy.test.mean_last_5,
-        train_final=accuracy.train.final,
-        holdout_final=accuracy.holdout.final if accuracy.holdout else None,
-        parameters=summary.parameters,
-        seconds=summary.seconds.train + summary.seconds.eval,
-        budget={True: MET, False: MISSED, None: NOT_JUDGED}[verdict.met] if verdict.checks else None,
-        enforced=bool(budget.enforce),
-        folder=entry.folder,
-        group=entry.group,
-    )
+    return finished_row(summary, entry.budget or {}, overrides, entry.folder, entry.group)
