@@ -9,6 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mnist_lite import files
+from mnist_lite.config.overrides import user_path
 from mnist_lite.errors import UserError, printable
 from mnist_lite.insight import evaluation_plots, evaluation_text, network_plots
 from mnist_lite.insight.activations import feature_maps
@@ -47,8 +48,8 @@ def evaluate_runs(names: Sequence[str], output: str, image: str) -> int:
         raise UserError(f"image: {image!r} is not allowed; expected the number of a test image, from 0")
     paths = find_runs(names)
     if len(paths) == 1:
-        return _evaluate_one(paths[0], Path(output) if output else OUTPUT / paths[0].name, int(image))
-    return _evaluate_several(paths, Path(output) if output else OUTPUT)
+        return _evaluate_one(paths[0], user_path("output", output) if output else OUTPUT / paths[0].name, int(image))
+    return _evaluate_several(paths, user_path("output", output) if output else OUTPUT)
 
 
 def make_folder(folder: Path, runs: Sequence[Path]) -> Path:

@@ -22,6 +22,7 @@ import yaml
 from tqdm import tqdm
 
 from mnist_lite import files
+from mnist_lite.config.overrides import user_path
 from mnist_lite.config.schema import Budget, DataConfig, validate_node
 from mnist_lite.config.yaml_file import read_config_file
 from mnist_lite.data.dataset import load
@@ -227,7 +228,7 @@ def grade_runs(names: Sequence[str], budget_text: str, output: str) -> int:
     """
     budget = read_budget(budget_text)
     found = find_submissions(names)
-    place = Path(output) if output else OUTPUT
+    place = user_path("output", output) if output else OUTPUT
     folder = make_folder(place, list(found))
     grades = []
     named = list(zip(short_names(list(found)), found.items(), strict=True))
