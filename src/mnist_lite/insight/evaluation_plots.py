@@ -147,7 +147,11 @@ def _gallery(test: Evaluation, images: torch.Tensor, title: str) -> Figure:
     for axes, mistake in zip(panels, shown, strict=False):
         axes.imshow(images[mistake.index, 0].numpy(), cmap="gray_r", vmin=0, vmax=255)
         axes.set_title(describe_mistake(mistake), fontsize=8)
-    figure.suptitle(
-        f"{title}\nthe {len(shown)} of {len(test.mistakes)} mistakes with the highest loss", fontsize="medium"
+    every = len(shown) == len(test.mistakes)
+    which = (
+        f"all {len(shown)} mistakes"
+        if every
+        else f"the {len(shown)} of {len(test.mistakes)} mistakes with the highest loss"
     )
+    figure.suptitle(f"{title}\n{which}", fontsize="medium")
     return figure

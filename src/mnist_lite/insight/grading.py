@@ -145,7 +145,8 @@ def judge(budget: Budget, results: RunResults) -> tuple[Check, ...]:
         claimed = list(results.test_accuracies[:-1])[-before:]
         met = len(claimed) == before and all(a is not None and a >= budget.accuracy for a in claimed)
         shown = ", ".join("none" if a is None else f"{a:.2f}" for a in claimed) or "none"
-        requirement = f">= {budget.accuracy:g} % in each of the {before} epochs before"
+        which = "the epoch before" if before == 1 else f"each of the {before} epochs before"
+        requirement = f">= {budget.accuracy:g} % in {which}"
         checks.append(Check("earlier epochs", requirement, shown, met, CLAIMED))
     return tuple(checks)
 

@@ -161,6 +161,7 @@ def _filters(filters: np.ndarray, title: str) -> Figure:
         row, column = divmod(number, columns)
         extent = (column, column + 0.92, row + 0.92, row)
         shades = axes.imshow(values, cmap="gray", vmin=-limit, vmax=limit, extent=extent)
+        _frame(axes, column, row, 0.92)
     axes.set_xlim(0, columns)
     axes.set_ylim(rows, 0)
     axes.axis("off")
@@ -209,7 +210,15 @@ def _row(axes: Axes, values: np.ndarray, label: str, width: int) -> None:
             extent=(channel, channel + 0.94, 0, 0.94),
             interpolation="nearest",
         )
+        _frame(axes, channel, 0, 0.94)
     axes.set_xlim(0, width)
     axes.set_ylim(0, 0.94)
     axes.set_aspect("equal")
     axes.text(-0.15, 0.47, label, ha="right", va="center", fontsize=7)
+
+
+def _frame(axes: Axes, x: float, y: float, side: float) -> None:
+    """A thin frame around a map: white values could not be seen on white paper."""
+    from matplotlib.patches import Rectangle
+
+    axes.add_patch(Rectangle((x, y), side, side, fill=False, edgecolor="0.6", linewidth=0.6))
