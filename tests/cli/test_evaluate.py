@@ -95,19 +95,19 @@ def test_a_budget_gives_a_table_a_file_and_an_exit_code(run: Path, call: RunComm
     assert "fail" in line and "parameters, epochs, accuracy" in line
 
 
-@pytest.mark.parametrize(
-    ("argument", "message"),
-    [
-        ("image=x", "image: 'x' is not allowed"),
-        ("image=360", "image: 360 is not in 0 to 359"),
-        ("output=runs/{run}/pictures", "is inside the run folder"),
-        ("budget=none.yaml", "there is no such file"),
-        ("latst", "latst: no run folder"),
-    ],
-)
-def test_a_wrong_argument_is_one_line(argument: str, message: str, run: Path, call: RunCommand):
+WRONG = {
+    "image=x": "image: 'x' is not allowed",
+    "image=360": "image: 360 is not in 0 to 359",
+    "output=runs/{run}/pictures": "is inside the run folder",
+    "budget=none.yaml": "there is no such file",
+    "latst": "latst: no run folder",
+}
+
+
+def test_a_wrong_argument_is_one_line(run: Path, call: RunCommand):
     before = content(run)
-    result = call("evaluate", str(run), argument.format(run=run.name))
-    assert result.returncode == 2
-    assert message in result.stderr and result.stderr.count("\n") == 1
+    for argument, message in WRONG.items():
+        result = call("evaluate", str(run), argument.format(run=run.name))
+        assert result.returncode == 2, argument
+        assert message in result.stderr and result.stderr.count("\n") == 1, argument
     assert content(run) == before
