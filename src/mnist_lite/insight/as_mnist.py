@@ -1,8 +1,8 @@
 """Turns a picture of a digit into an image like those of MNIST.
 
-MNIST's images were made like this (LeCun, Cortes, Burges, http://yann.lecun.com/exdb/mnist/): a black and white digit was scaled to
-fit into 20 x 20 pixels, with its aspect ratio kept and with anti-aliasing, and was placed in 28 x 28 pixels with its centre of
-mass in the middle. Ink is 255, paper is 0.
+MNIST's images were made like this: a black and white digit was scaled to fit into 20 x 20 pixels, with its aspect ratio kept and
+with anti-aliasing, and was placed in 28 x 28 pixels with its centre of mass in the middle. Ink is 255, paper is 0.
+Source: LeCun, Cortes, Burges, The MNIST database, http://yann.lecun.com/exdb/mnist/.
 
 A photo has uneven light, noise and colours. Therefore the paper is estimated first, and the ink is what differs from it.
 """
@@ -58,10 +58,8 @@ def _contrast(picture: Array) -> tuple[Array, float]:
     signed = difference @ (axis * np.sqrt(3) / 3)
     if (signed**3).sum() < 0:  # ink is rare and far from the paper
         signed = -signed
-    if is_drawing:
-        noise = np.abs((ring - paper)[same] @ axis).max() / np.sqrt(3)
-    else:
-        noise = 4 * 1.4826 * np.median(np.abs(signed))  # four standard deviations, by the median
+    deviations = 4 * 1.4826 * np.median(np.abs(signed))  # four standard deviations, by the median
+    noise = np.abs((ring - paper)[same] @ axis).max() / np.sqrt(3) if is_drawing else deviations
     return np.maximum(signed, 0), float(noise)
 
 
@@ -81,7 +79,8 @@ def _uneven_paper(picture: Array) -> Array:
         weighted = some * weights[:, None]
         fit = np.linalg.lstsq(weighted.T @ some, weighted.T @ targets, rcond=None)[0]
         weights = 1 / np.maximum(np.abs(targets - some @ fit).sum(1), 1e-3)
-    return (terms @ fit).reshape(picture.shape)
+    paper: Array = (terms @ fit).reshape(picture.shape)
+    return paper
 
 
 def _ink(contrast: Array, noise: float) -> Array:
@@ -125,8 +124,9 @@ def _in_box(ink: Array) -> Array:
     scale = BOX / max(digit.shape)
     height, width = (max(1, round(side * scale)) for side in digit.shape)
     resampling = Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR
-    scaled = np.asarray(Image.fromarray(digit.astype(np.float32)).resize((width, height), resampling), dtype=np.float64)
-    return scaled / scaled.max()
+    resized = Image.fromarray(digit.astype(np.float32)).resize((width, height), resampling)
+    scaled: Array = np.asarray(resized, dtype=np.float64)
+    return np.clip(scaled / scaled.max(), 0, 1)
 
 
 def _cropped(ink: Array, least: float) -> Array:
@@ -140,4 +140,4 @@ def _centred(digit: Array) -> NDArray[np.uint8]:
     top, left = (CENTRE - round(float(c)) for c in centre)
     canvas = np.zeros((3 * SIDE, 3 * SIDE))
     canvas[SIDE + top : SIDE + top + digit.shape[0], SIDE + left : SIDE + left + digit.shape[1]] = digit
-    return np.uint8(np.round(255 * canvas[SIDE : 2 * SIDE, SIDE : 2 * SIDE]))
+    return np.round(255 * canvas[SIDE : 2 * SIDE, SIDE : 2 * SIDE]).astype(np.uint8)

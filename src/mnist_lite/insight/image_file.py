@@ -17,7 +17,7 @@ from mnist_lite.files import MB
 STANDARD_INPUT = "-"
 MAX_BYTES = 64 * MB
 MAX_PIXELS = 100_000_000
-"""A small file can hold a picture that fills the memory. Phones of 2025 make pictures of up to 200 million pixels, most 12 to 50."""
+"""A small file can hold a picture that fills the memory. Most phones make pictures of 12 to 50 million pixels."""
 MAX_SIDE = 768
 """Larger pictures are made smaller. A digit needs 20 pixels."""
 
@@ -74,7 +74,7 @@ def _as_array(picture: Image.Image) -> NDArray[np.float64]:
     if picture.mode.startswith(("I", "F")):  # 16 bits, or numbers without a fixed range
         values = np.asarray(picture, dtype=np.float64)
         low, high = values.min(), values.max()
-        picture = Image.fromarray(np.uint8(np.round(255 * (values - low) / ((high - low) or 1))))
+        picture = Image.fromarray(np.round(255 * (values - low) / ((high - low) or 1)).astype(np.uint8))
     picture = picture.convert("RGBA")
     picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BOX)
     values = np.asarray(picture, dtype=np.float64) / 255
