@@ -21,6 +21,8 @@ OWN_KEYS = {
     "summary": ("format=table", "table | json | torchsummary"),
     "bench": ("rounds=5", "images=6400"),
     "compare": ("verify=true",),
+    "predict": ("format=text", "text | json"),
+    "export": ("format=onnx", "onnx | safetensors | pt2"),
     "completion": ("bash",),
 }
 

@@ -82,6 +82,17 @@ COMMANDS = {
         ("runs/sweeps/<name>", "runs/sweeps/<name> verify=true"),
         "It can be used while the sweep runs. Nothing is trained.",
     ),
+    "predict": Command(
+        "Classifies your own images, such as photos of pen on paper.",
+        ("zoo:era4 seven.png", "latest photo.jpg drawing.png", "zoo:era4 - format=json < seven.png"),
+        "An image of any size has one digit, dark on light or light on dark. It is prepared as MNIST was. The answer shows what the "
+        "network was given.",
+    ),
+    "export": Command(
+        "Exports a network as ONNX, safetensors or PyTorch's pt2.",
+        ("zoo:era4 format=onnx", "latest format=safetensors", "runs/<run> format=pt2 output=mine.pt2"),
+        "The exported network takes raw pixels. It is checked on all test images before its file is written.",
+    ),
     "completion": Command(
         "Prints a script that completes commands with the TAB key.",
         ("bash >> ~/.bashrc", "zsh >> ~/.zshrc", "fish > ~/.config/fish/completions/mnist-lite.fish"),

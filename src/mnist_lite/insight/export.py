@@ -6,7 +6,7 @@ import contextlib
 import io
 import json
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -15,12 +15,29 @@ from mnist_lite import files
 from mnist_lite.errors import RunError, UserError, require_packages
 from mnist_lite.insight import safetensors_file
 from mnist_lite.insight.predictions import BATCH, load_data, predict
-from mnist_lite.insight.saved_run import METADATA, Description, PixelClassifier, SavedRun, load_network
+from mnist_lite.insight.saved_run import METADATA, Description, PixelClassifier, SavedRun, load_network, load_run
 from mnist_lite.model.budget import describe_test_set
 
 TOLERANCE = 1e-4
 """The largest allowed difference of a logit."""
 Classifier = Callable[[torch.Tensor], torch.Tensor]
+
+
+def export_all(folders: Sequence[Path], kind: str, output: str) -> int:
+    """Exports the runs in ``folders`` and prints what was done. Returns the exit code.
+
+    ``output`` is the path of the file. Empty: the name of the folder of the run, in the current folder.
+
+    Raises:
+        UserError: there are several runs for one ``output``. Or see ``export``.
+        RunError: see ``export``.
+    """
+    if output and len(folders) > 1:
+        raise UserError(f"output: one file cannot hold {len(folders)} networks; leave output out")
+    for folder in folders:
+        path = Path(output or f"{folder.name}.{kind}").expanduser()
+        print("\n".join(export(load_run(folder), kind, path)))
+    return 0
 
 
 def export(run: SavedRun, kind: str, path: Path) -> list[str]:
@@ -123,5 +140,4 @@ FORMATS: dict[str, tuple[Callable[[SavedRun], bytes], Callable[[bytes], Classifi
 def _logits(classifier: Classifier, images: torch.Tensor) -> torch.Tensor:
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        batches: Iterable[torch.Tensor] = images.split(BATCH)
-        return torch.cat([classifier(batch) for batch in batches])
+        return torch.cat([classifier(batch) for batch in images.split(BATCH)])

@@ -79,6 +79,11 @@ def folder_of(name: str) -> Path:
     return ZOO / name.removeprefix(PREFIX)
 
 
+def name_of(folder: Path) -> str:
+    """What a user calls the run folder: ``zoo:<name>``, or its path."""
+    return f"{PREFIX}{folder.name}" if folder.parent == ZOO else str(folder)
+
+
 def read_card(folder: Path) -> Card:
     """The card of the shipped network in ``folder``.
 
