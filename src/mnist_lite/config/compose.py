@@ -13,12 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from hydra import compose, initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from mnist_lite.config.error_messages import CONFIG_ERRORS, one_line
+from mnist_lite.config.hydra_versions import VERSION_BASE, starting_hydra
+from mnist_lite.config.overrides import quote_path
 from mnist_lite.config.schema import Config, SweepConfig, validate, validate_node
 from mnist_lite.errors import UserError
 
@@ -113,6 +116,30 @@ def read_config(composed: DictConfig, schema: type[C]) -> C:
         if OmegaConf.select(composed, "resume") is not None:
             raise UserError(ONE_RUN)
         return validate(composed, schema)
+
+
+def compose_run(overrides: Sequence[str]) -> Config:
+    """The checked config of the run that ``mnist-lite train`` would start with ``overrides``. For callers from Python.
+
+    Raises:
+        UserError: the config cannot be composed, or a value is not allowed.
+    """
+    if isinstance(overrides, str):
+        raise UserError('overrides: a list of texts is expected, such as ["experiment=era4", "epochs=1"]')
+    before = HydraConfig.instance().cfg
+    try:
+        with starting_hydra(), initialize_config_dir(str(config_dir()), **VERSION_BASE):
+            composed = compose("config", [str(quote_path(override)) for override in overrides], return_hydra_config=True)
+            HydraConfig.instance().set_config(composed)
+        with read_write(composed), open_dict(composed):
+            del composed["hydra"]
+        return read_config(composed, Config)
+    except UserError:
+        raise
+    except Exception as error:
+        raise composition_error(error) from error
+    finally:
+        HydraConfig.instance().cfg = before
 
 
 def read_sweep_config(sweep: DictConfig) -> SweepConfig:

@@ -41,7 +41,7 @@ def as_mnist(picture: Array) -> NDArray[np.uint8]:
         raise UserError("the picture is too small")
     contrast, noise = _contrast(picture)
     if contrast.max() <= max(noise, LEAST_CONTRAST):
-        raise UserError("nothing is drawn: all of the picture has the same colour")
+        raise UserError("no digit is found: nothing stands out from the paper")
     return _centred(_in_box(_ink(contrast, noise)))
 
 

@@ -1,4 +1,4 @@
-"""``run``: trains one config from start to end, or continues a run folder.
+"""Trains one config from start to end, or continues a run folder.
 
 It opens the folder and builds the parts. The training itself is in ``run_loop.py``.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from mnist_lite.config.schema import Config
 from mnist_lite.errors import MachineError, RunError
@@ -18,11 +19,23 @@ from mnist_lite.runner.run_loop import RunLoop
 from mnist_lite.runner.setup import set_up_run
 
 
-def run(config: Config, console: Console | None = None, folder: Path | None = None) -> int:
-    """Trains a new run, or continues the run in ``config.resume``. Returns the exit code.
+class Ended(NamedTuple):
+    """A run that has come to its end."""
 
-    The exit code is 0, or 1 if ``budget.enforce`` is set and the budget is not met. A new run has its folder at
-    ``folder``. None: a new folder in ``config.runs_dir``.
+    folder: Path
+    exit_code: int
+    """0, or 1 if ``budget.enforce`` is set and the budget is not met."""
+
+
+def run(config: Config, console: Console | None = None, folder: Path | None = None) -> int:
+    """``train``, for commands: returns the exit code only."""
+    return train(config, console, folder).exit_code
+
+
+def train(config: Config, console: Console | None = None, folder: Path | None = None) -> Ended:
+    """Trains a new run, or continues the run in ``config.resume``.
+
+    A new run has its folder at ``folder``. None: a new folder in ``config.runs_dir``.
 
     Raises:
         UserError: the config or the data is not usable. Nothing was written.
@@ -39,7 +52,7 @@ def run(config: Config, console: Console | None = None, folder: Path | None = No
             raise
 
 
-def _start(config: Config, console: Console, stop: StopRequest, path: Path | None) -> int:
+def _start(config: Config, console: Console, stop: StopRequest, path: Path | None) -> Ended:
     parts = set_up_run(config, console)
     stop.armed = True
     root = Path(config.runs_dir).expanduser()
@@ -52,21 +65,21 @@ def _start(config: Config, console: Console, stop: StopRequest, path: Path | Non
             folder.delete()
             raise
         console.line(f"run folder: {folder.path}\n")
-        return loop.train(stop)
+        return Ended(folder.path, loop.train(stop))
 
 
-def _resume(config: Config, console: Console, stop: StopRequest) -> int:
+def _resume(config: Config, console: Console, stop: StopRequest) -> Ended:
     assert config.resume is not None
     with closing(RunFolder.open_existing(Path(config.resume))) as folder:
         state, damaged = folder.find_checkpoint()
         finished = resume.nothing_left(config, folder, state, bool(damaged))
         if finished is not None:
             console.line(f"{folder.path} is finished: nothing is left to train ({finished})")
-            return 0
+            return Ended(folder.path, 0)
         console.log_to(folder.path / LOG)
         for name, error in damaged.items():
             console.warn(f"{folder.path / name} cannot be used: {error}. It is kept under the name {name}.damaged.")
         loop = RunLoop(config, set_up_run(config, console, state), folder, console)
         loop.restore(state, damaged)
         stop.armed = True
-        return loop.train(stop)
+        return Ended(folder.path, loop.train(stop))
