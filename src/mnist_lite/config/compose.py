@@ -131,6 +131,8 @@ def compose_run(overrides: Sequence[str]) -> Config:
         with starting_hydra(), initialize_config_dir(str(config_dir()), **VERSION_BASE):
             composed = compose("config", [str(quote_path(override)) for override in overrides], return_hydra_config=True)
             HydraConfig.instance().set_config(composed)
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise UserError("sweep: one call trains one network; mnist-lite train runs sweeps")
         with read_write(composed), open_dict(composed):
             del composed["hydra"]
         return read_config(composed, Config)
