@@ -66,3 +66,12 @@ def test_one_output_for_two_runs_is_an_error(call: RunCommand, tmp_path: Path):
         (tmp_path / name / "config.yaml").touch()
     result = call("export", "a", "b", "output=x.onnx")
     assert result.returncode == 2 and "one file cannot hold 2 networks" in result.stderr
+
+
+def test_summary_takes_a_trained_network(call: RunCommand):
+    trained, config = call("summary", "zoo:era4"), call("summary", "model=era4")
+    assert trained.returncode == 0, trained.stderr
+    title, _, *table = trained.stdout.splitlines()
+    assert title == "zoo:era4" and "7,838 parameters" in table[-1]
+    assert table == config.stdout.splitlines()[: len(table)]
+    assert call("summary", "zoo:no").returncode == 2
