@@ -23,7 +23,7 @@ COLOURS = (  # ink, paper
     *(("black", "white"), ("white", "black"), ("navy", "lightyellow"), ("yellow", "darkgreen"), ("darkred", "mistyrose")),
     *(("lightgrey", "dimgrey"), ("green", "white"), ("cyan", "midnightblue"), ("purple", "lavender"), ("orange", "white")),
 )
-SIZES = (24, 40, 64, 90, 120, 160, 200, 300, 500, 900)
+SIZES = (24, 40, 64, 90, 120, 160, 200, 300, 400, 500)
 PENS = ("black", "mediumblue", "dimgrey", "firebrick", "darkgreen")
 
 
@@ -103,7 +103,7 @@ def other(digit: int, random: np.random.Generator) -> Image.Image:
     if kind == 1:
         return photo(by_hand(digit, random, 400, 0.16), "black", random)
     if kind == 2:
-        return photo(by_hand(digit, random, 1500, 0.025), "mediumblue", random)
+        return photo(by_hand(digit, random, 1000, 0.025), "mediumblue", random)
     if kind == 3:  # light ink on nothing
         mask = by_hand(digit, random, 120, 0.1)
         drawing = Image.new("RGBA", mask.size, (255, 255, 255, 0))
@@ -120,7 +120,7 @@ def draw_all(seed: int = 0) -> Iterator[tuple[str, int, bytes]]:
     """The name of the file, the digit, and the content of the file, for 30 pictures."""
     random = np.random.default_rng(seed)
     for digit in range(10):
-        pen = by_hand(digit, random, int(random.integers(200, 900)), random.uniform(0.05, 0.12))
+        pen = by_hand(digit, random, int(random.integers(150, 600)), random.uniform(0.05, 0.12))
         for kind, picture in (
             ("font", in_font(digit, random)),
             ("pen", photo(pen, PENS[digit % 5], random)),

@@ -75,6 +75,7 @@ def _set_tf32(on: bool) -> None:
     if hasattr(torch.backends.cudnn, "conv"):
         precision = "tf32" if on else "ieee"
         torch.backends.cudnn.conv.fp32_precision = precision
+        torch.backends.cudnn.rnn.fp32_precision = precision  # torch.export fails if the two differ
         torch.backends.cuda.matmul.fp32_precision = precision
     else:
         torch.backends.cudnn.allow_tf32 = on

@@ -18,7 +18,7 @@ STANDARD_INPUT = "-"
 MAX_BYTES = 64 * MB
 MAX_PIXELS = 100_000_000
 """A small file can hold a picture that fills the memory. Most phones make pictures of 12 to 50 million pixels."""
-MAX_SIDE = 768
+MAX_SIDE = 512
 """Larger pictures are made smaller. A digit needs 20 pixels."""
 
 
