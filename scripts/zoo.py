@@ -1,6 +1,6 @@
 """Makes shipped weights of a run: the folder src/mnist_lite/zoo/<name>/. All test images are evaluated again.
 
-    python scripts/zoo.py runs/<run> <name>
+python scripts/zoo.py runs/<run> <name>
 """
 
 from __future__ import annotations
@@ -42,7 +42,12 @@ def main(path: Path, name: str) -> None:
         sys.exit(f"the weights give {100 * correct / n} %, but the run recorded {summary.accuracy.test.final} %")
     low, high = binomtest(correct, n).proportion_ci(method="wilson")
     figures = [
-        Figure(what="test accuracy", percent=100 * correct / n, n=n, interval=(round(100 * float(low), 4), round(100 * float(high), 4))),
+        Figure(
+            what="test accuracy",
+            percent=100 * correct / n,
+            n=n,
+            interval=(round(100 * float(low), 4), round(100 * float(high), 4)),
+        ),
         Figure(
             what="training accuracy in the last epoch, with augmentation and dropout",
             percent=summary.accuracy.train.final,
@@ -63,8 +68,8 @@ def main(path: Path, name: str) -> None:
         data=run.data,
         figures=figures,
         test_images=(
-            f"No weight was trained on them. They were evaluated after each of the {summary.epochs} epochs. The weights are those of "
-            "the last epoch: no epoch and no seed was chosen by its test accuracy. The layers and the recipe are published work. "
+            f"No weight was trained on them. They were evaluated after each of the {summary.epochs} epochs. The weights are those "
+            "of the last epoch: no epoch and no seed was chosen by its test accuracy. The layers and the recipe are published work. "
             "Their authors may have chosen them by the accuracy on the same test images."
         ),
         versions=summary.versions,

@@ -1,6 +1,6 @@
 """Draws 30 pictures of digits, as people make them: ten in fonts, ten with a pen on paper (photos), ten of other kinds.
 
-    python -m tests.insight.drawn_digits <folder> <run>    # writes the pictures, and prints the answers of the run
+python -m tests.insight.drawn_digits <folder> <run>    # writes the pictures, and prints the answers of the run
 """
 
 from __future__ import annotations
@@ -20,8 +20,20 @@ FONT_NAMES = (
     *("DejaVuSans-BoldOblique.ttf", "STIXGeneralItalic.ttf", "cmss10.ttf", "DejaVuSerif-Italic.ttf", "cmtt10.ttf"),
 )
 COLOURS = (  # ink, paper
-    *(("black", "white"), ("white", "black"), ("navy", "lightyellow"), ("yellow", "darkgreen"), ("darkred", "mistyrose")),
-    *(("lightgrey", "dimgrey"), ("green", "white"), ("cyan", "midnightblue"), ("purple", "lavender"), ("orange", "white")),
+    *(
+        ("black", "white"),
+        ("white", "black"),
+        ("navy", "lightyellow"),
+        ("yellow", "darkgreen"),
+        ("darkred", "mistyrose"),
+    ),
+    *(
+        ("lightgrey", "dimgrey"),
+        ("green", "white"),
+        ("cyan", "midnightblue"),
+        ("purple", "lavender"),
+        ("orange", "white"),
+    ),
 )
 SIZES = (24, 40, 64, 90, 120, 160, 200, 300, 400, 500)
 PENS = ("black", "mediumblue", "dimgrey", "firebrick", "darkgreen")
@@ -88,7 +100,9 @@ def photo(mask: Image.Image, pen: str, random: np.random.Generator) -> Image.Ima
     ink = np.asarray(mask.filter(ImageFilter.GaussianBlur(side / 400)), dtype=float)[..., None] / 255
     colour = np.array(Image.new("RGB", (1, 1), pen).getpixel((0, 0))) / 255
     paper = np.array([1.0, 0.97, 0.92])
-    values = light[..., None] * (ink * 0.85 * colour + (1 - 0.85 * ink) * paper) + random.normal(0, 0.02, (side, side, 3))
+    values = light[..., None] * (ink * 0.85 * colour + (1 - 0.85 * ink) * paper) + random.normal(
+        0, 0.02, (side, side, 3)
+    )
     return Image.fromarray((255 * values.clip(0, 1)).astype(np.uint8))
 
 
@@ -96,8 +110,8 @@ def other(digit: int, random: np.random.Generator) -> Image.Image:
     """Chalk, a thick marker, a thin ballpoint, a transparent drawing, and a photo with a shadow and the edge of a table."""
     kind = digit % 5
     if kind == 0:  # chalk on a board
-        mask = np.asarray(by_hand(digit, random, 300, 0.09), dtype=float)[..., None] / 255
-        chalk = mask * random.uniform(0.5, 1, (300, 300, 1))
+        drawn = np.asarray(by_hand(digit, random, 300, 0.09), dtype=float)[..., None] / 255
+        chalk = drawn * random.uniform(0.5, 1, (300, 300, 1))
         values = 0.2 + 0.65 * chalk + random.normal(0, 0.03, (300, 300, 1)) + np.zeros(3)
         return Image.fromarray((255 * values.clip(0, 1)).astype(np.uint8))
     if kind == 1:

@@ -52,7 +52,9 @@ def test_scaled_digits_of_mnist_are_scaled_back(test_split: Split):
     images = test_split.images[:60]
     for factor in (2, 3.7, 10):
         size = (round(28 * factor),) * 2
-        scaled = [np.asarray(Image.fromarray(image[0].numpy()).resize(size, Image.Resampling.BICUBIC)) for image in images]
+        scaled = [
+            np.asarray(Image.fromarray(image[0].numpy()).resize(size, Image.Resampling.BICUBIC)) for image in images
+        ]
         found = torch.stack([torch.from_numpy(as_mnist(picture(pixels))) for pixels in scaled]).unsqueeze(1)
         assert (found.float() - images.float()).abs().mean() < 8
         assert torch.equal(predict(run, found).argmax(1), predict(run, images).argmax(1))
@@ -74,7 +76,12 @@ def test_the_longer_side_becomes_20_pixels_and_the_centre_of_mass_the_middle(hei
 def test_any_two_colours_give_the_same_image():
     shape = block(30, 12, 10, 20)[..., :1] > 0.5
     expected = as_mnist(block(30, 12, 10, 20))
-    for ink, paper in (((0, 0, 0), (1, 1, 1)), ((1, 1, 0), (0, 0.3, 0)), ((0.9, 0.8, 0), (1, 1, 1)), ((1, 0, 0), (0, 0.4, 0.6))):
+    for ink, paper in (
+        ((0, 0, 0), (1, 1, 1)),
+        ((1, 1, 0), (0, 0.3, 0)),
+        ((0.9, 0.8, 0), (1, 1, 1)),
+        ((1, 0, 0), (0, 0.4, 0.6)),
+    ):
         assert np.array_equal(as_mnist(np.where(shape, ink, paper)), expected), (ink, paper)
 
 

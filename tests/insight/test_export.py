@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from mnist_lite.backends.device import set_arithmetic
 from mnist_lite.errors import RunError, UserError
 from mnist_lite.insight import export as exports
 from mnist_lite.insight import safetensors_file
@@ -28,6 +29,13 @@ def run() -> SavedRun:
 
 def images(run: SavedRun) -> torch.Tensor:
     return load_data(run).test.images
+
+
+def test_an_export_after_a_run_in_the_same_process(run: SavedRun, tmp_path: Path):
+    before = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+    set_arithmetic(torch.device("cpu"), "fp32")  # as a run does
+    export(run, "pt2", tmp_path / "a.pt2")
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before
 
 
 def test_pt2_has_the_normalisation_inside(run: SavedRun, tmp_path: Path):
@@ -65,7 +73,9 @@ def test_safetensors_has_the_config_and_the_normalisation_in_its_metadata(run: S
     assert torch.equal(predict(load_run(tmp_path), pixels), predict(run, pixels))  # the folder is a run for load_run
 
 
-def test_an_export_that_answers_otherwise_is_not_written(run: SavedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_an_export_that_answers_otherwise_is_not_written(
+    run: SavedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     pack, unpack = exports.FORMATS["pt2"]
     monkeypatch.setitem(exports.FORMATS, "pt2", (pack, lambda content: lambda pixels: unpack(content)(pixels) + 2e-4))
     with pytest.raises(RunError, match="0 of 360 predictions differ, logits differ by up to 2"):
@@ -83,7 +93,9 @@ def test_the_check_of_an_export():
 
 def test_a_missing_package_is_one_line(run: SavedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("mnist_lite.errors.find_spec", lambda name: None if name == "onnxruntime" else name)
-    with pytest.raises(UserError, match=r'format=onnx needs onnxruntime, which is not installed; .*pip install -e "\.\[onnx\]"'):
+    with pytest.raises(
+        UserError, match=r'format=onnx needs onnxruntime, which is not installed; .*pip install -e "\.\[onnx\]"'
+    ):
         export(run, "onnx", tmp_path / "a.onnx")
     with pytest.raises(UserError, match="there is no folder"):
         export(run, "pt2", tmp_path / "no" / "a.pt2")

@@ -18,8 +18,15 @@ def test_all_kinds_of_pictures_have_three_colours_in_0_to_1(tmp_path: Path):
     pixels = np.arange(0, 240, dtype=np.uint8).reshape(12, 20)
     grey = Image.fromarray(pixels)
     expected = np.repeat(pixels[..., None] / 255, 3, 2)
-    for mode, name in (("L", "a.png"), ("RGB", "a.bmp"), ("LA", "b.png"), ("RGBA", "c.png"), ("L", "a.tiff"), ("L", "a.webp")):
-        grey.convert(mode).save(tmp_path / name, **({"lossless": True} if name.endswith("webp") else {}))
+    for mode, name in (
+        ("L", "a.png"),
+        ("RGB", "a.bmp"),
+        ("LA", "b.png"),
+        ("RGBA", "c.png"),
+        ("L", "a.tiff"),
+        ("L", "a.webp"),
+    ):
+        grey.convert(mode).save(tmp_path / name, lossless=True)  # for webp
         assert np.allclose(read_picture(str(tmp_path / name)), expected), name
     Image.fromarray(pixels.astype(np.uint16) * 257).save(tmp_path / "deep.png")
     assert np.allclose(read_picture(str(tmp_path / "deep.png")), expected * 255 / 239, atol=1 / 250)  # its full range

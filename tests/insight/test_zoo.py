@@ -34,7 +34,7 @@ def test_the_figure_of_the_card_is_that_of_the_weights(name: str, mnist_root: Pa
     test = load_mnist(mnist_root)[1]
     correct = int((predict(load_run(folder), test.images).argmax(1) == test.labels).sum())
     figure = zoo.read_card(folder).figures[0]
-    assert (figure.n, figure.percent) == (10_000, pytest.approx(correct / 100))
+    assert figure.n == 10_000 and figure.percent == pytest.approx(correct / 100)
     p, z, n = correct / 10_000, 1.959964, 10_000  # Wilson's interval by its formula
     centre, half = p + z * z / (2 * n), z * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
     expected = [100 * (centre + sign * half) / (1 + z * z / n) for sign in (-1, 1)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import torch
@@ -62,6 +64,26 @@ def set_arithmetic(device: torch.device, precision: str) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
+@contextmanager
+def tf32_unset() -> Iterator[None]:
+    """Inside, torch's switches for TF32 have no value. Afterwards they have their old values.
+
+    ``torch.export`` reads the old name of a switch. torch raises an error for that, if the new name has a value.
+    """
+    if not hasattr(torch.backends.cudnn, "conv"):
+        yield
+        return
+    switches = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)
+    before = [switch.fp32_precision for switch in switches]
+    try:
+        for switch in switches:
+            switch.fp32_precision = "none"
+        yield
+    finally:
+        for switch, value in zip(switches, before, strict=True):
+            switch.fp32_precision = value
+
+
 def _check_tf32(device: torch.device) -> None:
     if device.type != "cuda":
         raise UserError(f"precision: tf32 is for CUDA devices, and the device is {device.type}; use precision=fp32")
@@ -75,7 +97,6 @@ def _set_tf32(on: bool) -> None:
     if hasattr(torch.backends.cudnn, "conv"):
         precision = "tf32" if on else "ieee"
         torch.backends.cudnn.conv.fp32_precision = precision
-        torch.backends.cudnn.rnn.fp32_precision = precision  # torch.export fails if the two differ
         torch.backends.cuda.matmul.fp32_precision = precision
     else:
         torch.backends.cudnn.allow_tf32 = on

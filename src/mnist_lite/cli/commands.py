@@ -62,8 +62,8 @@ COMMANDS = {
             "experiment=era4 budget.enforce=true",
             "--config-dir mine model=tiny",
         ),
-        "Each layer has its output shape, parameters and receptive field. Nothing is trained. A run folder, latest or zoo:<name> in the "
-        "place of the keys prints the layers of a trained network.",
+        "Each layer has its output shape, parameters and receptive field. Nothing is trained. A run folder, latest or zoo:<name> in "
+        "the place of the keys prints the layers of a trained network.",
         "summary",
         ("model", "experiment"),
         (("summary.yaml", ""),),
@@ -86,8 +86,8 @@ COMMANDS = {
     "predict": Command(
         "Classifies your own images, such as photos of pen on paper.",
         ("zoo:era4 seven.png", "latest photo.jpg drawing.png", "zoo:era4 - format=json < seven.png"),
-        "An image of any size has one digit, dark on light or light on dark. It is prepared as MNIST was. The answer shows what the "
-        "network was given.",
+        "An image of any size has one digit, dark on light or light on dark. It is prepared as MNIST was. The answer shows what "
+        "the network was given.",
     ),
     "export": Command(
         "Exports a network as ONNX, safetensors or PyTorch's pt2.",

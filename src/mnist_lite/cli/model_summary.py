@@ -32,7 +32,7 @@ def print_model(config: SummaryConfig) -> int:
 
 
 def print_runs(folders: Sequence[Path], kind: str) -> int:
-    """Prints the layers of the trained networks in ``folders``, as a ``table`` or as ``torchsummary`` does. Returns the exit code.
+    """Prints the layers of the trained networks in ``folders``, as ``table`` or ``torchsummary``. Returns the exit code.
 
     Raises:
         UserError: a run cannot be used.

@@ -129,7 +129,9 @@ def compose_run(overrides: Sequence[str]) -> Config:
     before = HydraConfig.instance().cfg
     try:
         with starting_hydra(), initialize_config_dir(str(config_dir()), **VERSION_BASE):
-            composed = compose("config", [str(quote_path(override)) for override in overrides], return_hydra_config=True)
+            composed = compose(
+                "config", [str(quote_path(override)) for override in overrides], return_hydra_config=True
+            )
             HydraConfig.instance().set_config(composed)
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise UserError("sweep: one call trains one network; mnist-lite train runs sweeps")

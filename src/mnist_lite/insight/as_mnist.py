@@ -118,15 +118,14 @@ def _in_box(ink: Array) -> Array:
     """The digit alone, scaled so that its longer side is 20 pixels."""
     digit = _cropped(ink, 0)
     if max(digit.shape) > BOX:
-        digit = _cropped(
-            ink, 0.5
-        )  # without the soft edge of a large digit, which MNIST's black and white digits did not have
+        digit = _cropped(ink, 0.5)  # without the soft edge of a large digit: MNIST's digits were black and white
     scale = BOX / max(digit.shape)
     height, width = (max(1, round(side * scale)) for side in digit.shape)
     resampling = Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR
     resized = Image.fromarray(digit.astype(np.float32)).resize((width, height), resampling)
     scaled: Array = np.asarray(resized, dtype=np.float64)
-    return np.clip(scaled / scaled.max(), 0, 1)
+    scaled = (scaled / scaled.max()).clip(0, 1)
+    return scaled
 
 
 def _cropped(ink: Array, least: float) -> Array:

@@ -34,7 +34,7 @@ class Prediction:
 
 
 def classify(folders: Sequence[Path], files: Sequence[str], kind: str) -> int:
-    """Prints the predictions of the runs in ``folders`` for the pictures ``files``, as ``text`` or ``json``. Returns the exit code.
+    """Prints the predictions of the runs in ``folders`` for ``files``, as ``text`` or ``json``. Returns the exit code.
 
     Raises:
         UserError: a run or a picture cannot be used. Nothing is printed.

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from mnist_lite import files
+from mnist_lite.backends.device import tf32_unset
 from mnist_lite.errors import RunError, UserError, require_packages
 from mnist_lite.insight import safetensors_file
 from mnist_lite.insight.predictions import BATCH, load_data, predict
@@ -76,8 +77,8 @@ def largest_difference(expected: torch.Tensor, found: torch.Tensor) -> float:
     changed = int((expected.argmax(1) != found.argmax(1)).sum())
     if changed or not difference <= TOLERANCE:  # not >: the difference can be NaN
         raise RunError(
-            f"the exported network gives other answers: {changed} of {len(expected):,} predictions differ, logits differ by up to "
-            f"{difference:.1e} (allowed: {TOLERANCE:.0e}). Nothing was written"
+            f"the exported network gives other answers: {changed} of {len(expected):,} predictions differ, logits differ "
+            f"by up to {difference:.1e} (allowed: {TOLERANCE:.0e}). Nothing was written"
         )
     return difference
 
@@ -99,7 +100,9 @@ def _from_safetensors(content: bytes) -> Classifier:
 def _program(run: SavedRun) -> torch.export.ExportedProgram:
     """The graph of the network with its normalisation. The number of images is free."""
     images = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
-    return torch.export.export(run.classifier(), (images,), dynamic_shapes={"images": {0: torch.export.Dim("n", min=1)}})
+    shapes = {"images": {0: torch.export.Dim("n", min=1)}}
+    with tf32_unset():
+        return torch.export.export(run.classifier(), (images,), dynamic_shapes=shapes)
 
 
 def _as_pt2(run: SavedRun) -> bytes:

@@ -1,4 +1,4 @@
-"""Finds the run folders that a user names: by path, by pattern, by ``latest``, by the sweep that they belong to, or in the zoo."""
+"""Finds the run folders that a user names: by path, by pattern, by ``latest``, by their sweep, or in the zoo."""
 
 from __future__ import annotations
 

@@ -72,7 +72,9 @@ def _tensor(data: bytes, entry: _Entry) -> torch.Tensor:
     count = 1
     for side in entry["shape"]:
         count *= side
-    if not (0 <= start <= end <= len(data) and min(entry["shape"], default=1) >= 0 and end - start == count * dtype.itemsize):
+    if not (
+        0 <= start <= end <= len(data) and min(entry["shape"], default=1) >= 0 and end - start == count * dtype.itemsize
+    ):
         raise DamagedFileError("a tensor is not where the header says")
     if count == 0:
         return torch.empty(entry["shape"], dtype=dtype)

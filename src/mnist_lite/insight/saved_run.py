@@ -29,7 +29,6 @@ from mnist_lite.runner.summary import DataRecord, Summary, read_summary
 from mnist_lite.training.saved_state import WrongStateError, check_state
 from mnist_lite.training.step_metrics import Row
 
-
 WEIGHTS = "weights.safetensors"
 METADATA = "mnist_lite"
 """The name of the text in ``weights.safetensors`` that has the config and the normalisation."""

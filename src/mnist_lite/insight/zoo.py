@@ -75,7 +75,9 @@ def folder_of(name: str) -> Path:
     """
     known = names()
     if name.removeprefix(PREFIX) not in known:
-        raise UserError(f"{name}: there are no such weights; {did_you_mean(name, [PREFIX + known_name for known_name in known])}")
+        raise UserError(
+            f"{name}: there are no such weights; {did_you_mean(name, [PREFIX + known_name for known_name in known])}"
+        )
     return ZOO / name.removeprefix(PREFIX)
 
 
@@ -111,8 +113,8 @@ def card_text(card: Card) -> str:
         "",
         f"**Test images.** {card.test_images}",
         "",
-        f"**Input.** `(pixels / 255 - {card.data['mean']:.6f}) / {card.data['std']:.6f}`, shape `(N, 1, 28, 28)`. Ink is 255, paper "
-        "is 0.",
+        f"**Input.** `(pixels / 255 - {card.data['mean']:.6f}) / {card.data['std']:.6f}`, shape `(N, 1, 28, 28)`. "
+        "Ink is 255, paper is 0.",
         "",
         f"**File.** `weights.safetensors`, SHA-256 `{card.sha256}`.",
         "",

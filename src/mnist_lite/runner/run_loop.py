@@ -207,7 +207,9 @@ class RunLoop:
         self._folder.write(SUMMARY, summary.as_json(result))  # from here on the run is finished
         if self._board is not None:
             for number, mistake in enumerate(worst_mistakes(self._trainer, MISTAKES), 1):
-                title = f"mistakes/{number:02d}: {mistake.label} taken for {mistake.prediction}, loss {mistake.loss:.2f}"
+                title = (
+                    f"mistakes/{number:02d}: {mistake.label} taken for {mistake.prediction}, loss {mistake.loss:.2f}"
+                )
                 self._board.image(title, mistake.image, self._trainer.step)
         verdict = budget.after_training(config.budget, result.reached)
         for text in [*summary.result_lines(result), *(f"budget {check}" for check in verdict.checks)]:
