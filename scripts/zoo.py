@@ -68,9 +68,9 @@ def main(path: Path, name: str) -> None:
         data=run.data,
         figures=figures,
         test_images=(
-            f"No weight was trained on them. They were evaluated after each of the {summary.epochs} epochs. The weights are those "
-            "of the last epoch: no epoch and no seed was chosen by its test accuracy. The layers and the recipe are published work. "
-            "Their authors may have chosen them by the accuracy on the same test images."
+            f"No weight was trained on them. They were evaluated after each of the {summary.epochs} epochs. The weights are "
+            "those of the last epoch: no epoch and no seed was chosen by its test accuracy. The layers and the recipe are "
+            "published work. Their authors may have chosen them by the accuracy on the same test images."
         ),
         versions=summary.versions,
         git=summary.git,

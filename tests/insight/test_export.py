@@ -34,7 +34,10 @@ def images(run: SavedRun) -> torch.Tensor:
 def test_an_export_after_a_run_in_the_same_process(run: SavedRun, tmp_path: Path):
     before = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
     set_arithmetic(torch.device("cpu"), "fp32")  # as a run does
+    conv = getattr(torch.backends.cudnn, "conv", None)
+    precision = getattr(conv, "fp32_precision", None)
     export(run, "pt2", tmp_path / "a.pt2")
+    assert getattr(conv, "fp32_precision", None) == precision
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before
 
 

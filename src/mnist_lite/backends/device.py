@@ -65,23 +65,20 @@ def set_arithmetic(device: torch.device, precision: str) -> None:
 
 
 @contextmanager
-def tf32_unset() -> Iterator[None]:
-    """Inside, torch's switches for TF32 have no value. Afterwards they have their old values.
+def default_tf32() -> Iterator[None]:
+    """Inside, cuDNN's convolutions have torch's default for TF32. Afterwards they have their old setting.
 
-    ``torch.export`` reads the old name of a switch. torch raises an error for that, if the new name has a value.
+    ``torch.export`` reads one switch for convolutions and recurrent layers. torch raises an error if the two differ.
     """
     if not hasattr(torch.backends.cudnn, "conv"):
         yield
         return
-    switches = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)
-    before = [switch.fp32_precision for switch in switches]
+    before = torch.backends.cudnn.conv.fp32_precision
+    torch.backends.cudnn.conv.fp32_precision = "tf32"
     try:
-        for switch in switches:
-            switch.fp32_precision = "none"
         yield
     finally:
-        for switch, value in zip(switches, before, strict=True):
-            switch.fp32_precision = value
+        torch.backends.cudnn.conv.fp32_precision = before
 
 
 def _check_tf32(device: torch.device) -> None:

@@ -62,8 +62,8 @@ COMMANDS = {
             "experiment=era4 budget.enforce=true",
             "--config-dir mine model=tiny",
         ),
-        "Each layer has its output shape, parameters and receptive field. Nothing is trained. A run folder, latest or zoo:<name> in "
-        "the place of the keys prints the layers of a trained network.",
+        "Each layer has its output shape, parameters and receptive field. Nothing is trained. A run folder, latest or zoo:<name> "
+        "in the place of the keys prints the layers of a trained network.",
         "summary",
         ("model", "experiment"),
         (("summary.yaml", ""),),

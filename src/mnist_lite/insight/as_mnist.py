@@ -123,9 +123,9 @@ def _in_box(ink: Array) -> Array:
     height, width = (max(1, round(side * scale)) for side in digit.shape)
     resampling = Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR
     resized = Image.fromarray(digit.astype(np.float32)).resize((width, height), resampling)
-    scaled: Array = np.asarray(resized, dtype=np.float64)
-    scaled = (scaled / scaled.max()).clip(0, 1)
-    return scaled
+    scaled = np.asarray(resized, dtype=np.float64)
+    ink_of_digit: Array = (scaled / scaled.max()).clip(0, 1)
+    return ink_of_digit
 
 
 def _cropped(ink: Array, least: float) -> Array:

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from mnist_lite import files
-from mnist_lite.backends.device import tf32_unset
+from mnist_lite.backends.device import default_tf32
 from mnist_lite.errors import RunError, UserError, require_packages
 from mnist_lite.insight import safetensors_file
 from mnist_lite.insight.predictions import BATCH, load_data, predict
@@ -101,7 +101,7 @@ def _program(run: SavedRun) -> torch.export.ExportedProgram:
     """The graph of the network with its normalisation. The number of images is free."""
     images = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
     shapes = {"images": {0: torch.export.Dim("n", min=1)}}
-    with tf32_unset():
+    with default_tf32():
         return torch.export.export(run.classifier(), (images,), dynamic_shapes=shapes)
 
 
