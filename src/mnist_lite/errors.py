@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from importlib.util import find_spec
 
 NOT_PRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, which a terminal obeys; not newline and tab
@@ -77,6 +78,20 @@ def exit_code_of(work: Callable[[], int]) -> int:
     except KeyboardInterrupt as signal:
         print(f"stopped by {str(signal) or 'SIGINT'}", file=sys.stderr)
         sys.exit(getattr(signal, "code", 130))
+
+
+def require_packages(what: str, packages: Iterable[str], extra: str) -> None:
+    """Checks that the packages of an ``extra`` of pyproject.toml are installed, without importing them. ``what`` needs them.
+
+    Raises:
+        UserError: a package is missing. The line says what to install.
+    """
+    missing = [package for package in packages if find_spec(package) is None]
+    if missing:
+        verb = "are" if len(missing) > 1 else "is"
+        raise UserError(
+            f'{what} needs {" and ".join(missing)}, which {verb} not installed; in the checkout: pip install -e ".[{extra}]"'
+        )
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:

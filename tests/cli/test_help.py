@@ -23,6 +23,8 @@ OWN_KEYS = {
     "evaluate": ("image=0",),
     "compare": ("verify=true",),
     "runs": ("count=50",),
+    "predict": ("format=text", "text | json"),
+    "export": ("format=onnx", "onnx | safetensors | pt2"),
     "completion": ("bash",),
 }
 

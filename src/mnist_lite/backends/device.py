@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import torch
@@ -60,6 +62,23 @@ def set_arithmetic(device: torch.device, precision: str) -> None:
         torch.use_deterministic_algorithms(cuda)
     # With deterministic algorithms, torch would fill each new tensor first. No code here reads memory before it is written.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+@contextmanager
+def default_tf32() -> Iterator[None]:
+    """Inside, cuDNN's convolutions have torch's default for TF32. Afterwards they have their old setting.
+
+    ``torch.export`` reads one switch for convolutions and recurrent layers. torch raises an error if the two differ.
+    """
+    if not hasattr(torch.backends.cudnn, "conv"):
+        yield
+        return
+    before = torch.backends.cudnn.conv.fp32_precision
+    torch.backends.cudnn.conv.fp32_precision = "tf32"
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.conv.fp32_precision = before
 
 
 def _check_tf32(device: torch.device) -> None:

@@ -63,7 +63,8 @@ COMMANDS = {
             "experiment=era4 budget.enforce=true",
             "--config-dir mine model=tiny",
         ),
-        "Each layer has its output shape, parameters and receptive field. Nothing is trained.",
+        "Each layer has its output shape, parameters and receptive field. Nothing is trained. A run folder, latest or zoo:<name> "
+        "in the place of the keys prints the layers of a trained network.",
         "summary",
         ("model", "experiment"),
         (("summary.yaml", ""),),
@@ -107,6 +108,17 @@ COMMANDS = {
         "For one run, it prints all figures and draws the confusion matrix, the calibration, the worst mistakes, class maps, "
         "filters and feature maps. For several runs, it prints one line for each. With a budget, it grades the runs: the exit "
         "code is 1 if one does not pass. All figures are measured with the weights in last.pt. The run folders do not change.",
+    ),
+    "predict": Command(
+        "Classifies your own images, such as photos of pen on paper.",
+        ("zoo:era4 seven.png", "latest photo.jpg drawing.png", "zoo:era4 - format=json < seven.png"),
+        "An image of any size has one digit, dark on light or light on dark. It is prepared as MNIST was. The answer shows what "
+        "the network was given.",
+    ),
+    "export": Command(
+        "Exports a network as ONNX, safetensors or PyTorch's pt2.",
+        ("zoo:era4 format=onnx", "latest format=safetensors", "runs/<run> format=pt2 output=mine.pt2"),
+        "The exported network takes raw pixels. It is checked on all test images before its file is written.",
     ),
     "completion": Command(
         "Prints a script that completes commands with the TAB key.",

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 from mnist_lite.config.schema import SummaryConfig
+from mnist_lite.insight.saved_run import load_run
+from mnist_lite.insight.zoo import name_of
 from mnist_lite.model import budget
 from mnist_lite.model.build import build
 from mnist_lite.reporting import layer_table, text_layout
@@ -25,3 +29,17 @@ def print_model(config: SummaryConfig) -> int:
         for check in verdict.checks:
             print(text_layout.wrapped(f"budget {check}", width))
     return 1 if config.budget.enforce and not verdict.passes else 0
+
+
+def print_runs(folders: Sequence[Path], kind: str) -> int:
+    """Prints the layers of the trained networks in ``folders``, as ``table`` or ``torchsummary``. Returns the exit code.
+
+    Raises:
+        UserError: a run cannot be used.
+    """
+    width = text_layout.width_of(sys.stdout)
+    for folder in folders:
+        network = load_run(folder).network
+        table = layer_table.as_text(network, width) if kind == "table" else layer_table.as_torchsummary(network)
+        print(f"{name_of(folder)}\n\n{table}")
+    return 0

@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from mnist_lite.config.error_messages import CONFIG_ERRORS, one_line
 from mnist_lite.config.hydra_versions import VERSION_BASE, starting_hydra
 from mnist_lite.config.loader import UserFolder
-from mnist_lite.config.overrides import user_path
+from mnist_lite.config.overrides import quote_path, user_path
 from mnist_lite.config.schema import Config, SweepConfig, validate, validate_node
 from mnist_lite.config.yaml_file import is_ignored, read_config_bytes
 from mnist_lite.errors import ExpectedError, UserError
@@ -165,6 +165,34 @@ def read_config(composed: DictConfig, schema: type[C]) -> C:
         if OmegaConf.select(composed, "resume") is not None:
             raise UserError(ONE_RUN)
         return validate(composed, schema)
+
+
+def compose_run(overrides: Sequence[str]) -> Config:
+    """The checked config of the run that ``mnist-lite train`` would start with ``overrides``. For callers from Python.
+
+    Raises:
+        UserError: the config cannot be composed, or a value is not allowed.
+    """
+    if isinstance(overrides, str):
+        raise UserError('overrides: a list of texts is expected, such as ["experiment=era4", "epochs=1"]')
+    before = HydraConfig.instance().cfg
+    try:
+        with starting_hydra(), initialize_config_dir(str(config_dir()), **VERSION_BASE):
+            composed = compose(
+                "config", [str(quote_path(override)) for override in overrides], return_hydra_config=True
+            )
+            HydraConfig.instance().set_config(composed)
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise UserError("sweep: one call trains one network; mnist-lite train runs sweeps")
+        with read_write(composed), open_dict(composed):
+            del composed["hydra"]
+        return read_config(composed, Config)
+    except UserError:
+        raise
+    except Exception as error:
+        raise composition_error(error) from error
+    finally:
+        HydraConfig.instance().cfg = before
 
 
 def read_sweep_config(sweep: DictConfig) -> SweepConfig:

@@ -163,6 +163,8 @@ class Config:
     """When the state is saved."""
     sweep: SweepConfig = field(default_factory=SweepConfig)
     """Settings of a sweep."""
+    tensorboard: bool = False
+    """true: the run folder also gets event files for TensorBoard. The default is for run folders of older versions."""
     resume: str | None = MISSING
     """The folder of a run to continue; null: a new run."""
     choices: dict[str, Any] = field(default_factory=dict)

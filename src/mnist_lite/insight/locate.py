@@ -1,4 +1,4 @@
-"""Finds the run folders that a user names: by path, by pattern, by ``latest``, or by the sweep that they belong to."""
+"""Finds the run folders that a user names: by path, by pattern, by ``latest``, by their sweep, or in the zoo."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 
 from mnist_lite import files
 from mnist_lite.errors import UserError
+from mnist_lite.insight import zoo
 from mnist_lite.runner.config_file import CONFIG
 from mnist_lite.sweeps.manifest import MANIFEST, read_manifest
 
 LATEST = "latest"
 RUNS = Path("runs")
 """The folder in which ``latest`` is looked for."""
-ZOO = "zoo:"
 
 
 def is_run(folder: Path) -> bool:
@@ -50,8 +50,8 @@ def latest(root: Path = RUNS) -> Path:
 def find_runs(names: Sequence[str], root: Path = RUNS) -> list[Path]:
     """The run folders that ``names`` stand for, each once, in the order of ``names``.
 
-    A name is the folder of a run, the folder of a sweep (all its jobs that have started), ``latest``, or a pattern such as
-    ``runs/*_era4``.
+    A name is the folder of a run, the folder of a sweep (all its jobs that have started), ``latest``, a pattern such as
+    ``runs/*_era4``, or ``zoo:<name>`` for shipped weights.
 
     Raises:
         UserError: a name stands for nothing.
@@ -62,6 +62,8 @@ def find_runs(names: Sequence[str], root: Path = RUNS) -> list[Path]:
 def _find(name: str, root: Path) -> Iterable[Path]:
     if name == LATEST:
         return [latest(root)]
+    if name.startswith(zoo.PREFIX):
+        return [zoo.folder_of(name)]
     folder = Path(name)
     if folder.is_dir():
         return _in_folder(folder)
@@ -71,7 +73,7 @@ def _find(name: str, root: Path) -> Iterable[Path]:
     ]
     if not runs:
         raise UserError(
-            f"{name}: no run folder or sweep folder; name a folder, a pattern such as 'runs/*_era4', or latest"
+            f"{name}: no run folder or sweep folder; name a folder, a pattern such as 'runs/*_era4', latest, or zoo:<name>"
         )
     return runs
 

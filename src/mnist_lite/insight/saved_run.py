@@ -1,10 +1,12 @@
 """A run that was trained before, read from its folder: its network, its metrics and its config.
 
 The folder may come from a stranger. Nothing in it can run code, and nothing is written. The formats of all versions are read.
+Shipped weights (``zoo:<name>``) have the same files, but their weights are in ``weights.safetensors``: see ``zoo.py``.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +18,8 @@ from torch import nn
 
 from mnist_lite import files
 from mnist_lite.errors import UserError
+from mnist_lite.insight import safetensors_file, zoo
+from mnist_lite.insight.safetensors_file import DamagedFileError
 from mnist_lite.model.build import Network, build
 from mnist_lite.runner import checkpoint
 from mnist_lite.runner.checkpoint import DamagedError, ForeignError
@@ -24,6 +28,10 @@ from mnist_lite.runner.metrics_file import read_rows
 from mnist_lite.runner.summary import DataRecord, Summary, read_summary
 from mnist_lite.training.saved_state import WrongStateError, check_state
 from mnist_lite.training.step_metrics import Row
+
+WEIGHTS = "weights.safetensors"
+METADATA = "mnist_lite"
+"""The name of the text in ``weights.safetensors`` that has the config and the normalisation."""
 
 
 class PixelClassifier(nn.Module):
@@ -43,6 +51,15 @@ class PixelClassifier(nn.Module):
         """Logits ``(N, 10)`` float32 for ``images`` ``(N, 1, 28, 28)`` with values 0..255, uint8 or float."""
         logits: torch.Tensor = self.network((images.float() / 255 - self.mean) / self.std)
         return logits
+
+
+class Description(TypedDict):
+    """What the metadata of ``weights.safetensors`` say, in JSON."""
+
+    config: dict[str, Any]
+    data: DataRecord
+    """``mean`` and ``std`` are the normalisation: the input is ``(pixels / 255 - mean) / std``."""
+    epoch: int
 
 
 class _Weights(TypedDict):
@@ -103,6 +120,8 @@ def load_run(path: Path) -> SavedRun:
     path = files.real_folder(path)
     if not path.is_dir():
         raise UserError(f"{path} is not a run folder: there is no such folder")
+    if not (path / LAST).exists() and (path / WEIGHTS).exists():
+        return _load_safetensors(path)
     if not (path / LAST).exists():
         raise UserError(
             f"{path} has no weights: {LAST} is missing (no checkpoint was saved, or it is not a run folder)"
@@ -111,17 +130,32 @@ def load_run(path: Path) -> SavedRun:
         weights = checkpoint.load_as(path / LAST, _Weights)
     except (DamagedError, ForeignError) as error:
         raise UserError(f"{path / LAST} cannot be used: {error}") from error
-    model = weights["config"].get("model")
+    described = Description(config=weights["config"], data=weights["data"], epoch=weights["epoch"])
+    return _saved_run(path / LAST, described, _evaluated(weights))
+
+
+def _load_safetensors(path: Path) -> SavedRun:
+    file = path / WEIGHTS
+    try:
+        content = files.read(file, checkpoint.MAX_BYTES)
+        if path.parent == zoo.ZOO and hashlib.sha256(content).hexdigest() != zoo.read_card(path).sha256:
+            raise DamagedFileError(f"its SHA-256 is not that of {zoo.CARD}; install the package again")
+        state, texts = safetensors_file.unpack(content)
+        described = files.decode(texts.get(METADATA, "").encode(), Description)
+    except OSError as error:
+        raise UserError(f"{file} cannot be used: {error.strerror}") from error
+    except DamagedFileError as error:
+        raise UserError(f"{file} cannot be used: {error}") from error
+    return _saved_run(file, described, state)
+
+
+def _saved_run(file: Path, described: Description, state: Mapping[str, Any]) -> SavedRun:
+    config, folder = described["config"], file.parent
+    model = config.get("model")
     if not isinstance(model, dict) or not isinstance(model.get("layers"), list):
-        raise UserError(f"{path / LAST} cannot be used: its config has no layers")
-    return SavedRun(
-        path,
-        weights["config"],
-        load_network(model, _evaluated(weights), str(path / LAST)),
-        weights["data"],
-        weights["epoch"],
-        read_summary(path),
-    )
+        raise UserError(f"{file} cannot be used: its config has no layers")
+    network = load_network(model, state, str(file))
+    return SavedRun(folder, config, network, described["data"], described["epoch"], read_summary(folder))
 
 
 def load_network(model: dict[str, Any], state: Mapping[str, Any], where: str) -> Network:

@@ -29,6 +29,7 @@ IRRELEVANT_KEYS = (
     "checkpoint",
     "sweep",
     "choices",
+    "tensorboard",
     "budget",
     "data.root",
 )

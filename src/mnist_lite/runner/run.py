@@ -1,4 +1,4 @@
-"""``run``: trains one config from start to end, or continues a run folder.
+"""Trains one config from start to end, or continues a run folder.
 
 It opens the folder and builds the parts. The training itself is in ``run_loop.py``.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from mnist_lite.config.overrides import user_path
 from mnist_lite.config.schema import Config
@@ -19,12 +20,24 @@ from mnist_lite.runner.run_loop import RunLoop
 from mnist_lite.runner.setup import set_up_run
 
 
-def run(config: Config, console: Console | None = None, path: Path | None = None, download: bool = True) -> int:
-    """Trains a new run, or continues the run in ``config.resume``. Returns the exit code.
+class Ended(NamedTuple):
+    """A run that has come to its end."""
 
-    The exit code is 0, or 1 if ``budget.enforce`` is set and the budget is not met. The folder of a new run
-    is ``path``. None: a new folder in ``config.runs_dir``. With ``download=False``, MNIST is only read: nothing is
-    downloaded or unpacked into ``config.data.root``. This is for a ``config`` that may come from a stranger.
+    folder: Path
+    exit_code: int
+    """0, or 1 if ``budget.enforce`` is set and the budget is not met."""
+
+
+def run(config: Config, console: Console | None = None, path: Path | None = None, download: bool = True) -> int:
+    """``train``, for commands: returns the exit code only."""
+    return train(config, console, path, download).exit_code
+
+
+def train(config: Config, console: Console | None = None, path: Path | None = None, download: bool = True) -> Ended:
+    """Trains a new run, or continues the run in ``config.resume``.
+
+    The folder of a new run is ``path``. None: a new folder in ``config.runs_dir``. With ``download=False``, MNIST is only
+    read: nothing is downloaded or unpacked into ``config.data.root``. This is for a ``config`` that may come from a stranger.
 
     Raises:
         UserError: the config or the data is not usable. Nothing was written.
@@ -43,7 +56,7 @@ def run(config: Config, console: Console | None = None, path: Path | None = None
             raise
 
 
-def _start(config: Config, console: Console, stop: StopRequest, path: Path | None, download: bool) -> int:
+def _start(config: Config, console: Console, stop: StopRequest, path: Path | None, download: bool) -> Ended:
     parts = set_up_run(config, console, download=download)
     stop.can_save = True
     root = user_path("runs_dir", config.runs_dir)
@@ -56,21 +69,21 @@ def _start(config: Config, console: Console, stop: StopRequest, path: Path | Non
             folder.delete()
             raise
         console.line(f"run folder: {folder.path}\n")
-        return loop.train(stop)
+        return Ended(folder.path, loop.train(stop))
 
 
-def _resume(config: Config, console: Console, stop: StopRequest, download: bool) -> int:
+def _resume(config: Config, console: Console, stop: StopRequest, download: bool) -> Ended:
     assert config.resume is not None
     with closing(RunFolder.open_existing(Path(config.resume))) as folder:
         state, damaged = folder.find_checkpoint()
         reason = resume.why_finished(config, folder, state, bool(damaged))
         if reason is not None:
             console.line(f"{folder.path} is finished: {reason}")
-            return 0
+            return Ended(folder.path, 0)
         console.log_to(folder.path / LOG)
         for name, error in damaged.items():
             console.warn(f"{folder.path / name} cannot be used: {error}. It is kept under the name {name}.damaged.")
         loop = RunLoop(config, set_up_run(config, console, state, download), folder, console)
         loop.restore(state, damaged)
         stop.can_save = True
-        return loop.train(stop)
+        return Ended(folder.path, loop.train(stop))

@@ -24,6 +24,7 @@ from mnist_lite.reporting import curves, layer_table
 from mnist_lite.reporting.console import Console
 from mnist_lite.reporting.png import DrawingError
 from mnist_lite.reporting.progress_text import epoch_line
+from mnist_lite.reporting.tensorboard import TensorBoard
 from mnist_lite.runner import checkpoint, config_file, metrics, provenance, resume, summary
 from mnist_lite.runner.checkpoint import Best, Checkpoint, CheckpointTimer
 from mnist_lite.runner.folder import BEST, CURVES, LAST, LOG, MODEL, RunFolder
@@ -31,6 +32,7 @@ from mnist_lite.runner.metrics_file import parse_rows
 from mnist_lite.runner.run_format import FORMAT
 from mnist_lite.runner.setup import RunParts
 from mnist_lite.runner.summary import SUMMARY
+from mnist_lite.training.mistakes import worst_mistakes
 from mnist_lite.training.step_metrics import Row
 from mnist_lite.training.trainer import DivergedError
 
@@ -39,6 +41,10 @@ DEAD_NETWORK = (
     "Likely cause: all units of a ReLU are dead, often the last ReLU before an average pool. Try another seed, a lower lr,\n"
     "a warm-up (scheduler=onecycle), init=kaiming, or batch norm."
 )
+
+
+MISTAKES = 25
+"""The number of images of mistakes for TensorBoard."""
 
 
 class RunLoop:
@@ -54,6 +60,7 @@ class RunLoop:
         self._best_is_saved = True
         self._saved_step: int | None = None
         self._resumes: list[dict[str, Any]] = []
+        self._board: TensorBoard | None = None
 
     def write_config_and_model(self) -> None:
         """Writes ``config.yaml`` and ``model.txt``."""
@@ -98,6 +105,10 @@ class RunLoop:
             RunError: the training failed.
             Interrupted: a signal came. The state was saved.
         """
+        if self._config.tensorboard:
+            self._board = TensorBoard(self._folder.path, self._trainer.step)
+            self._board.text("config", config_file.as_yaml(self._config).decode())
+            self._board.text("layers", layer_table.as_text(self._parts.network))
         try:
             self._iterate(stop)
             code = self._finish()
@@ -108,6 +119,9 @@ class RunLoop:
         else:
             stop.raise_if_received()
             return code
+        finally:
+            if self._board is not None:
+                self._board.close()
         # This is after the ``except`` block. Inside it, Python 3.10 keeps the error's frames alive, so their tensors stay in
         # memory.
         explained = self._explain(failure)
@@ -137,6 +151,8 @@ class RunLoop:
     def _record(self, rows: list[Row]) -> None:
         self._rows += rows
         self._folder.metrics.append(rows)
+        if self._board is not None:
+            self._board.rows(rows)
 
     def _show_evaluation(self, row: Row) -> None:
         if row["epoch_end"]:
@@ -195,6 +211,12 @@ class RunLoop:
         self._save()
         result = summary.build_summary(config, parts.network, parts.data, self._provenance, self._rows, self._resumes)
         self._folder.write(SUMMARY, summary.as_json(result))  # from here on the run is finished
+        if self._board is not None:
+            for number, mistake in enumerate(worst_mistakes(self._trainer, MISTAKES), 1):
+                title = (
+                    f"mistakes/{number:02d}: {mistake.label} taken for {mistake.prediction}, loss {mistake.loss:.2f}"
+                )
+                self._board.image(title, mistake.image, self._trainer.step)
         verdict = budget.after_training(config.budget, result.reached)
         for text in [*summary.result_lines(result), *(f"budget {check}" for check in verdict.checks)]:
             console.line(text)

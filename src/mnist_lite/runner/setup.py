@@ -15,7 +15,7 @@ from mnist_lite.data.augment import pipeline
 from mnist_lite.data.dataset import Dataset, load, possible_counts
 from mnist_lite.model import budget
 from mnist_lite.model.build import Network, build
-from mnist_lite.reporting import layer_table
+from mnist_lite.reporting import layer_table, tensorboard
 from mnist_lite.reporting.console import Console
 from mnist_lite.runner.checkpoint import Checkpoint
 from mnist_lite.training.optimizer import build_optimizer
@@ -43,6 +43,8 @@ def set_up_run(config: Config, console: Console, state: Checkpoint | None = None
     Raises:
         UserError: the config or the data is not usable. If possible, this is found before the data is read.
     """
+    if config.tensorboard:
+        tensorboard.check_installed()
     device = pick_device(config.device)
     threads = _set_torch_state(config, device)
     network = build(config.model, config.init)
