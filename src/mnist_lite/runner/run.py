@@ -14,6 +14,7 @@ from mnist_lite.process.stop_request import StopRequest
 from mnist_lite.reporting.console import Console
 from mnist_lite.runner import resume
 from mnist_lite.runner.folder import LOG, RunFolder
+from mnist_lite.runner.lr_finder import with_found_rate
 from mnist_lite.runner.run_loop import RunLoop
 from mnist_lite.runner.setup import set_up_run
 
@@ -40,6 +41,7 @@ def run(config: Config, console: Console | None = None, folder: Path | None = No
 
 
 def _start(config: Config, console: Console, stop: StopRequest, path: Path | None) -> int:
+    config = with_found_rate(config, console)
     parts = set_up_run(config, console)
     stop.armed = True
     root = Path(config.runs_dir).expanduser()
@@ -59,6 +61,7 @@ def _resume(config: Config, console: Console, stop: StopRequest) -> int:
     assert config.resume is not None
     with closing(RunFolder.open_existing(Path(config.resume))) as folder:
         state, damaged = folder.find_checkpoint()
+        config = with_found_rate(config, console, state)
         finished = resume.nothing_left(config, folder, state, bool(damaged))
         if finished is not None:
             console.line(f"{folder.path} is finished: nothing is left to train ({finished})")
