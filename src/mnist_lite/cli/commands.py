@@ -77,6 +77,16 @@ COMMANDS = {
         (("bench.yaml", ""),),
         AS_TRAIN,
     ),
+    "lr_find": Command(
+        "Suggests a learning rate by a short range test.",
+        ("experiment=era4", "model=step3 optimizer=sgd steps=400", "experiment=era4 out=pictures"),
+        "It trains for some steps with rates that grow exponentially. It uses the data, augmentation, batch size and kernels of "
+        "the recipe. It prints three suggestions, and writes a picture and a JSON file. optimizer.lr=auto uses the first one.",
+        "lr_find",
+        ("model", "augment", "optimizer", "experiment"),
+        (("lr_find.yaml", ""),),
+        AS_TRAIN,
+    ),
     "compare": Command(
         "Prints the table of a sweep and draws its plots again.",
         ("runs/sweeps/<name>", "runs/sweeps/<name> verify=true"),
@@ -89,4 +99,4 @@ COMMANDS = {
         "for one shell, from the next start of the shell on.",
     ),
 }
-"""By name. The module of ``lr-find`` is ``lr_find``."""
+"""By name, which is the name of the module, too. Users may write ``lr-find`` for ``lr_find``."""

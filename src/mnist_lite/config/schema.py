@@ -189,6 +189,20 @@ class BenchConfig(Config):
     """The number of images that a loop trains on, and evaluates, in a round."""
 
 
+@dataclass
+class LrFindConfig(Config):
+    """A config of the ``lr_find`` command."""
+
+    lr_min: float = number(gt=0)
+    """The first learning rate of the range test."""
+    lr_max: float = number(gt=0)
+    """The last learning rate."""
+    steps: int = number(ge=50, le=100_000)
+    """The number of training steps."""
+    out: str = MISSING
+    """The folder of the picture and the JSON file."""
+
+
 C = TypeVar("C", bound=Config)
 
 

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from mnist_lite.backends.out_of_memory import is_out_of_memory
 from mnist_lite.config.schema import Config
+from mnist_lite.errors import NoMemoryError
 from mnist_lite.reporting.console import Console
 from mnist_lite.runner.checkpoint import Checkpoint
 from mnist_lite.runner.setup import RunParts, set_up_run
 from mnist_lite.training.lr_range import AUTO, LossCurve, RangeTest, range_config, run_range_test, with_rate
 
 
-def find_lr(config: Config, test: RangeTest) -> tuple[LossCurve, RunParts]:
+def find_lr(
+    config: Config, test: RangeTest, on_step: Callable[[], object] = lambda: None
+) -> tuple[LossCurve, RunParts]:
     """The curve of a range test with the recipe of ``config``, and what the test has trained. It prints nothing.
+
+    ``on_step`` is called after each step.
 
     Raises:
         UserError: the config or the data is not usable.
-        RunError: the loss did not fall.
+        RunError: the loss did not fall, or the memory is full.
     """
     parts = set_up_run(range_config(config, test), Console(lambda *_: None))
-    return run_range_test(parts.trainer, test.steps), parts
+    try:
+        return run_range_test(parts.trainer, test.steps, on_step), parts
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise NoMemoryError(
+            f"out of memory on {parts.trainer.device} with batch_size={config.batch_size}; try a smaller batch_size"
+        ) from error
 
 
 def with_found_rate(config: Config, console: Console, state: Checkpoint | None = None) -> Config:

@@ -7,6 +7,7 @@ another schedule, so it uses the same loop, augmentation, batch size and kernels
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -94,8 +95,8 @@ def range_config(config: Config, test: RangeTest) -> Config:
     )
 
 
-def run_range_test(trainer: Trainer, steps: int) -> LossCurve:
-    """Trains at most ``steps`` steps. ``trainer`` has the config of ``range_config``.
+def run_range_test(trainer: Trainer, steps: int, on_step: Callable[[], object]) -> LossCurve:
+    """Trains at most ``steps`` steps, and calls ``on_step`` after each. ``trainer`` has the config of ``range_config``.
 
     Raises:
         RunError: the loss did not fall, so there is nothing to suggest.
@@ -104,6 +105,7 @@ def run_range_test(trainer: Trainer, steps: int) -> LossCurve:
     try:
         for new in trainer.fit():
             rows += new
+            on_step()
             if trainer.step >= steps or _exploded(rows):
                 break
         rows += trainer.drain()
