@@ -24,7 +24,7 @@ def test_it_prints_three_suggestions_and_writes_two_files(call: RunCommand, tmp_
     for name in ("steepest", "minimum_over_10", "valley"):
         assert f" {record[name]:g}  " in result.stdout
     assert f"is {record['disagreement']:.1f} times the least" in result.stdout
-    assert len(record["rates"]) == len(record["losses"]) == len(record["smoothed"]) <= 50
+    assert len(record["rates"]) == len(record["losses"]) == len(record["smoothed"]) + record["burn_in"] <= 50
     assert (record["data"], record["training_images"], record["parameters"]) == ("digits", 100, 7838)
     assert "mine, 7,838 parameters: range test on the 100 training images of digits, seed 0" in result.stdout
     assert imread(tmp_path / "pictures" / "lr_find_mine.png").std() > 0.1

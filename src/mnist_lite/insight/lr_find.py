@@ -17,7 +17,7 @@ from mnist_lite.errors import RunError, UserError
 from mnist_lite.reporting import lr_curve, text_layout
 from mnist_lite.reporting.png import DrawingError
 from mnist_lite.runner.lr_finder import find_lr
-from mnist_lite.training.lr_range import BURN_IN, LossCurve, RangeTest
+from mnist_lite.training.lr_range import LossCurve, RangeTest
 
 FAR_APART = 10.0
 """The factor between two suggestions from which on the table says that they disagree."""
@@ -80,7 +80,7 @@ def as_text(curve: LossCurve, title: str, conditions: str) -> str:
     table = text_layout.table(("suggestion", "lr", "the rate at which ..."), rows, left={0, 2}, width=width)
     lines = [
         title,
-        f"{conditions}. The first {BURN_IN * 100:g} % of the steps are a burn-in: no suggestion comes from them.",
+        f"{conditions}. The first {curve.burn_in} steps are a burn-in: no suggestion comes from them.",
         "",
         *table,
         "",
@@ -97,7 +97,7 @@ def write_files(folder: Path, name: str, curve: LossCurve, title: str, result: d
         RunError: a file cannot be written, or the picture cannot be drawn.
     """
     try:
-        picture = lr_curve.draw(curve.rates, curve.losses, curve.smoothed, curve.suggestions, BURN_IN, title)
+        picture = lr_curve.draw(curve.rates, curve.losses, curve.smoothed, curve.suggestions, title)
     except DrawingError as error:
         raise RunError(f"the curve was not drawn: {error}") from error
     contents = {folder / f"{name}.png": picture, folder / f"{name}.json": json.dumps(result, indent=1).encode()}

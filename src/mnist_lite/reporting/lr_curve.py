@@ -19,12 +19,11 @@ def draw(
     losses: Sequence[float],
     smoothed: Sequence[float],
     suggestions: Mapping[str, float],
-    burn_in: float,
     title: str,
 ) -> bytes:
     """A PNG with the loss of each step and its smoothed curve. ``suggestions`` are at most three rates by name.
 
-    ``burn_in`` is the part of the steps, at the start, that is shown in grey.
+    ``smoothed`` begins after the burn-in, which is shown in grey.
 
     Raises:
         DrawingError: matplotlib fails.
@@ -33,15 +32,16 @@ def draw(
     def figure() -> Figure:
         from matplotlib.figure import Figure
 
+        burn_in = len(losses) - len(smoothed)
         result = Figure(figsize=(9, 5), layout="constrained")
         axes = result.subplots()
         axes.plot(rates, losses, color="tab:blue", alpha=0.3, linewidth=0.8, label="loss of each batch")
-        axes.plot(rates, smoothed, color="tab:blue", linewidth=2, label="smoothed loss")
+        axes.plot(rates[burn_in:], smoothed, color="tab:blue", linewidth=2, label="smoothed loss")
         for (name, rate), style in zip(suggestions.items(), STYLES, strict=False):
             axes.axvline(rate, color="black", linestyle=style, linewidth=1.4, label=f"{name}: {rate:g}")
-        axes.axvspan(rates[0], rates[round(burn_in * len(rates))], color="0.92", label="burn-in")
+        axes.axvspan(rates[0], rates[burn_in], color="0.92", label="burn-in")
         axes.set_xscale("log")
-        axes.set_ylim(0, 1.4 * max(smoothed[: len(smoothed) // 2]))
+        axes.set_ylim(0, 1.4 * max(losses[: len(losses) // 2]))
         axes.set_xlabel("learning rate")
         axes.set_ylabel("training loss (cross-entropy)")
         axes.set_title(title, fontsize="medium")

@@ -44,13 +44,16 @@ class RangeTest:
 
 @dataclass(frozen=True)
 class LossCurve:
-    """The result of a range test. All lists have one value per step."""
+    """The result of a range test."""
 
     rates: list[float]
+    """The learning rate of each step."""
     losses: list[float]
-    """The training loss of the batch, before the step that has this rate."""
+    """The training loss of the batch of each step, before the step changes the weights."""
+    burn_in: int
+    """The number of steps at the start that no suggestion is taken from."""
     smoothed: list[float]
-    """``losses``, each replaced by a weighted mean of its neighbours on both sides."""
+    """The losses after the burn-in, each replaced by a weighted mean of its neighbours on both sides."""
     steepest: float
     """The rate at which the smoothed loss falls fastest, per factor of the rate."""
     minimum_over_10: float
@@ -121,24 +124,24 @@ def suggest(rates: list[float], losses: list[float]) -> LossCurve:
     Raises:
         RunError: the loss did not fall, so there is nothing to suggest.
     """
-    start = round(BURN_IN * len(losses))
-    smoothed = gaussian_filter1d(
-        np.asarray(losses, dtype=np.float64), max(1.0, SMOOTHING * len(losses)), mode="nearest"
-    )
-    tail = smoothed[start:]
-    lowest = int(np.argmin(tail)) if len(tail) > 2 else 0
-    if lowest == 0 or tail[lowest] > (1 - LEAST_FALL) * tail[0]:
+    burn_in = round(BURN_IN * len(losses))
+    after = np.asarray(losses[burn_in:], dtype=np.float64)
+    smoothed = gaussian_filter1d(after, max(1.0, SMOOTHING * len(losses)), mode="nearest")
+    lowest = int(np.argmin(smoothed))
+    if lowest == 0 or smoothed[lowest] > (1 - LEAST_FALL) * smoothed[0]:
         raise RunError(
             f"lr_find: the loss did not fall in {len(losses)} steps, so no learning rate can be suggested; give optimizer.lr a "
-            "number, or start the test at another rate (mnist-lite lr_find lr_min=... lr_max=...)"
+            "number, or try other rates (mnist-lite lr_find lr_min=... lr_max=...)"
         )
-    first, last = longest_fall(tail)
+    first, last = longest_fall(smoothed)
+    tried = rates[burn_in:]
     picked = {
-        "steepest": rates[start + int(np.argmin(np.gradient(tail)[: lowest + 1]))],
-        "minimum_over_10": rates[start + lowest] / 10,
-        "valley": math.sqrt(rates[start + first] * rates[start + last]),
+        "steepest": tried[int(np.argmin(np.gradient(smoothed)[: lowest + 1]))],
+        "minimum_over_10": tried[lowest] / 10,
+        "valley": math.sqrt(tried[first] * tried[last]),
     }
-    return LossCurve(rates, losses, smoothed.tolist(), **{name: float(f"{rate:.3g}") for name, rate in picked.items()})
+    rounded = {name: float(f"{rate:.3g}") for name, rate in picked.items()}
+    return LossCurve(rates, losses, burn_in, smoothed.tolist(), **rounded)
 
 
 def longest_fall(values: npt.NDArray[np.float64]) -> tuple[int, int]:
