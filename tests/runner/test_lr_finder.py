@@ -44,7 +44,9 @@ def test_the_config_of_the_run_has_the_number(config, tmp_path, capsys):
     (folder,) = (tmp_path / "runs").iterdir()
     stored = stored_config(folder)
     assert stored["optimizer"]["lr"] == stored["scheduler"]["max_lr"] == expected
-    assert f"optimizer.lr=auto: {expected:g}. A range test of 50 steps suggests: steepest slope" in capsys.readouterr().out
+    assert (
+        f"optimizer.lr=auto: {expected:g}. A range test of 50 steps suggests: steepest slope" in capsys.readouterr().out
+    )
     assert f"optimizer.lr=auto: {expected:g}." in (folder / "run.log").read_text(encoding="utf-8")
 
 
@@ -54,7 +56,11 @@ def test_the_run_is_that_with_the_number_on_the_command_line(config, composed, t
     other = composed(*AUTO, f"optimizer.lr={rate}", f"runs_dir={tmp_path / 'other'}")
     assert run.run(config) == run.run(other) == 0
     metrics = [
-        [line for line in next(path.iterdir()).joinpath("metrics.jsonl").read_text().splitlines() if "test/" not in line]
+        [
+            line
+            for line in next(path.iterdir()).joinpath("metrics.jsonl").read_text().splitlines()
+            if "test/" not in line
+        ]
         for path in (tmp_path / "runs", tmp_path / "other")
     ]
     assert metrics[0] == metrics[1] and len(metrics[0]) == 2
@@ -88,5 +94,3 @@ def test_a_resumed_job_of_a_sweep_keeps_its_number(config, tmp_path, monkeypatch
     monkeypatch.setattr(lr_finder, "find_lr", lambda *_: pytest.fail("the number is in the checkpoint"))
     assert run.run(replace(short, epochs=2, resume=str(folder))) == 0
     assert stored_config(folder)["optimizer"]["lr"] == rate and stored_config(folder)["epochs"] == 2
-
-

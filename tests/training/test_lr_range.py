@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import cast
 
 import numpy as np
@@ -85,16 +85,14 @@ def test_the_longest_fall_by_brute_force():
             size
             for size in range(1, 9)
             for picked in combinations(range(8), size)
-            if all(values[a] > values[b] for a, b in zip(picked, picked[1:], strict=False))
+            if all(values[a] > values[b] for a, b in pairwise(picked))
         ]
         first, last = longest_fall(values)
         between = [
             size
             for size in range(1, 9)
             for picked in combinations(range(8), size)
-            if picked[0] == first
-            and picked[-1] == last
-            and all(values[a] > values[b] for a, b in zip(picked, picked[1:], strict=False))
+            if picked[0] == first and picked[-1] == last and all(values[a] > values[b] for a, b in pairwise(picked))
         ]
         assert max(between) == max(lengths)
 

@@ -74,8 +74,7 @@ def as_text(curve: LossCurve, title: str, conditions: str) -> str:
     """The suggestions as a table, and how far they disagree."""
     width = text_layout.width_of(sys.stdout)
     rows = [
-        (name, f"{rate:g}", meaning)
-        for (name, rate), meaning in zip(curve.suggestions.items(), MEANINGS, strict=True)
+        (name, f"{rate:g}", meaning) for (name, rate), meaning in zip(curve.suggestions.items(), MEANINGS, strict=True)
     ]
     table = text_layout.table(("suggestion", "lr", "the rate at which ..."), rows, left={0, 2}, width=width)
     lines = [
@@ -85,7 +84,9 @@ def as_text(curve: LossCurve, title: str, conditions: str) -> str:
         *table,
         "",
         f"The largest suggestion is {curve.disagreement:.1f} times the least."
-        + (" They disagree: look at the curve, or train with several rates." if curve.disagreement >= FAR_APART else ""),
+        + (
+            " They disagree: look at the curve, or train with several rates." if curve.disagreement >= FAR_APART else ""
+        ),
     ]
     return "\n".join(text_layout.wrapped(line, width) for line in lines)
 
