@@ -15,12 +15,14 @@ LISTED = {
     "train": ("model", "data", "augment", "optimizer", "scheduler", "experiment", "sweep", "hydra/launcher"),
     "summary": ("model", "experiment"),
     "bench": ("model", "augment", "optimizer", "scheduler", "experiment"),
+    "preview": ("data", "augment", "experiment"),
     "lr_find": ("model", "augment", "optimizer", "experiment"),
 }
 OWN_KEYS = {
     "train": ("epochs=14", "sweep.workers", "checkpoint.seconds=10", "data.holdout=0"),
     "summary": ("format=table", "table | json | torchsummary"),
     "bench": ("rounds=5", "images=6400"),
+    "preview": ("image=0", "picture=preview.png"),
     "lr_find": ("lr_min=1.0e-5", "lr_max=10.0", "steps=200"),
     "compare": ("verify=true",),
     "completion": ("bash",),

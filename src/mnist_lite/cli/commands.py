@@ -59,10 +59,11 @@ COMMANDS = {
         (
             "model=step3",
             "model=step3 format=json",
+            "model=era4 picture=fields.png",
             "experiment=era4 budget.enforce=true",
             "--config-dir mine model=tiny",
         ),
-        "Each layer has its output shape, parameters and receptive field. Nothing is trained.",
+        "Each layer has its output shape, parameters, multiply-adds, receptive field and memory. Nothing is trained.",
         "summary",
         ("model", "experiment"),
         (("summary.yaml", ""),),
@@ -75,6 +76,16 @@ COMMANDS = {
         "bench",
         ("model", "augment", "optimizer", "scheduler", "experiment"),
         (("bench.yaml", ""),),
+        AS_TRAIN,
+    ),
+    "preview": Command(
+        "Shows the images of a data set, and an augmentation.",
+        ("data=mnist", "augment=rotation augment.degrees=15", "experiment=salvation image=7", "augment=strong picture=strong.png"),
+        "It prints the number of images of each class, how mean and standard deviation are obtained, a sample of each class, and "
+        "one image with the augmentation. The picture has more of them. Nothing is trained.",
+        "preview",
+        ("data", "augment", "experiment"),
+        (("preview.yaml", ""), ("data/mnist.yaml", "data.")),
         AS_TRAIN,
     ),
     "lr_find": Command(

@@ -177,6 +177,10 @@ class SummaryConfig(Config):
 
     format: str = choice("table", "json", "torchsummary")
     """How to print the layers."""
+    picture: str | None = MISSING
+    """The PNG file of the receptive fields; null: none."""
+    weights: str | None = MISSING
+    """The run whose weights the effective receptive fields are computed with; null: the initial weights."""
 
 
 @dataclass
@@ -187,6 +191,16 @@ class BenchConfig(Config):
     """The number of times that each loop is measured."""
     images: int = number(ge=1)
     """The number of images that a loop trains on, and evaluates, in a round."""
+
+
+@dataclass
+class PreviewConfig(Config):
+    """A config of the ``preview`` command."""
+
+    image: int = number(ge=0)
+    """The number of the training image that is shown with augmentation. The first is 0."""
+    picture: str | None = MISSING
+    """The PNG file; null: none."""
 
 
 @dataclass
