@@ -17,7 +17,11 @@ from tests.conftest import Compose
 HEAD = ({"conv": 10, "kernel": 1}, "global_avg_pool")
 ARCHITECTURES: dict[str, list[Any]] = {
     "plain": [{"conv": 2}, "relu", {"conv": 2, "kernel": 5}],
-    "padding": [{"conv": 2, "padding": 1}, {"conv": 2, "kernel": 5, "padding": 2}, {"conv": 2, "kernel": 1, "padding": 3}],
+    "padding": [
+        {"conv": 2, "padding": 1},
+        {"conv": 2, "kernel": 5, "padding": 2},
+        {"conv": 2, "kernel": 1, "padding": 3},
+    ],
     "stride": [{"conv": 2, "stride": 2}, {"conv": 2, "kernel": 1, "stride": 3}, {"conv": 2, "padding": 1}],
     "skipped pixels": [{"conv": 2, "kernel": 1, "stride": 2}, {"conv": 2, "padding": 1}],
     "dilation": [{"conv": 2, "dilation": 3, "padding": 3}, {"max_pool": 2}, {"conv": 2, "dilation": 2}],
@@ -75,9 +79,11 @@ def test_the_rows_of_every_value_by_gradients(layers):
                 assert row.rows_of_image(index) == (touched[0], touched[-1])
 
 
-@pytest.mark.parametrize("layers", ARCHITECTURES.values(), ids=ARCHITECTURES)
-def test_side_and_jump_are_those_of_values_whose_field_is_inside_the_image(layers):
-    for row in build({"layers": [*layers, *HEAD]}).layers[:-2]:
+@pytest.mark.parametrize(
+    "name", [name for name in ARCHITECTURES if "dilation" not in name]
+)  # holes: no pixel at the edge
+def test_side_and_jump_are_those_of_values_whose_field_is_inside_the_image(name):
+    for row in build({"layers": [*ARCHITECTURES[name], *HEAD]}).layers[:-2]:
         fields = [row.rows_of_image(index) for index in range(len(row.reach))]
         inner = [(first, last) for first, last in fields if first > 0 and last < 27]
         assert all(last - first + 1 == row.receptive_field for first, last in inner[1:-1])

@@ -80,7 +80,12 @@ COMMANDS = {
     ),
     "preview": Command(
         "Shows the images of a data set, and an augmentation.",
-        ("data=mnist", "augment=rotation augment.degrees=15", "experiment=salvation image=7", "augment=strong picture=strong.png"),
+        (
+            "data=mnist",
+            "augment=rotation augment.degrees=15",
+            "experiment=salvation image=7",
+            "augment=strong picture=strong.png",
+        ),
         "It prints the number of images of each class, how mean and standard deviation are obtained, a sample of each class, and "
         "one image with the augmentation. The picture has more of them. Nothing is trained.",
         "preview",

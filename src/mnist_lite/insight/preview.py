@@ -73,7 +73,9 @@ def preview(config: PreviewConfig) -> int:
     augment = pipeline.build(config.augment)
     data = load(config.data)
     if config.image >= len(data.train):
-        raise UserError(f"image: {config.image} is out of range; there are {len(data.train):,} training images, from 0 on")
+        raise UserError(
+            f"image: {config.image} is out of range; there are {len(data.train):,} training images, from 0 on"
+        )
     width = text_layout.width_of(sys.stdout)
     if data.warning:
         print(text_layout.wrapped(data.warning, text_layout.width_of(sys.stderr)), file=sys.stderr)

@@ -1,7 +1,7 @@
 """Effective receptive fields: how much each pixel counts for the value in the middle of a map. And the picture of them.
 
-From Luo et al., "Understanding the Effective Receptive Field in Deep Convolutional Neural Networks" (2016): the weight of a pixel is
-the size of the gradient of the value. Most of the weight is near the middle of the theoretical field.
+From Luo et al., "Understanding the Effective Receptive Field in Deep Convolutional Neural Networks" (2016). The weight of a pixel
+is the size of the gradient of the value. Most of the weight is near the middle of the theoretical field.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ def pixel_weights(network: Network, layers: Sequence[Layer], inputs: torch.Tenso
     """
     module = copy.deepcopy(network.module).eval().requires_grad_(False)
     outputs: dict[int, torch.Tensor] = {}
-    for row, child in zip(network.layers, _in_order(module), strict=False):  # the last module may be a Flatten without a row
+    for row, child in zip(
+        network.layers, _in_order(module), strict=False
+    ):  # the last module may be a Flatten without a row
         child.register_forward_hook(lambda _module, _inputs, output, n=row.number: outputs.update({n: output}))
     inputs = inputs.clone().requires_grad_(True)
     module(inputs)
@@ -98,7 +100,9 @@ def write_picture(config: SummaryConfig, network: Network, path: Path) -> None:
     if config.weights is not None:
         run = load_run(find_runs([config.weights])[0])
         if [layer.text for layer in run.network.layers] != [layer.text for layer in network.layers]:
-            raise UserError(f"weights: the network of {run.path} has other layers than the model; give model=... that it has")
+            raise UserError(
+                f"weights: the network of {run.path} has other layers than the model; give model=... that it has"
+            )
         network, weights = run.network, f"weights of {run.name}, epoch {run.epoch}"
     data = load(config.data)
     chosen = data.test.take(balanced(data.test, min(IMAGES, len(data.test)), "data.test_limit"))
@@ -116,7 +120,7 @@ def write_picture(config: SummaryConfig, network: Network, path: Path) -> None:
     ]
     title = (
         f"Receptive fields of {config.name}, {network.parameters:,} parameters, {weights};\n"
-        f"gradients of {len(chosen)} images of {describe_test_set(data.name, len(data.test))}"
+        f"gradients averaged over {len(chosen)} of {describe_test_set(data.name, len(data.test))}"
     )
     try:
         content = field_plots.draw(panels, chosen.images[0, 0].tolist(), SHARE, title)
@@ -126,7 +130,7 @@ def write_picture(config: SummaryConfig, network: Network, path: Path) -> None:
 
 
 def _in_order(module: nn.Module) -> Iterator[nn.Module]:
-    """The modules that have a row in the layer table, in its order. The row ``add`` of a residual block comes after its layers."""
+    """The modules that have a row in the layer table, in its order. A residual block comes after its layers."""
     for child in module.children():
         if isinstance(child, Residual):
             yield from _in_order(child.body)

@@ -78,6 +78,8 @@ class Layer:
     def rows_of_image(self, row: int) -> tuple[int, int]:
         """The first and the last row of the image that the values in ``row`` of the map depend on. Columns are as rows.
 
+        (-1, -1) if they depend on padding only.
+
         The norms ``layer_norm``, ``group_norm`` and ``instance_norm`` are not counted: through their means, each value depends
         a little on the whole map.
         """
@@ -149,8 +151,9 @@ class _Builder:
                 for name, default in (("kernel_size", 1), ("stride", 1), ("dilation", 1), ("padding", 0))
             )
             field, jump = field + (kernel - 1) * dilation * jump, jump * stride
-            windows = [range(first, first + kernel * dilation, dilation) for first in range(-padding, len(reach), stride)]
-            reach = tuple(_union(reach[i] for i in window if 0 <= i < len(reach)) for window in windows[: output[1]])
+            starts = range(-padding, output[1] * stride - padding, stride)
+            windows = (range(start, start + kernel * dilation, dilation) for start in starts)
+            reach = tuple(_union(reach[i] for i in window if 0 <= i < len(reach)) for window in windows)
         elif entry.word in ("global_avg_pool", "flatten") and len(x.shape) == 3:
             field, reach = field + (max(x.shape[1:]) - 1) * jump, (_union(reach),)
         return module, self.add_row(str(entry), node.block, module, FeatureMap(output, field, jump, reach))

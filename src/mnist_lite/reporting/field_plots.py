@@ -73,6 +73,8 @@ def _square(axes: Axes, rows: tuple[int, int], style: str) -> None:
 
     first, last = rows
     side = last - first + 1
-    axes.add_patch(
-        Rectangle((first - 0.5, first - 0.5), side, side, fill=False, edgecolor="tab:blue", linestyle=style, linewidth=1.8)
+    square = Rectangle(
+        (first - 0.5, first - 0.5), side, side, fill=False, edgecolor="tab:blue", linestyle=style, linewidth=1.8
     )
+    square.set_clip_on(False)  # a field as large as the image keeps its whole edge
+    axes.add_patch(square)

@@ -40,11 +40,13 @@ def draw(
     def figure() -> Figure:
         from matplotlib.figure import Figure
 
-        result = Figure(figsize=(10, 9), layout="constrained")
+        result = Figure(figsize=(10, 8.2), layout="constrained")
         result.suptitle(title, fontsize="medium")
         (bars, histogram), grids = result.subplots(2, 2, height_ratios=(1, 2))
         for (name, values), shift, grey in zip(counts.items(), (-0.2, 0.2), ("0.35", "0.75"), strict=False):
-            bars.bar([digit + shift for digit in range(len(values))], values, width=0.4, color=grey, label=f"{name} images")
+            bars.bar(
+                [digit + shift for digit in range(len(values))], values, width=0.4, color=grey, label=f"{name} images"
+            )
         bars.set_xticks(range(10))
         bars.set_xlabel("class")
         bars.set_ylabel("images")
@@ -55,7 +57,9 @@ def draw(
         histogram.set_yscale("log")
         histogram.set_ylim(top=3)
         histogram.axvline(mean, color="tab:blue", linewidth=1.5, label=f"mean {mean:.4f}")
-        histogram.axvspan(max(0, mean - std), mean + std, color="tab:blue", alpha=0.25, label=f"standard deviation {std:.4f}")
+        histogram.axvspan(
+            max(0, mean - std), mean + std, color="tab:blue", alpha=0.25, label=f"standard deviation {std:.4f}"
+        )
         histogram.set_xlabel("pixel / 255")
         histogram.set_ylabel("share of training pixels")
         histogram.legend(fontsize="small", loc="upper center")
