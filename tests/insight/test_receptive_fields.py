@@ -81,10 +81,8 @@ def test_what_the_picture_shows(monkeypatch, tmp_path):
     assert [panel.side for panel in panels] == [3, 5, 6, 10, 14, 18, 22, 26, 28]  # as published for era3, and the pool
     assert all(panel.field[0] <= panel.effective[0] <= panel.effective[1] <= panel.field[1] for panel in panels)
     assert len(digit) == 28 and share == receptive_fields.SHARE
-    assert (
-        "test, 7,838 parameters, initial weights (init=orthogonal, seed 0)" in title
-        and "averaged over 20 of 20 test images of digits" in title
-    )
+    assert "test, 7,838 parameters, initial weights (init=orthogonal, seed 0)" in title
+    assert "averaged over 20 of 20 test images of digits" in title
 
 
 def test_weights_of_another_model_are_refused(monkeypatch, tmp_path):

@@ -83,8 +83,7 @@ COMMANDS = {
         (
             "data=mnist",
             "augment=rotation augment.degrees=15",
-            "experiment=salvation image=7",
-            "augment=strong picture=strong.png",
+            "augment=strong image=7 picture=strong.png",
         ),
         "It prints the number of images of each class, how mean and standard deviation are obtained, a sample of each class, and "
         "one image with the augmentation. The picture has more of them. Nothing is trained.",
