@@ -38,13 +38,16 @@ def _trained() -> int:
 
     from mnist_lite.cli.run_arguments import Option, parse_arguments
 
-    options = {"format": Option("table", "how to print the layers", ("table", "torchsummary"))}
+    options = {
+        "format": Option("table", "how to print the layers", ("table", "json", "torchsummary")),
+        "picture": Option("", "a PNG file to write: the receptive field of each layer over a digit"),
+    }
     names = "a run folder, a sweep, a pattern, latest, or zoo:<name>"
     arguments = parse_arguments("summary", sys.argv[1:], names, options)
     from mnist_lite.cli.model_summary import print_runs  # imports torch, which takes seconds
     from mnist_lite.insight.locate import find_runs
 
-    return print_runs(find_runs(arguments.names), arguments.options["format"])
+    return print_runs(find_runs(arguments.names), arguments.options["format"], arguments.options["picture"])
 
 
 if __name__ == "__main__":

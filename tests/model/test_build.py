@@ -259,7 +259,7 @@ def test_text_and_json_tables(composed):
     network = build(composed("model=step3").model)
     text = layer_table.as_text(network)
     assert "7,216 parameters" in text
-    data = json.loads(layer_table.as_json(network, Verdict(())))
+    data = json.loads(layer_table.as_json(network, "net", Verdict(())))
     assert data["parameters"] == 7216
     assert [layer["parameters"] for layer in data["layers"]] == [row.parameters for row in network.layers]
     assert data["layers"][0]["output"] == [12, 26, 26]

@@ -60,11 +60,13 @@ COMMANDS = {
         (
             "model=step3",
             "model=step3 format=json",
+            "model=era4 picture=fields.png",
+            "latest picture=fields.png",
             "experiment=era4 budget.enforce=true",
             "--config-dir mine model=tiny",
         ),
-        "Each layer has its output shape, parameters and receptive field. Nothing is trained. A run folder, latest or zoo:<name> "
-        "in the place of the keys prints the layers of a trained network.",
+        "Each layer has its output shape, parameters, multiply-adds, receptive field and memory. Nothing is trained. A run "
+        "folder, latest or zoo:<name> in the place of the keys shows a trained network.",
         "summary",
         ("model", "experiment"),
         (("summary.yaml", ""),),
@@ -77,6 +79,30 @@ COMMANDS = {
         "bench",
         ("model", "augment", "optimizer", "scheduler", "experiment"),
         (("bench.yaml", ""),),
+        AS_TRAIN,
+    ),
+    "preview": Command(
+        "Shows the images of a data set, and an augmentation.",
+        (
+            "data=mnist",
+            "augment=rotation augment.degrees=15",
+            "augment=strong image=7 picture=strong.png",
+        ),
+        "It prints the number of images of each class, how mean and standard deviation are obtained, a sample of each class, and "
+        "one image with the augmentation. The picture has more of them. Nothing is trained.",
+        "preview",
+        ("data", "augment", "experiment"),
+        (("preview.yaml", ""), ("data/mnist.yaml", "data.")),
+        AS_TRAIN,
+    ),
+    "lr_find": Command(
+        "Suggests a learning rate by a short range test.",
+        ("experiment=era4", "model=step3 optimizer=sgd steps=400", "experiment=era4 output=pictures"),
+        "It trains for some steps with rates that grow exponentially. It uses the data, augmentation, batch size and kernels of "
+        "the recipe. It prints three suggestions, and writes a picture and a JSON file. optimizer.lr=auto uses the first one.",
+        "lr_find",
+        ("model", "augment", "optimizer", "experiment"),
+        (("lr_find.yaml", ""),),
         AS_TRAIN,
     ),
     "compare": Command(
@@ -127,4 +153,4 @@ COMMANDS = {
         "for one shell, from the next start of the shell on.",
     ),
 }
-"""By name. The module of ``lr-find`` is ``lr_find``."""
+"""By name, which is the name of the module, too. Users may write ``lr-find`` for ``lr_find``."""

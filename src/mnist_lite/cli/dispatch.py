@@ -15,7 +15,7 @@ from mnist_lite.errors import UserError, did_you_mean
 def run(name: str, arguments: Sequence[str]) -> None:
     """Runs the command ``name``, as ``python -m mnist_lite.<name>`` does."""
     sys.argv = [f"mnist-lite {name}", *arguments]
-    import_module(f"mnist_lite.{name.replace('-', '_')}").main()
+    import_module(f"mnist_lite.{name}").main()
 
 
 def command_name(arguments: Sequence[str]) -> str:
@@ -24,8 +24,8 @@ def command_name(arguments: Sequence[str]) -> str:
     Without a command, and for ``--help`` and ``--version``, the answer is printed and the process ends.
     """
     name = arguments[0] if arguments else "--help"
-    if name in COMMANDS:
-        return name
+    if (module := name.replace("-", "_")) in COMMANDS:
+        return module
     if name in ("-h", "--help", "--version"):
         print(f"mnist-lite {__version__}" if name == "--version" else overview())
         sys.exit(0)

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+from mnist_lite import rng
+from mnist_lite.config.overrides import user_path
 from mnist_lite.config.schema import SummaryConfig
+from mnist_lite.data.dataset import load
+from mnist_lite.errors import UserError
+from mnist_lite.insight.predictions import load_data
+from mnist_lite.insight.receptive_fields import write_picture
 from mnist_lite.insight.saved_run import load_run
 from mnist_lite.insight.zoo import name_of
 from mnist_lite.model import budget
@@ -18,28 +25,55 @@ def print_model(config: SummaryConfig) -> int:
     """Prints the layers of ``config.model`` as ``config.format`` says. Returns the exit code.
 
     The verdict is on what is known without training: parameters, epochs and fully connected layers. With ``budget.enforce`` the
-    exit code is 1 if one of these requirements is missed.
+    exit code is 1 if one of these requirements is missed. ``config.picture`` is written first.
+
+    Raises:
+        UserError: the layers are not valid, or the picture cannot be made of this data or run.
+        RunError: the picture cannot be drawn or written.
     """
-    network, width = build(config.model), text_layout.width_of(sys.stdout)
+    width = text_layout.width_of(sys.stdout)
+    if config.picture is not None:
+        rng.seed_global(config.seed, "init")  # the weights at the start of a run
+    network = build(config.model, config.init)
+    if config.picture is not None:
+        described = f"{config.name}, initial weights (init={config.init}, seed {config.seed})"
+        write_picture(network, described, load(config.data), user_path("picture", config.picture))
     verdict = budget.before_training(config.budget, network.parameters, network.fully_connected, config.epochs)
     if config.format == "json":
-        print(layer_table.as_json(network, verdict))
+        print(layer_table.as_json(network, config.name, verdict))
     else:
         print(layer_table.as_text(network, width) if config.format == "table" else layer_table.as_torchsummary(network))
         for check in verdict.checks:
             print(text_layout.wrapped(f"budget {check}", width))
+        if config.picture is not None:
+            print(f"receptive fields: {config.picture}")
     return 1 if config.budget.enforce and not verdict.passes else 0
 
 
-def print_runs(folders: Sequence[Path], kind: str) -> int:
-    """Prints the layers of the trained networks in ``folders``, as ``table`` or ``torchsummary``. Returns the exit code.
+def print_runs(folders: Sequence[Path], kind: str, picture: str) -> int:
+    """Prints the layers of the trained networks in ``folders``, as ``kind`` says. Returns the exit code.
+
+    ``picture`` is a PNG file to write, for one run. Empty: none.
 
     Raises:
-        UserError: a run cannot be used.
+        UserError: a run or the data cannot be used, or there are several runs and a picture.
+        RunError: the picture cannot be drawn or written.
     """
     width = text_layout.width_of(sys.stdout)
+    if picture and len(folders) > 1:
+        raise UserError(f"picture: it shows one run, but {len(folders)} are named")
     for folder in folders:
-        network = load_run(folder).network
-        table = layer_table.as_text(network, width) if kind == "table" else layer_table.as_torchsummary(network)
-        print(f"{name_of(folder)}\n\n{table}")
+        run = load_run(folder)
+        if picture:
+            described = f"{run.name}, weights after epoch {run.epoch}"
+            write_picture(run.network, described, load_data(run), user_path("picture", picture))
+        if kind == "json":
+            print(layer_table.as_json(run.network, name_of(folder)))
+        else:
+            as_text = (
+                layer_table.as_torchsummary if kind == "torchsummary" else partial(layer_table.as_text, width=width)
+            )
+            print(f"{name_of(folder)}\n\n{as_text(run.network)}")
+        if picture and kind != "json":
+            print(f"receptive fields: {picture}")
     return 0

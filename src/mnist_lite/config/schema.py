@@ -177,6 +177,8 @@ class SummaryConfig(Config):
 
     format: str = choice("table", "json", "torchsummary")
     """How to print the layers."""
+    picture: str | None = MISSING
+    """The PNG file of the receptive fields; null: none."""
 
 
 @dataclass
@@ -187,6 +189,30 @@ class BenchConfig(Config):
     """The number of times that each loop is measured."""
     images: int = number(ge=1)
     """The number of images that a loop trains on, and evaluates, in a round."""
+
+
+@dataclass
+class PreviewConfig(Config):
+    """A config of the ``preview`` command."""
+
+    image: int = number(ge=0)
+    """The number of the training image that is shown with augmentation. The first is 0."""
+    picture: str | None = MISSING
+    """The PNG file; null: none."""
+
+
+@dataclass
+class LrFindConfig(Config):
+    """A config of the ``lr_find`` command."""
+
+    lr_min: float = number(gt=0)
+    """The first learning rate of the range test."""
+    lr_max: float = number(gt=0)
+    """The last learning rate."""
+    steps: int = number(ge=50, le=100_000)
+    """The number of training steps."""
+    output: str = MISSING
+    """The folder of the picture and the JSON file."""
 
 
 C = TypeVar("C", bound=Config)

@@ -117,7 +117,7 @@ def _from_pt2(content: bytes) -> Classifier:
 
 def _as_onnx(run: SavedRun) -> bytes:
     require_packages("format=onnx", ("onnx", "onnxscript", "onnxruntime"), "onnx")
-    with contextlib.redirect_stdout(io.StringIO()):  # torch prints its steps
+    with default_tf32(), contextlib.redirect_stdout(io.StringIO()):  # torch prints its steps
         program = torch.onnx.export(
             _program(run), input_names=["images"], output_names=["logits"], dynamo=True, verbose=False
         )

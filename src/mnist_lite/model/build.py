@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any, NamedTuple
 
 import torch
@@ -33,6 +36,12 @@ class FeatureMap(NamedTuple):
     """Side, in input pixels, of the square that one value depends on. Padding counts, so it can be above 28."""
     jump: int
     """Distance, in input pixels, between neighbouring values."""
+    reach: tuple[int, ...]
+    """For each row of the map, the rows of the image that its values depend on: bit ``r`` is set for row ``r``. Padding is no
+    row of the image. Kernels, maps and the image are squares, so columns are as rows."""
+
+
+INPUT = FeatureMap(INPUT_SHAPE, 1, 1, tuple(1 << row for row in range(INPUT_SHAPE[1])))
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,28 @@ class Layer:
     """Multiplications of convolutions and linear layers for one image."""
     receptive_field: int
     jump: int
+    reach: tuple[int, ...]
+
+    @property
+    def output_bytes(self) -> int:
+        """Memory of the output for one image in float32. Training keeps most outputs until the backward pass."""
+        return 4 * math.prod(self.output)
+
+    @property
+    def middle(self) -> int:
+        """The row, and the column, of the value in the middle of the map."""
+        return len(self.reach) // 2
+
+    def rows_of_image(self, row: int) -> tuple[int, int]:
+        """The first and the last row of the image that the values in ``row`` of the map depend on. Columns are as rows.
+
+        (-1, -1) if they depend on padding only.
+
+        The norms ``layer_norm``, ``group_norm`` and ``instance_norm`` are not counted: through their means, each value depends
+        a little on the whole map.
+        """
+        mask = self.reach[row]
+        return (mask & -mask).bit_length() - 1, mask.bit_length() - 1
 
 
 @dataclass(frozen=True)
@@ -82,7 +113,7 @@ def build(model: dict[str, Any], init: str = "torch") -> Network:
         UserError: an entry that is not in the vocabulary, or a layer that does not fit its input.
     """
     builder = _Builder()
-    module, output = builder.sequence(parse_layers(model["layers"]), FeatureMap(INPUT_SHAPE, 1, 1))
+    module, output = builder.sequence(parse_layers(model["layers"]), INPUT)
     last = builder.rows[-1]
     if output.shape not in ((CLASSES,), (CLASSES, 1, 1)):
         hint = "; add global_avg_pool" if output.shape[0] == CLASSES else ""
@@ -114,15 +145,19 @@ class _Builder:
         entry, where = node.entry, f"model.layers: layer {len(self.rows) + 1} ({node.entry})"
         output = _output_shape(entry.word, x.shape, entry.arguments, where)
         module = make_layer(entry.word, x.shape, entry.arguments)
-        field, jump = x.receptive_field, x.jump
+        field, jump, reach = x.receptive_field, x.jump, x.reach
         if hasattr(module, "kernel_size"):  # a convolution or a pool
-            kernel, stride, dilation = (
-                _side(getattr(module, name, 1)) for name in ("kernel_size", "stride", "dilation")
+            kernel, stride, dilation, padding = (
+                _side(getattr(module, name, default))
+                for name, default in (("kernel_size", 1), ("stride", 1), ("dilation", 1), ("padding", 0))
             )
             field, jump = field + (kernel - 1) * dilation * jump, jump * stride
+            starts = range(-padding, output[1] * stride - padding, stride)
+            windows = (range(start, start + kernel * dilation, dilation) for start in starts)
+            reach = tuple(_union(reach[i] for i in window if 0 <= i < len(reach)) for window in windows)
         elif entry.word in ("global_avg_pool", "flatten") and len(x.shape) == 3:
-            field += (max(x.shape[1:]) - 1) * jump
-        return module, self.add_row(str(entry), node.block, module, FeatureMap(output, field, jump))
+            field, reach = field + (max(x.shape[1:]) - 1) * jump, (_union(reach),)
+        return module, self.add_row(str(entry), node.block, module, FeatureMap(output, field, jump, reach))
 
     def residual(self, node: LayerNode, x: FeatureMap) -> tuple[nn.Module, FeatureMap]:
         """A residual block.
@@ -139,12 +174,14 @@ class _Builder:
             raise UserError(
                 f"{where}: its layers give {_text(y.shape)}, but its shortcut gives {_text(shortcut)}{hint}"
             )
+        passed = x.reach[:: arguments["stride"]]  # by the shortcut
         if y.shape != x.shape:
             projection = make_layer("conv", x.shape, arguments)
             text = f"projection {arguments['out']} stride={arguments['stride']}"
-            self.add_row(text, node.block, projection, FeatureMap(shortcut, x.receptive_field, y.jump))
+            self.add_row(text, node.block, projection, FeatureMap(shortcut, x.receptive_field, y.jump, passed))
         block = Residual(body, projection)
-        return block, self.add_row("add", node.block, block, y)
+        both = tuple(a | b for a, b in zip(y.reach, passed, strict=True))
+        return block, self.add_row("add", node.block, block, y._replace(reach=both))
 
     def add_row(self, text: str, block: str, module: nn.Module, output: FeatureMap) -> FeatureMap:
         """Appends the row of ``module``. Returns ``output``."""
@@ -155,7 +192,16 @@ class _Builder:
         number, kind = len(self.rows) + 1, type(module).__name__
         self.rows.append(
             Layer(
-                number, text, block, kind, output.shape, parameters, multiply_adds, output.receptive_field, output.jump
+                number,
+                text,
+                block,
+                kind,
+                output.shape,
+                parameters,
+                multiply_adds,
+                output.receptive_field,
+                output.jump,
+                output.reach,
             )
         )
         return output
@@ -176,6 +222,10 @@ def _output_shape(word: str, shape: Shape, arguments: dict[str, Any], where: str
     if size > MAX_VALUES:
         raise UserError(f"{where} is too large: {size:,} numbers in its parameters or its output {_text(output)}")
     return output
+
+
+def _union(masks: Iterable[int]) -> int:
+    return reduce(or_, masks, 0)
 
 
 def _side(value: int | tuple[int, int]) -> int:

@@ -7,18 +7,19 @@ import copy
 import io
 import json
 from dataclasses import asdict
+from typing import Any
 
 import torch
 import torchsummary
 
 from mnist_lite.model.budget import Verdict
-from mnist_lite.model.build import INPUT_SHAPE, Network
+from mnist_lite.model.build import INPUT_SHAPE, Layer, Network
 from mnist_lite.reporting import text_layout
 
 
 def as_text(network: Network, width: int | None = None) -> str:
-    """The layer table with totals. A narrow table has no jump, then no receptive field, then no multiply-adds."""
-    heads = ("#", "layer", "output", "parameters", "multiply-adds", "receptive field", "jump")
+    """The layer table with totals. A narrow table has no bytes, then no jump, no receptive field, no multiply-adds."""
+    heads = ("#", "layer", "output", "parameters", "multiply-adds", "receptive field", "jump", "bytes")
     rows = [
         (
             str(layer.number),
@@ -28,23 +29,29 @@ def as_text(network: Network, width: int | None = None) -> str:
             f"{layer.multiply_adds:,}" if layer.multiply_adds else "",
             str(layer.receptive_field),
             str(layer.jump),
+            f"{layer.output_bytes:,}",
         )
         for layer in network.layers
     ]
-    lines = text_layout.table(heads, rows, left={1, 2}, width=width, drop=(6, 5, 4))
+    lines = text_layout.table(heads, rows, left={1, 2}, width=width, drop=(7, 6, 5, 4))
     rule = next(line for line in lines if set(line) == {"-"})
-    totals = f"{network.parameters:,} parameters, {multiply_adds(network):,} multiply-adds per image"
+    totals = (
+        f"{network.parameters:,} parameters; per image {multiply_adds(network):,} multiply-adds, and "
+        f"{output_bytes(network):,} bytes of outputs in float32"
+    )
     return "\n".join([*lines, rule, text_layout.wrapped(totals, width)])
 
 
-def as_json(network: Network, verdict: Verdict) -> str:
-    """The layer table for other programs, with the verdict on the budget."""
+def as_json(network: Network, name: str, verdict: Verdict | None = None) -> str:
+    """The layer table for other programs, with the verdict on the budget if there is one."""
     table = {
+        "name": name,
         "parameters": network.parameters,
         "multiply_adds": multiply_adds(network),
+        "output_bytes": output_bytes(network),
         "fully_connected": network.fully_connected,
-        "budget": verdict.as_dict(),
-        "layers": [asdict(layer) for layer in network.layers],
+        **({} if verdict is None else {"budget": verdict.as_dict()}),
+        "layers": [_as_dict(layer) for layer in network.layers],
     }
     return json.dumps(table, indent=2)
 
@@ -60,6 +67,18 @@ def as_torchsummary(network: Network) -> str:
     with torch.random.fork_rng(devices=[]), torch.no_grad(), contextlib.redirect_stdout(printed):
         torchsummary.summary(copy.deepcopy(network.module).cpu().eval(), INPUT_SHAPE, device="cpu")
     return printed.getvalue().rstrip("\n")
+
+
+def output_bytes(network: Network) -> int:
+    """Memory of the outputs of all layers for one image in float32."""
+    return sum(layer.output_bytes for layer in network.layers)
+
+
+def _as_dict(layer: Layer) -> dict[str, Any]:
+    """``field_of_middle`` has the first and the last row of the image that the middle value of the map depends on."""
+    values = {**asdict(layer), "output_bytes": layer.output_bytes, "field_of_middle": layer.rows_of_image(layer.middle)}
+    del values["reach"]
+    return values
 
 
 def multiply_adds(network: Network) -> int:

@@ -16,6 +16,7 @@ from mnist_lite.process.stop_request import StopRequest
 from mnist_lite.reporting.console import Console
 from mnist_lite.runner import resume
 from mnist_lite.runner.folder import LOG, RunFolder
+from mnist_lite.runner.lr_finder import with_found_rate
 from mnist_lite.runner.run_loop import RunLoop
 from mnist_lite.runner.setup import set_up_run
 
@@ -57,6 +58,7 @@ def train(config: Config, console: Console | None = None, path: Path | None = No
 
 
 def _start(config: Config, console: Console, stop: StopRequest, path: Path | None, download: bool) -> Ended:
+    config = with_found_rate(config, console)
     parts = set_up_run(config, console, download=download)
     stop.can_save = True
     root = user_path("runs_dir", config.runs_dir)
@@ -76,6 +78,7 @@ def _resume(config: Config, console: Console, stop: StopRequest, download: bool)
     assert config.resume is not None
     with closing(RunFolder.open_existing(Path(config.resume))) as folder:
         state, damaged = folder.find_checkpoint()
+        config = with_found_rate(config, console, state)
         reason = resume.why_finished(config, folder, state, bool(damaged))
         if reason is not None:
             console.line(f"{folder.path} is finished: {reason}")
