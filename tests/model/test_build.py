@@ -10,7 +10,7 @@ from torch import nn
 from mnist_lite.errors import UserError
 from mnist_lite.model.budget import Verdict
 from mnist_lite.model.build import build
-from mnist_lite.model.layers import LAYERS, GhostBatchNorm2d
+from mnist_lite.model.layers import LAYERS, MAPS_ONLY, GhostBatchNorm2d, make_layer, output_shape
 from mnist_lite.reporting import layer_table
 from tests.published import ALIASES, NOTATION, expected_layers
 
@@ -264,3 +264,23 @@ def test_text_and_json_tables(composed):
     assert [layer["parameters"] for layer in data["layers"]] == [row.parameters for row in network.layers]
     assert data["layers"][0]["output"] == [12, 26, 26]
     assert data["multiply_adds"] == 26 * 26 * 108 + 24 * 24 * (2592 + 288) + 10 * 10 * 1296 + 8 * 8 * (2592 + 240 + 100)
+
+
+ARGUMENTS = {
+    "conv": {"out": 4, "stride": 2},
+    "linear": {"out": 3},
+    "group_norm": {"groups": 2},
+    "max_pool": {"kernel": 3, "stride": 2, "padding": 1},
+    "avg_pool": {"kernel": 3, "stride": 2},
+}
+MAPS, FLAT = (8, 7, 9), (8,)
+
+
+@pytest.mark.parametrize(
+    ("word", "shape"),
+    [(word, MAPS) for word in LAYERS if word != "linear"] + [(word, FLAT) for word in LAYERS if word not in MAPS_ONLY],
+)
+def test_the_shape_of_every_layer_is_that_of_its_output(word: str, shape: tuple[int, ...]):
+    module = make_layer(word, shape, ARGUMENTS.get(word, {}))
+    expected = module(torch.zeros(2, *shape)).shape[1:]
+    assert output_shape(module.to("meta"), shape) == expected

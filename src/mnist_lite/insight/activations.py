@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from mnist_lite.insight.predictions import predict
+from mnist_lite.insight.predictions import predict_with_torch
 from mnist_lite.insight.saved_run import SavedRun
 from mnist_lite.model.build import Layer, Network
 from mnist_lite.model.layers import Residual
@@ -53,8 +53,8 @@ def predict_and_count(run: SavedRun, images: torch.Tensor) -> tuple[torch.Tensor
     def count(layer: Layer, output: torch.Tensor) -> None:
         zeros[layer.number] += (output == 0).transpose(0, 1).flatten(1).sum(1)
 
-    with _watch(counted, count):
-        logits = predict(run, images)
+    with watch(counted, count):
+        logits = predict_with_torch(run, images)
     return logits, tuple(_activity(layer, zeros[layer.number], len(images)) for layer, _ in counted)
 
 
@@ -66,14 +66,14 @@ def feature_maps(run: SavedRun, image: torch.Tensor) -> list[tuple[Layer, torch.
     def keep(layer: Layer, output: torch.Tensor) -> None:
         outputs[layer.number] = output[0]
 
-    with _watch(layers, keep):
-        predict(run, image[None])
+    with watch(layers, keep):
+        predict_with_torch(run, image[None])
     return [(layer, outputs[layer.number]) for layer, _ in layers]
 
 
 @contextmanager
-def _watch(layers: Sequence[tuple[Layer, nn.Module]], see: Callable[[Layer, torch.Tensor], None]) -> Iterator[None]:
-    """Inside ``with _watch(...):``, each output ``(N, ...)`` of each module in ``layers`` is given to ``see``, with its row."""
+def watch(layers: Sequence[tuple[Layer, nn.Module]], see: Callable[[Layer, torch.Tensor], None]) -> Iterator[None]:
+    """Inside ``with watch(...):``, each output ``(N, ...)`` of each module in ``layers`` is given to ``see``, with its row."""
     hooks = [
         module.register_forward_hook(lambda _module, _inputs, output, layer=layer: see(layer, output))
         for layer, module in layers

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from dataclasses import dataclass
 
-import torch
+from torch.nn import functional
 
-from mnist_lite.backends.kernels.backend import KernelBackend
-from mnist_lite.backends.kernels.build import BuildError
-from mnist_lite.backends.kernels.operations import UnsupportedError
-from mnist_lite.backends.select import MAX_PARAMETERS, MIN_IMAGES
-from mnist_lite.backends.torch_backend import TorchBackend
 from mnist_lite.config.schema import DataConfig
 from mnist_lite.data.dataset import Dataset, load
 from mnist_lite.data.split import Split
 from mnist_lite.errors import UserError
 from mnist_lite.insight.activations import LayerActivity, predict_and_count
 from mnist_lite.insight.evaluation import Evaluation, evaluate
-from mnist_lite.insight.predictions import MAX_VALUES, batch_size, data_root
+from mnist_lite.insight.predictions import MAX_VALUES, data_root, predict
 from mnist_lite.insight.saved_run import SavedRun
-from mnist_lite.model.build import INPUT_SHAPE
 from mnist_lite.reporting.layer_table import multiply_adds
 
 MAX_MULTIPLY_ADDS = 2 * 10**9
@@ -86,16 +79,7 @@ def check_size(run: SavedRun) -> None:
 
 
 def loss_and_accuracy(run: SavedRun, split: Split) -> tuple[float, float]:
-    """The mean cross-entropy in nats, and the accuracy in percent. The C++ kernels compute them where they can and pay off."""
-    network = run.network.module
-    backend: KernelBackend | TorchBackend = TorchBackend(network, 0.0, "fp32", "contiguous")
-    if len(split) >= MIN_IMAGES and run.network.parameters <= MAX_PARAMETERS:
-        with contextlib.suppress(UnsupportedError, BuildError, MemoryError):  # torch computes the same
-            backend = KernelBackend(network, INPUT_SHAPE, 0.0, torch.get_num_threads())
-    total = torch.zeros(2, dtype=torch.float64)
-    mean, std, size = run.data["mean"], run.data["std"], batch_size(run.network)
-    with torch.inference_mode():
-        for images, labels in zip(split.images.split(size), split.labels.split(size), strict=True):
-            total += backend.evaluate(network, (images.float() / 255 - mean) / std, labels)
-    loss, correct = (total / len(split)).tolist()
-    return loss, 100 * correct
+    """The mean cross-entropy in nats, and the accuracy in percent."""
+    logits = predict(run, split.images)
+    loss = functional.cross_entropy(logits.double(), split.labels)
+    return float(loss), 100 * float((logits.argmax(1) == split.labels).double().mean())

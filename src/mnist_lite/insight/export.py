@@ -15,7 +15,7 @@ from mnist_lite import files
 from mnist_lite.backends.device import default_tf32
 from mnist_lite.errors import RunError, UserError, require_packages
 from mnist_lite.insight import safetensors_file
-from mnist_lite.insight.predictions import BATCH, load_data, predict
+from mnist_lite.insight.predictions import BATCH, load_data, predict_with_torch
 from mnist_lite.insight.saved_run import METADATA, Description, PixelClassifier, SavedRun, load_network, load_run
 from mnist_lite.model.budget import describe_test_set
 
@@ -57,7 +57,7 @@ def export(run: SavedRun, kind: str, path: Path) -> list[str]:
     content = pack(run)
     data = load_data(run)
     images = data.test.images
-    difference = largest_difference(predict(run, images), _logits(unpack(content), images))
+    difference = largest_difference(predict_with_torch(run, images), _logits(unpack(content), images))
     files.write(files.real_folder(path.parent) / path.name, content)
     shape = "images (N, 1, 28, 28) uint8, 0..255; ink is 255"
     return [

@@ -1,18 +1,25 @@
-"""What a trained network answers for images: its logits for the images of a split, by the fastest way that this machine has."""
+"""What a trained network answers for images: its logits for the images of a split."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 
 import torch
 
+from mnist_lite.backends.kernels.backend import KernelBackend
+from mnist_lite.backends.kernels.build import BuildError
+from mnist_lite.backends.kernels.operations import UnsupportedError
+from mnist_lite.backends.select import MAX_PARAMETERS
 from mnist_lite.config.schema import DataConfig
 from mnist_lite.data.dataset import Dataset, load
 from mnist_lite.insight.saved_run import SavedRun
-from mnist_lite.model.build import Network
+from mnist_lite.model.build import INPUT_SHAPE, Network
 
 BATCH = 500
+MIN_IMAGES = 10_000
+"""The smallest number of images for which the C++ kernels pay off. Their library is built once per machine, which takes 4 s."""
 MAX_VALUES = 50_000_000
 """The limit for the output of a layer for a batch: 200 MB in float32. It holds unless one image alone needs more."""
 DATA_ROOT = "MNIST_LITE_DATA"
@@ -37,7 +44,18 @@ def data_root(root: str = "") -> str:
 
 
 def predict(run: SavedRun, images: torch.Tensor) -> torch.Tensor:
-    """Logits ``(N, 10)`` float32 for ``images`` ``(N, 1, 28, 28)`` uint8."""
+    """Logits ``(N, 10)`` float32 for ``images`` ``(N, 1, 28, 28)`` uint8, by the C++ kernels where they can and pay off."""
+    if len(images) >= MIN_IMAGES and run.network.parameters <= MAX_PARAMETERS:
+        module, mean, std = run.network.module, run.data["mean"], run.data["std"]
+        with contextlib.suppress(UnsupportedError, BuildError, MemoryError):  # torch computes the same
+            backend = KernelBackend(module, INPUT_SHAPE, 0.0, torch.get_num_threads())
+            parts = images.split(batch_size(run.network))
+            return torch.cat([backend.logits(module, (part.float() / 255 - mean) / std) for part in parts])
+    return predict_with_torch(run, images)
+
+
+def predict_with_torch(run: SavedRun, images: torch.Tensor) -> torch.Tensor:
+    """The same by torch's modules, so that their hooks are called."""
     classifier = run.classifier()
     with torch.inference_mode():
         return torch.cat([classifier(batch) for batch in images.split(batch_size(run.network))])

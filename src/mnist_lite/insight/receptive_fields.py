@@ -7,19 +7,19 @@ is the size of the gradient of the value. Most of the weight is near the middle 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from mnist_lite import files
 from mnist_lite.data.dataset import Dataset
 from mnist_lite.data.split import balanced_indices
 from mnist_lite.errors import RunError
+from mnist_lite.insight.activations import layers_with_modules, watch
 from mnist_lite.model.budget import describe_test_set
 from mnist_lite.model.build import Layer, Network
-from mnist_lite.model.layers import Residual
 from mnist_lite.reporting import field_plots
 from mnist_lite.reporting.png import DrawingError
 
@@ -51,14 +51,11 @@ def pixel_weights(network: Network, layers: Sequence[Layer], inputs: torch.Tenso
         layers: Rows of its layer table.
         inputs: Normalised images ``(N, 1, 28, 28)``. More images give less noise.
     """
-    module = copy.deepcopy(network.module).eval().requires_grad_(False)
+    network = replace(network, module=copy.deepcopy(network.module).eval().requires_grad_(False))
     outputs: dict[int, torch.Tensor] = {}
-    for row, child in zip(
-        network.layers, _in_order(module), strict=False
-    ):  # the last module may be a Flatten without a row
-        child.register_forward_hook(lambda _module, _inputs, output, n=row.number: outputs.update({n: output}))
     inputs = inputs.clone().requires_grad_(True)
-    module(inputs)
+    with watch(layers_with_modules(network), lambda layer, output: outputs.update({layer.number: output})):
+        network.module(inputs)
     random = torch.Generator().manual_seed(0)
     weights = []
     for layer in layers:
@@ -117,13 +114,3 @@ def write_picture(network: Network, described: str, data: Dataset, path: Path) -
     except DrawingError as error:
         raise RunError(f"the picture was not drawn: {error}") from error
     files.write(path, content)
-
-
-def _in_order(module: nn.Module) -> Iterator[nn.Module]:
-    """The modules that have a row in the layer table, in its order. A residual block comes after its layers."""
-    for child in module.children():
-        if isinstance(child, Residual):
-            yield from _in_order(child.body)
-            if child.projection is not None:
-                yield child.projection
-        yield child

@@ -20,7 +20,7 @@ from mnist_lite.data.split import CLASSES
 from mnist_lite.errors import UserError
 from mnist_lite.model.init import initialise
 from mnist_lite.model.layer_list import LayerNode, parse_layers
-from mnist_lite.model.layers import Residual, Shape, make_layer
+from mnist_lite.model.layers import Residual, Shape, make_layer, output_shape
 
 INPUT_SHAPE: Shape = (1, 28, 28)
 MAX_VALUES = 10**9
@@ -208,12 +208,12 @@ class _Builder:
 
 
 def _output_shape(word: str, shape: Shape, arguments: dict[str, Any], where: str) -> Shape:
-    """The output shape of a layer, by a trial on torch's meta device, which computes nothing."""
+    """The output shape of a layer that is allowed. The layer is made on torch's meta device, which takes no memory."""
     try:
         with torch.no_grad(), torch.device("meta"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             trial = make_layer(word, shape, arguments)
-            output = tuple(trial.eval()(torch.empty(2, *shape)).shape[1:])
+            output = output_shape(trial, shape)
     except (ValueError, RuntimeError, TypeError, OverflowError) as error:
         raise UserError(f"{where} does not fit its input {_text(shape)}: {str(error).splitlines()[0]}") from error
     if math.prod(output) == 0:

@@ -7,6 +7,7 @@ Its other arguments come from YAML. The first of them is the main one: ``{conv: 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -227,6 +228,28 @@ LAYERS: dict[str, Callable[..., nn.Module]] = {
 }
 MAPS_ONLY = ("conv", "ghost_batch_norm", "instance_norm", "dropout2d", "max_pool", "avg_pool", "global_avg_pool")
 """Words that take ``(C, H, W)`` only."""
+
+
+def output_shape(module: nn.Module, shape: Shape) -> Shape:
+    """The output shape of ``module``, a layer on torch's meta device, for an input of ``shape``.
+
+    Convolutions and pools are tried out: torch knows their rules. For most other layers, the meta device would import torch's
+    compiler, which takes a second or two.
+
+    Raises:
+        RuntimeError: the input is too small for the kernel, or an argument is not allowed.
+    """
+    match module:
+        case nn.Flatten():
+            return (math.prod(shape),)
+        case nn.Linear():
+            return (module.out_features,)
+        case GlobalAvgPool2d():
+            return (shape[0], 1, 1)
+        case nn.Conv2d() | nn.MaxPool2d() | nn.AvgPool2d():
+            return tuple(module(torch.empty(2, *shape, device="meta")).shape[1:])
+        case _:  # norms, dropout and activations
+            return shape
 
 
 def make_layer(word: str, shape: Shape, arguments: dict[str, Any]) -> nn.Module:

@@ -101,6 +101,8 @@ def assert_same_as_torch(layers: list[Any], count: int, threads: int = 2, smooth
     result, logits = ours.evaluate(module, images, labels), exact(images.double()).detach()
     assert float(result[0]) == pytest.approx(float(F.cross_entropy(logits, labels, reduction="sum")), rel=1e-4)
     assert int(result[1]) == int((logits.argmax(1) == labels).sum())
+    found = ours.logits(module, images)
+    assert found.shape == logits.shape and torch.allclose(found.double(), logits, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("count", [2, 21, 48])  # one group with empty lanes, two groups with empty lanes, full groups

@@ -22,6 +22,7 @@ from torch import nn
 from mnist_lite.backends.backend import StepResult
 from mnist_lite.backends.kernels.build import load
 from mnist_lite.backends.kernels.operations import Op, compile_operations
+from mnist_lite.data.split import CLASSES
 from mnist_lite.model.layers import Shape
 
 _OUT_OF_MEMORY = "not enough memory for the kernels' maps"
@@ -69,6 +70,13 @@ class KernelBackend:
         """As ``TorchBackend.evaluate``."""
         return torch.tensor(self._run(network, inputs, labels, None, 0, 0.0)[:2], dtype=torch.float64)
 
+    def logits(self, network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+        """The outputs ``(N, 10)`` float32 of ``network`` in evaluation mode. ``inputs`` is ``(N, C, H, W)`` float32."""
+        labels = torch.zeros(len(inputs), dtype=torch.int64)  # for the loss, which is not used
+        logits = torch.empty(len(inputs), CLASSES)
+        self._run(network, inputs, labels, None, 0, 0.0, logits)
+        return logits
+
     def _run(
         self,
         network: nn.Module,
@@ -77,10 +85,11 @@ class KernelBackend:
         gradient_addresses: ctypes.Array[ctypes.c_void_p] | None,
         seed: int,
         smoothing: float,
+        logits: torch.Tensor | None = None,
     ) -> tuple[float, float, float]:
         """Returns the sum of losses, the number of right answers, and 1 if all values are finite, else 0.
 
-        ``gradient_addresses`` None: an evaluation.
+        ``gradient_addresses`` None: an evaluation. It writes the outputs to ``logits``, if given.
         """
         inputs, labels = inputs.contiguous(), labels.contiguous()
         assert inputs.dtype == torch.float32 and labels.dtype == torch.int64
@@ -94,6 +103,7 @@ class KernelBackend:
             gradient_addresses,
             seed,
             smoothing,
+            None if logits is None else logits.data_ptr(),
             results,
         )
         if failed:

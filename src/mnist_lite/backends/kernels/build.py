@@ -219,6 +219,6 @@ def _declare(library: ctypes.CDLL) -> None:
     library.mnist_lite_delete.argtypes, library.mnist_lite_delete.restype = [pointer], None
     library.mnist_lite_run.argtypes = [
         *(pointer, pointer, pointer, ctypes.c_int, pointer, pointer),
-        *(ctypes.c_uint64, ctypes.c_float, pointer),
+        *(ctypes.c_uint64, ctypes.c_float, pointer, pointer),
     ]
     library.mnist_lite_run.restype = ctypes.c_int

@@ -27,6 +27,7 @@ struct Network {
     // of the batch
     const float* images = nullptr;
     const int64_t* labels = nullptr;
+    float* logits = nullptr;  // where an evaluation writes the outputs, or null
     float* const* tensors = nullptr;
     float* const* gradients = nullptr;
     int batch_size = 0, groups = 0;
@@ -233,9 +234,17 @@ struct Network {
                 load_images(g, t);
                 for (int i = 0; i < op_count(); i++) forward(i, g, t, workspaces[t]);
                 compute_loss(g, t, nullptr);
+                if (logits) write_logits(g, t);
             }
         };
         pool.run(job);
+    }
+
+    void write_logits(int g, int slot) {
+        const Vec* from = map(op_count(), slot);
+        const long classes = ops.back().out_size();
+        for (int lane = 0; lane < images_in(g); lane++)
+            for (long c = 0; c < classes; c++) logits[(g * (long)LANES + lane) * classes + c] = from[c][lane];
     }
 };
 
@@ -255,10 +264,12 @@ Network* mnist_lite_new(const Op* ops, int count, int threads) {
 void mnist_lite_delete(Network* network) { delete network; }
 
 // A training step, or an evaluation if gradients is null. Returns 0, or 1 if there is not enough memory.
+// logits: null, or where an evaluation writes them, 10 for each image.
 // results: the sum of the losses, the number of right answers, and whether loss and gradients are finite (1 or 0).
 int mnist_lite_run(Network* network, const float* images, const int64_t* labels, int count, float* const* tensors,
-                   float* const* gradients, uint64_t key, float smoothing, double* results) {
+                   float* const* gradients, uint64_t key, float smoothing, float* logits, double* results) {
     try {
+        network->logits = logits;
         network->images = images, network->labels = labels, network->tensors = tensors, network->gradients = gradients;
         network->key = key, network->smoothing = smoothing;
         network->prepare(count, gradients ? (count + LANES - 1) / LANES : network->pool.size());
