@@ -8,6 +8,8 @@ from typing import Protocol
 import torch
 from torch import nn
 
+from mnist_lite.data.raw_batch import Inputs
+
 
 @dataclass(frozen=True)
 class StepResult:
@@ -32,13 +34,17 @@ class Backend(Protocol):
     def version(self) -> str:
         """A hash of the kernels' sources, compiler and processor, which can change the last bits. Empty for torch."""
 
-    def gradients(self, inputs: torch.Tensor, labels: torch.Tensor, seed: int) -> StepResult:
-        """Sets the gradient of every parameter. ``inputs`` ``(N, 1, 28, 28)`` float32, ``labels`` ``(N,)`` int64.
+    @property
+    def takes_raw_batches(self) -> bool:
+        """Whether ``inputs`` can be a ``RawBatch``."""
+
+    def gradients(self, inputs: Inputs, labels: torch.Tensor, seed: int) -> StepResult:
+        """Sets the gradient of every parameter. ``inputs`` are ``N`` images, ``labels`` is ``(N,)`` int64.
 
         The random numbers of dropout depend on ``seed`` only.
         """
 
-    def evaluate(self, network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def evaluate(self, network: nn.Module, inputs: Inputs, labels: torch.Tensor) -> torch.Tensor:
         """Sum of cross-entropies and number of right answers of ``network`` in evaluation mode: ``(2,)`` float64.
 
         On MPS, which has no float64, the result is float32.

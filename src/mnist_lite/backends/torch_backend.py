@@ -9,12 +9,14 @@ from torch import nn
 from mnist_lite.backends import matmul_conv
 from mnist_lite.backends.backend import StepResult
 from mnist_lite.backends.finite_step import all_finite
+from mnist_lite.data.raw_batch import Inputs
 
 
 class TorchBackend:
     """torch's modules and autograd, in float32 (or TF32, see ``device.set_arithmetic``), or with autocast to bfloat16."""
 
     name = "torch"
+    takes_raw_batches = False
     version = ""
 
     def __init__(self, module: nn.Module, label_smoothing: float, precision: str, memory_format: str) -> None:
@@ -23,8 +25,9 @@ class TorchBackend:
         self._format = torch.channels_last if memory_format == "channels_last" else torch.contiguous_format
         module.to(memory_format=self._format)
 
-    def gradients(self, inputs: torch.Tensor, labels: torch.Tensor, seed: int) -> StepResult:
+    def gradients(self, inputs: Inputs, labels: torch.Tensor, seed: int) -> StepResult:
         """See ``Backend``."""
+        assert isinstance(inputs, torch.Tensor)
         torch.manual_seed(seed)
         self._module.train()
         logits = self._forward(self._module, inputs)
@@ -34,8 +37,9 @@ class TorchBackend:
         correct = (logits.detach().argmax(1) == labels).sum()
         return StepResult(loss.detach(), correct, all_finite(loss, self._module))
 
-    def evaluate(self, network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def evaluate(self, network: nn.Module, inputs: Inputs, labels: torch.Tensor) -> torch.Tensor:
         """See ``Backend``."""
+        assert isinstance(inputs, torch.Tensor)
         network.eval()
         with torch.inference_mode():
             logits = self._forward(network, inputs)

@@ -11,6 +11,7 @@ import torch
 from mnist_lite.config.overrides import user_path
 from mnist_lite.config.schema import DataConfig, check_values
 from mnist_lite.data.augment.pipeline import Augment
+from mnist_lite.data.raw_batch import RawBatch
 from mnist_lite.data.split import Split, balanced_indices, other_indices
 from mnist_lite.errors import UserError
 
@@ -56,6 +57,13 @@ class Dataset:
             assert generator is not None  # augment draws from it
             pixels = augment(pixels, generator)
         return (pixels - self.mean) / self.std
+
+    def raw_batch(
+        self, split: Split, indices: torch.Tensor, augment: Augment | None, generator: torch.Generator | None
+    ) -> RawBatch:
+        """The images ``indices`` ``(N,)`` of ``split``, before augmentation and normalisation. ``augment`` has only moves."""
+        matrices = None if augment is None or generator is None else augment.matrices(len(indices), generator)
+        return RawBatch(split.images, indices, matrices, self.mean, self.std)
 
     def to(self, device: torch.device) -> Dataset:
         """The same data on ``device``. If the data needs more than half of a GPU's free memory, it stays where it is."""

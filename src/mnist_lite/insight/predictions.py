@@ -14,6 +14,7 @@ from mnist_lite.backends.kernels.operations import UnsupportedError
 from mnist_lite.backends.select import MAX_PARAMETERS
 from mnist_lite.config.schema import DataConfig
 from mnist_lite.data.dataset import Dataset, load
+from mnist_lite.data.raw_batch import RawBatch
 from mnist_lite.insight.saved_run import SavedRun
 from mnist_lite.model.build import INPUT_SHAPE, Network
 
@@ -49,8 +50,9 @@ def predict(run: SavedRun, images: torch.Tensor) -> torch.Tensor:
         module, mean, std = run.network.module, run.data["mean"], run.data["std"]
         with contextlib.suppress(UnsupportedError, BuildError, MemoryError):  # torch computes the same
             backend = KernelBackend(module, INPUT_SHAPE, 0.0, torch.get_num_threads())
-            parts = images.split(batch_size(run.network))
-            return torch.cat([backend.logits(module, (part.float() / 255 - mean) / std) for part in parts])
+            parts = torch.arange(len(images)).split(batch_size(run.network))
+            images = images.contiguous()
+            return torch.cat([backend.logits(module, RawBatch(images, part, None, mean, std)) for part in parts])
     return predict_with_torch(run, images)
 
 

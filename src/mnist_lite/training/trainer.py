@@ -22,6 +22,7 @@ from mnist_lite.backends.finite_step import step_if
 from mnist_lite.config.schema import Config
 from mnist_lite.data.augment.pipeline import Augment
 from mnist_lite.data.dataset import Dataset, Split
+from mnist_lite.data.raw_batch import Inputs
 from mnist_lite.errors import UserError
 from mnist_lite.rng import derive, generator
 from mnist_lite.training.optimizer import add_l1
@@ -136,9 +137,9 @@ class Trainer:
     def evaluate(self, split: Split) -> tuple[float, float]:
         """Mean cross-entropy, and accuracy in percent, over all images of ``split``, in evaluation mode."""
         sums = []
-        for images, labels in zip(split.images.split(EVAL_BATCH), split.labels.split(EVAL_BATCH), strict=True):
-            inputs = self.data.inputs(images, self.device)
-            sums.append(self.backend.evaluate(self.eval_module, inputs, labels.to(self.device, non_blocking=True)))
+        for indices in torch.arange(len(split), device=split.labels.device).split(EVAL_BATCH):
+            inputs, labels = self._inputs_and_labels(split, indices)
+            sums.append(self.backend.evaluate(self.eval_module, inputs, labels))
         loss, correct = torch.stack(sums).sum(0).tolist()
         return loss / len(split), 100 * correct / len(split)
 
@@ -214,9 +215,8 @@ class Trainer:
         """One update of the weights. Returns its learning rate."""
         config = self.config
         self.step += 1
-        labels = self.data.train.labels[batch].to(self.device, non_blocking=True)
         draws = generator(self.device, config.seed, "augment", self.step)
-        inputs = self.data.inputs(self.data.train.images[batch], self.device, self.augment, draws)
+        inputs, labels = self._inputs_and_labels(self.data.train, batch, self.augment, draws)
         result = self.backend.gradients(inputs, labels, derive(config.seed, "dropout", self.step))
         if config.l1:
             add_l1(self.module, config.l1)
@@ -231,6 +231,19 @@ class Trainer:
         row: Row = {"step": self.step, "epoch": self.epoch, "lr": lr}
         self._recorder.add(row, len(batch), result.loss, result.correct, self._finite_so_far)
         return lr
+
+    def _inputs_and_labels(
+        self,
+        split: Split,
+        indices: torch.Tensor,
+        augment: Augment | None = None,
+        draws: torch.Generator | None = None,
+    ) -> tuple[Inputs, torch.Tensor]:
+        """The images ``indices`` of ``split`` for the backend, and their labels."""
+        labels = split.labels[indices].to(self.device, non_blocking=True)
+        if self.backend.takes_raw_batches and (augment is None or augment.only_moves):
+            return self.data.raw_batch(split, indices, augment, draws), labels
+        return self.data.inputs(split.images[indices], self.device, augment, draws), labels
 
     def _keep_rows(self, rows: list[Row]) -> list[Row]:
         """Adds ``rows`` to the epoch, and returns them. Raises ``DivergedError`` if a step was not finite."""

@@ -22,16 +22,41 @@ from torch import nn
 from mnist_lite.backends.backend import StepResult
 from mnist_lite.backends.kernels.build import load
 from mnist_lite.backends.kernels.operations import Op, compile_operations
+from mnist_lite.data.raw_batch import Inputs
 from mnist_lite.data.split import CLASSES
 from mnist_lite.model.layers import Shape
 
 _OUT_OF_MEMORY = "not enough memory for the kernels' maps"
 
 
+class Images(ctypes.Structure):
+    """``Images`` in images.h: the same fields in the same order."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("floats", "pixels", "indices", "matrices")),
+        *((name, ctypes.c_float) for name in ("scale", "shift")),
+    )
+
+    @classmethod
+    def of(cls, inputs: Inputs) -> Images:
+        """The addresses of ``inputs``, whose tensors must be kept as long as they are used."""
+        if isinstance(inputs, torch.Tensor):
+            assert inputs.dtype == torch.float32 and inputs.is_contiguous()
+            return cls(floats=inputs.data_ptr())
+        return cls(
+            pixels=inputs.images.data_ptr(),
+            indices=inputs.indices.data_ptr(),
+            matrices=None if inputs.matrices is None else inputs.matrices.data_ptr(),
+            scale=1 / (255 * inputs.std),
+            shift=-inputs.mean / inputs.std,
+        )
+
+
 class KernelBackend:
     """Computes on ``threads`` threads. The result does not depend on the number of threads."""
 
     name = "kernels"
+    takes_raw_batches = True
 
     def __init__(self, module: nn.Sequential, shape: Shape, label_smoothing: float, threads: int) -> None:
         """``module`` takes images of ``shape`` ``(C, H, W)``. Its parameters are float32 on the CPU.
@@ -58,20 +83,20 @@ class KernelBackend:
         by_name = dict(zip(dict(module.named_parameters()), self._gradients, strict=True))
         self._gradient_addresses = _addresses([by_name.get(name) for name in self._tensor_names])
 
-    def gradients(self, inputs: torch.Tensor, labels: torch.Tensor, seed: int) -> StepResult:
-        """As ``TorchBackend.gradients``. ``inputs`` ``(N, C, H, W)`` float32, ``labels`` ``(N,)`` int64."""
+    def gradients(self, inputs: Inputs, labels: torch.Tensor, seed: int) -> StepResult:
+        """As ``TorchBackend.gradients``. ``inputs`` is a raw batch, or ``(N, C, H, W)`` float32."""
         loss, correct, finite = self._run(self._module, inputs, labels, self._gradient_addresses, seed, self._smoothing)
         for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
             parameter.grad = gradient
         results = torch.tensor([loss / len(inputs), correct])
         return StepResult(results[0], results[1], torch.tensor(finite > 0))
 
-    def evaluate(self, network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def evaluate(self, network: nn.Module, inputs: Inputs, labels: torch.Tensor) -> torch.Tensor:
         """As ``TorchBackend.evaluate``."""
         return torch.tensor(self._run(network, inputs, labels, None, 0, 0.0)[:2], dtype=torch.float64)
 
-    def logits(self, network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
-        """The outputs ``(N, 10)`` float32 of ``network`` in evaluation mode. ``inputs`` is ``(N, C, H, W)`` float32."""
+    def logits(self, network: nn.Module, inputs: Inputs) -> torch.Tensor:
+        """The outputs ``(N, 10)`` float32 of ``network`` in evaluation mode. ``inputs`` as for ``gradients``."""
         labels = torch.zeros(len(inputs), dtype=torch.int64)  # for the loss, which is not used
         logits = torch.empty(len(inputs), CLASSES)
         self._run(network, inputs, labels, None, 0, 0.0, logits)
@@ -80,7 +105,7 @@ class KernelBackend:
     def _run(
         self,
         network: nn.Module,
-        inputs: torch.Tensor,
+        inputs: Inputs,
         labels: torch.Tensor,
         gradient_addresses: ctypes.Array[ctypes.c_void_p] | None,
         seed: int,
@@ -91,12 +116,14 @@ class KernelBackend:
 
         ``gradient_addresses`` None: an evaluation. It writes the outputs to ``logits``, if given.
         """
-        inputs, labels = inputs.contiguous(), labels.contiguous()
-        assert inputs.dtype == torch.float32 and labels.dtype == torch.int64
+        if isinstance(inputs, torch.Tensor):
+            inputs = inputs.contiguous()
+        labels = labels.contiguous()
+        assert labels.dtype == torch.int64
         results = (ctypes.c_double * 3)()
         failed = self._library.mnist_lite_run(
             self._network,
-            inputs.data_ptr(),
+            ctypes.byref(Images.of(inputs)),
             labels.data_ptr(),
             len(inputs),
             _addresses(self._tensors(network)),

@@ -1,5 +1,6 @@
 // The statistics of batch norm: merged over the groups of a batch, and applied by pointwise.h.
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -20,20 +21,28 @@ struct Moments {
 
 // The moments of one channel of one group. lane_mask: 1 for lanes that hold an image, 0 for the others.
 inline Moments compute_moments(const Vec* in, int area, Vec lane_mask, int images) {
-    Vec total{};
-    for (int i = 0; i < area; i++) total += in[i];
-    const double count = (double)area * images;
-    const float mean = (float)(sum_lanes(total * lane_mask) / count);
-    Vec squares{}, deviations{};
+    // The deviations are from the mean of a sample, so that one pass over the map is enough and little is lost to rounding.
+    const int step = std::max(1, area / 8);
+    Vec sample{};
+    int samples = 0;
+    for (int i = step / 2; i < area; i += step, samples++) sample += in[i];
+    const float near_mean = sum_lanes(sample * lane_mask) / (float)(samples * images);
+    Vec deviations{}, squares{};
     for (int i = 0; i < area; i++) {
-        const Vec d = in[i] - mean;
-        squares += d * d;
+        const Vec d = in[i] - near_mean;
         deviations += d;
+        squares += d * d;
     }
-    // corrects the rounding of the mean to float
-    const double rounding = sum_lanes(deviations * lane_mask) / count;
-    return {count, mean + rounding, sum_lanes(squares * lane_mask) - rounding * rounding * count};
+    const double count = (double)area * images, difference = sum_lanes(deviations * lane_mask) / count;
+    return {count, near_mean + difference, sum_lanes(squares * lane_mask) - difference * difference * count};
 }
+
+// The gradient of the input of one channel, from that of the output. lane_mask: 1 for lanes that hold an image, 0 for the others.
+struct BatchNormGradient {
+    Vec scale, variance_term, mean_term;
+    float mean;
+    Vec of_input(Vec grad, Vec in) const { return grad * scale - (in - mean) * variance_term - mean_term; }
+};
 
 // One batch norm in one step. All vectors but moments and grad_sums have one value per channel.
 struct BatchNorm {
@@ -43,6 +52,9 @@ struct BatchNorm {
     std::vector<float> mean_term, variance_term;  // grad_in = scale * grad - variance_term * (input - mean) - mean_term
     std::vector<double> inverse_std;
 
+    BatchNormGradient gradient(int c, Vec lane_mask) const {
+        return {lane_mask * scale[c], lane_mask * variance_term[c], lane_mask * mean_term[c], mean[c]};
+    }
     void set_channels(int channels) {
         for (auto* values : {&mean, &scale, &shift, &mean_term, &variance_term}) values->resize(channels);
         inverse_std.resize(channels);

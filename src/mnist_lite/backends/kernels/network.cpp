@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "convolution.h"
+#include "images.h"
 #include "loss.h"
 #include "pointwise.h"
 #include "threads.h"
@@ -23,9 +24,10 @@ struct Network {
     std::vector<int> norm_ops;       // operations that begin with batch norm: they wait for the whole batch
     ThreadPool pool;
     std::vector<Workspace> workspaces;  // one per thread
+    std::vector<ImageLoader> loaders;   // one per thread
 
     // of the batch
-    const float* images = nullptr;
+    Images images{};
     const int64_t* labels = nullptr;
     float* logits = nullptr;  // where an evaluation writes the outputs, or null
     float* const* tensors = nullptr;
@@ -40,8 +42,9 @@ struct Network {
     std::vector<Loss> losses;        // of each group
 
     Network(const Op* first, int count, int threads)
-        : ops(first, first + count), norms(count), pool(threads), workspaces(threads) {
-        long padded = 0, bordered = 0, weights = 0, offset = 0;
+        : ops(first, first + count), norms(count), pool(threads), workspaces(threads),
+          loaders(threads, ImageLoader(first[0].channels * first[0].height, first[0].width)) {
+        long padded = 0, bordered = 0, weights = 0, winograd = 0, offset = 0;
         for (int i = 0; i < count; i++) {
             const Op& op = ops[i];
             map_offsets.push_back(offset);
@@ -52,6 +55,7 @@ struct Network {
             if (const Convolution* conv = convs.back().get()) {
                 if (op.padding) padded = std::max(padded, op.channels * conv->in_plane());
                 bordered = std::max(bordered, (long)op.out_channels * conv->bordered_height * conv->bordered_width);
+                winograd = std::max(winograd, conv->winograd_size());
                 weights = std::max(weights, (long)conv->outputs * (long)conv->taps.size());
                 parameters += conv->size() + (op.bias < 0 ? 0 : op.out_channels);
             }
@@ -65,6 +69,7 @@ struct Network {
             workspace.padded_input.resize(padded);
             workspace.bordered_grad.resize(bordered);
             workspace.weight_grad_sums.resize(weights);
+            workspace.winograd.resize(winograd);
         }
     }
 
@@ -89,14 +94,8 @@ struct Network {
             if (convs[i]) convs[i]->pack_weights(tensors[ops[i].weight]);
     }
 
-    void load_images(int g, int slot) {
-        const long size = ops[0].in_size();
-        float* to = (float*)map(0, slot);
-        if (images_in(g) < LANES) std::memset(to, 0, sizeof(Vec) * size);
-        for (int lane = 0; lane < images_in(g); lane++) {
-            const float* from = images + (g * (long)LANES + lane) * size;
-            for (long i = 0; i < size; i++) to[i * LANES + lane] = from[i];
-        }
+    void load_images(int g, int slot, int thread) {
+        loaders[thread].load(images, (long)g * LANES, images_in(g), map(0, slot));
     }
 
     void forward(int i, int g, int slot, Workspace& workspace) {
@@ -121,7 +120,8 @@ struct Network {
 
     // Computes the gradient of an operation's input from that of its output, which is in the given buffer.
     // Returns the buffer of the result.
-    int backward(int i, int g, int buffer, Workspace& workspace) {
+    // norm: the batch norm after a convolution if the gradient in the buffer is that of its output, else null.
+    int backward(int i, int g, int buffer, const BatchNorm* norm, Workspace& workspace) {
         const Op& op = ops[i];
         Vec *grad_out = map_grad(buffer, g), *grad_in = map_grad(1 - buffer, g);
         const Vec *in = map(i, g), *out = map(i + 1, g);
@@ -129,11 +129,11 @@ struct Network {
         switch (op.kind) {
             case CONVOLUTION:
                 convs[i]->backward(in, out, grad_out, i ? grad_in : nullptr, own,
-                                   op.bias < 0 ? nullptr : own + convs[i]->size(), workspace);
+                                   op.bias < 0 ? nullptr : own + convs[i]->size(), norm, lane_mask(g), workspace);
                 return 1 - buffer;
             case POINTWISE:
                 Pointwise::dispatch(op, true, [&](auto parts) {
-                    Pointwise::backward(parts, op, norms[i], dropout_mask(i, g), in, grad_out,
+                    Pointwise::backward(parts, op, norms[i], dropout_mask(i, g), in, out, grad_out,
                                         op.batch_norm ? &norms[i].grad_sums[2l * g * op.channels] : nullptr);
                 });
                 return buffer;
@@ -148,8 +148,8 @@ struct Network {
         }
     }
 
-    void backward_range(int g, int from, int to, int& buffer, Workspace& workspace) {
-        for (int i = from - 1; i >= to; i--) buffer = backward(i, g, buffer, workspace);
+    void backward_range(int g, int from, int to, int& buffer, const BatchNorm* norm, Workspace& workspace) {
+        for (int i = from - 1; i >= to; i--, norm = nullptr) buffer = backward(i, g, buffer, norm, workspace);
     }
 
     void compute_loss(int g, int slot, Vec* grad) {
@@ -172,7 +172,7 @@ struct Network {
             for (int segment = 0; segment <= last; segment++) {
                 const int start = segment ? norm_ops[segment - 1] : 0, end = segment < last ? norm_ops[segment] : op_count();
                 for (int g; (g = pool.take_next(groups)) >= 0;) {
-                    if (!segment) load_images(g, g);
+                    if (!segment) load_images(g, g, t);
                     for (int i = start; i < end; i++) forward(i, g, g, workspace);
                     if (segment < last) {
                         for (int c = 0; c < ops[end].channels; c++)
@@ -181,7 +181,7 @@ struct Network {
                     } else {
                         std::fill_n(map_grad(0, g), ops.back().out_size(), Vec{});
                         compute_loss(g, g, map_grad(0, g));
-                        backward_range(g, op_count(), start, buffers[g], workspace);
+                        backward_range(g, op_count(), start, buffers[g], nullptr, workspace);
                     }
                 }
                 pool.barrier([&] {
@@ -192,8 +192,11 @@ struct Network {
             for (int segment = last - 1; segment >= 0; segment--) {
                 for (int g; (g = pool.take_next(groups)) >= 0;) {
                     const int end = norm_ops[segment];
-                    Pointwise::batch_norm_backward(ops[end], norms[end], map(end, g), map_grad(buffers[g], g), lane_mask(g));
-                    backward_range(g, end, segment ? norm_ops[segment - 1] : 0, buffers[g], workspace);
+                    const bool fused = end && convs[end - 1];  // the convolution reads each gradient anyway
+                    if (!fused)
+                        Pointwise::batch_norm_backward(ops[end], norms[end], map(end, g), map_grad(buffers[g], g), lane_mask(g));
+                    backward_range(g, end, segment ? norm_ops[segment - 1] : 0, buffers[g], fused ? &norms[end] : nullptr,
+                                   workspace);
                 }
                 pool.barrier([&] {
                     if (segment) merge_grad_sums(norm_ops[segment - 1]);
@@ -231,7 +234,7 @@ struct Network {
         for (int i : norm_ops) norms[i].use_running_statistics(ops[i], tensors);
         const std::function<void(int)> job = [&](int t) {
             for (int g; (g = pool.take_next(groups)) >= 0;) {
-                load_images(g, t);
+                load_images(g, t, t);
                 for (int i = 0; i < op_count(); i++) forward(i, g, t, workspaces[t]);
                 compute_loss(g, t, nullptr);
                 if (logits) write_logits(g, t);
@@ -266,11 +269,11 @@ void mnist_lite_delete(Network* network) { delete network; }
 // A training step, or an evaluation if gradients is null. Returns 0, or 1 if there is not enough memory.
 // logits: null, or where an evaluation writes them, 10 for each image.
 // results: the sum of the losses, the number of right answers, and whether loss and gradients are finite (1 or 0).
-int mnist_lite_run(Network* network, const float* images, const int64_t* labels, int count, float* const* tensors,
+int mnist_lite_run(Network* network, const Images* images, const int64_t* labels, int count, float* const* tensors,
                    float* const* gradients, uint64_t key, float smoothing, float* logits, double* results) {
     try {
         network->logits = logits;
-        network->images = images, network->labels = labels, network->tensors = tensors, network->gradients = gradients;
+        network->images = *images, network->labels = labels, network->tensors = tensors, network->gradients = gradients;
         network->key = key, network->smoothing = smoothing;
         network->prepare(count, gradients ? (count + LANES - 1) / LANES : network->pool.size());
         gradients ? network->train() : network->evaluate();

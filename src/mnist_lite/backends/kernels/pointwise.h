@@ -77,20 +77,25 @@ struct Pointwise {
     }
 
     // Takes the gradient through dropout and ReLU, in place. With batch norm, it also computes this group's grad_sums.
+    // After ReLU, the output says what was dropped: it is zero there, and the gradient of a zero is zero. So the mask of the
+    // forward pass is not computed again.
     template <bool norm, bool relu, Dropout dropout>
     static void backward(Parts<norm, relu, dropout>, const Op& op, const BatchNorm& n, const DropoutMask& mask,
-                         const Vec* in, Vec* grad, double* grad_sums) {
+                         const Vec* in, const Vec* out, Vec* grad, double* grad_sums) {
         const int area = op.area();
+        const bool mask_is_known = relu && op.negative_slope == 0;
         for (int c = 0; c < op.channels; c++) {
-            const float scale = norm ? n.scale[c] : 1, shift = norm ? n.shift[c] : 0, mean = norm ? n.mean[c] : 0;
-            const Vec keep = dropout == DROP_CHANNELS ? mask.apply(broadcast(1), c) : Vec{};
+            const float mean = norm ? n.mean[c] : 0;
+            const Vec keep = dropout != DROP_CHANNELS ? Vec{}
+                             : mask_is_known          ? broadcast(mask.scale)
+                                                      : mask.apply(broadcast(1), c);
             Vec total{}, weighted{};
             for (int i = 0; i < area; i++) {
                 const uint32_t at = (uint32_t)(c * area + i);
                 Vec g = grad[at];
-                if (dropout == DROP_VALUES) g = mask.apply(g, at);
+                if (dropout == DROP_VALUES) g = mask_is_known ? g * mask.scale : mask.apply(g, at);
                 if (dropout == DROP_CHANNELS) g *= keep;
-                if (relu) g = leaky_relu_backward(g, norm ? in[at] * scale + shift : in[at], op.negative_slope);
+                if (relu) g = leaky_relu_backward(g, out[at], op.negative_slope);
                 grad[at] = g;
                 if (norm) total += g, weighted += g * (in[at] - mean);
             }
@@ -100,10 +105,9 @@ struct Pointwise {
 
     // Takes the gradient through batch norm, in place. It needs the grad_sums of all groups.
     static void batch_norm_backward(const Op& op, const BatchNorm& n, const Vec* in, Vec* grad, Vec lane_mask) {
-        for (int c = 0; c < op.channels; c++)
-            for (int i = 0; i < op.area(); i++) {
-                const int at = c * op.area() + i;
-                grad[at] = (grad[at] * n.scale[c] - (in[at] - n.mean[c]) * n.variance_term[c] - n.mean_term[c]) * lane_mask;
-            }
+        for (int c = 0; c < op.channels; c++) {
+            const BatchNormGradient gradient = n.gradient(c, lane_mask);
+            for (int i = c * op.area(); i < (c + 1) * op.area(); i++) grad[i] = gradient.of_input(grad[i], in[i]);
+        }
     }
 };

@@ -30,6 +30,15 @@ struct RunningMax {
     }
 };
 
+// Most pools have windows of 2 x 2 that touch each other. Their loops have no bounds to check, and the compiler unrolls them.
+inline bool is_2x2(const Window& w) { return w.kernel == 2 && w.stride == 2 && w.padding == 0; }
+
+inline RunningMax max_2x2(const Vec* in, int width) {
+    RunningMax max;
+    max.update(in[0], 0), max.update(in[1], 1), max.update(in[width], 2), max.update(in[width + 1], 3);
+    return max;
+}
+
 inline RunningMax window_max(const Vec* in, const Window& w, int y, int x) {
     RunningMax max;
     w.for_each(y, x, [&](int at, int number) { max.update(in[at], number); });
@@ -37,12 +46,28 @@ inline RunningMax window_max(const Vec* in, const Window& w, int y, int x) {
 }
 
 inline void max_pool(const Vec* in, Vec* out, const Window& w) {
+    if (is_2x2(w)) {
+        for (int y = 0; y < w.out_height; y++)
+            for (int x = 0; x < w.out_width; x++) *out++ = max_2x2(in + 2 * (y * w.width + x), w.width).value;
+        return;
+    }
     for (int y = 0; y < w.out_height; y++)
         for (int x = 0; x < w.out_width; x++) *out++ = window_max(in, w, y, x).value;
 }
 
 inline void max_pool_backward(const Vec* in, const Vec* grad_out, Vec* grad_in, const Window& w) {
-    for (int i = 0; i < w.height * w.width; i++) grad_in[i] = Vec{};
+    const bool covers = is_2x2(w) && 2 * w.out_height == w.height && 2 * w.out_width == w.width;
+    if (!covers) for (int i = 0; i < w.height * w.width; i++) grad_in[i] = Vec{};
+    if (is_2x2(w)) {
+        for (int y = 0; y < w.out_height; y++)
+            for (int x = 0; x < w.out_width; x++) {
+                const int at = 2 * (y * w.width + x);
+                const IntVec index = max_2x2(in + at, w.width).index;
+                const Vec g = *grad_out++;
+                for (int i = 0; i < 4; i++) grad_in[at + i % 2 + i / 2 * w.width] = index == i ? g : Vec{};
+            }
+        return;
+    }
     for (int y = 0; y < w.out_height; y++)
         for (int x = 0; x < w.out_width; x++) {
             const IntVec index = window_max(in, w, y, x).index;

@@ -26,51 +26,76 @@ TRANSFORMS = {**AFFINE, **PIXELS}
 SUPPLIED = ("n", "images", "generator")
 """Parameters of a transform that do not come from YAML."""
 
-Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
-"""``augment(images, generator)``: ``(N, 1, 28, 28)`` float pixels in 0..1 to the same shape and range."""
+Matrices = Callable[[int, torch.Generator], torch.Tensor]
+"""``matrices(n, generator)``: one affine matrix per image, ``(n, 3, 3)``."""
+
+
+class Augment:
+    """Random changes of a batch of images."""
+
+    def __init__(self, steps: list[Callable[..., torch.Tensor] | Affine]) -> None:
+        """``steps`` are applied in order. A step that is not ``Affine`` is ``step(images, generator)``."""
+        self._steps = steps
+
+    def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """``(N, 1, 28, 28)`` float pixels in 0..1 to the same shape and range."""
+        for step in self._steps:
+            images = step(images, generator)
+        return images
+
+    @property
+    def only_moves(self) -> bool:
+        """Whether ``matrices`` say all that is done to an image."""
+        return not self._steps or (len(self._steps) == 1 and isinstance(self._steps[0], Affine))
+
+    def matrices(self, n: int, generator: torch.Generator) -> torch.Tensor | None:
+        """The affine matrices ``(n, 3, 3)`` of ``n`` images, if there are only moves. None: the images do not change."""
+        assert self.only_moves
+        return self._steps[0].matrices(n, generator) if self._steps else None  # type: ignore[union-attr]
+
+
+class Affine:
+    """Neighbouring affine transforms. They are multiplied into one matrix per image, and the image is resampled once.
+
+    This is faster, and the image is blurred only once.
+    """
+
+    def __init__(self, first: Matrices) -> None:
+        self.transforms = [first]
+
+    def matrices(self, n: int, generator: torch.Generator) -> torch.Tensor:
+        """``(n, 3, 3)``, from output to input positions."""
+        matrices = self.transforms[0](n, generator)
+        # a matrix maps output to input, so the matrix of the first transform is applied last
+        for transform in self.transforms[1:]:
+            matrices = matrices @ transform(n, generator)
+        return matrices
+
+    def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Moves the pixels of ``images`` ``(N, 1, 28, 28)``."""
+        return affine.resample(images, self.matrices(len(images), generator))
 
 
 def build(augment: dict[str, Any]) -> Augment:
     """The transforms of ``augment["transforms"]``, in order.
 
-    Neighbouring affine transforms are multiplied into one matrix per image, and the image is resampled once. This is faster, and
-    the image is blurred only once.
-
     Raises:
         UserError: an unknown transform or a wrong argument.
     """
-    steps: list[Augment] = []
-    matrices: list[Callable[[int, torch.Generator], torch.Tensor]] = []
+    steps: list[Callable[..., torch.Tensor] | Affine] = []
     for index, item in enumerate(augment["transforms"], 1):
         where = f"augment.transforms: entry {index}"
         entry = parse_entry(item, TRANSFORMS, where, SUPPLIED)
         step = partial(TRANSFORMS[entry.word], **entry.arguments)
         _check(step, entry.word in AFFINE, f"{where} ({entry})")
+        last = steps[-1] if steps else None
         if entry.word not in AFFINE:
-            matrices = []
             steps.append(step)
-        elif matrices:
-            matrices.append(step)
+        elif isinstance(last, Affine):
+            last.transforms.append(step)
         else:
-            matrices = [step]
-            steps.append(partial(_resample, matrices))
-    return partial(_apply, steps)
-
-
-def _apply(steps: list[Augment], images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    for step in steps:
-        images = step(images, generator)
-    return images
-
-
-def _resample(
-    transforms: list[Callable[[int, torch.Generator], torch.Tensor]], images: torch.Tensor, generator: torch.Generator
-) -> torch.Tensor:
-    matrices = transforms[0](len(images), generator)
-    # a matrix maps output to input, so the matrix of the first transform is applied last
-    for transform in transforms[1:]:
-        matrices = matrices @ transform(len(images), generator)
-    return affine.resample(images, matrices)
+            steps.append(Affine(step))
+    return Augment(steps)
 
 
 def _check(step: Callable[..., torch.Tensor], is_affine: bool, where: str) -> None:
