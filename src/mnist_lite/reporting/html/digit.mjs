@@ -11,7 +11,7 @@ const LEAST_CONTRAST = 12 / 255;
 /**
  * The drawing as MNIST has it: 784 values. Null: nothing is drawn.
  *
- * @param {{width: number, height: number, data: ArrayLike<number>}} drawing - Ink 0..255, row by row. The edge has no ink.
+ * @param {{width: number, height: number, data: Uint8Array}} drawing - Ink 0..255, row by row. The edge has no ink.
  */
 export function asMnist(drawing) {
   const ink = withoutSpecks(drawing);
@@ -19,18 +19,22 @@ export function asMnist(drawing) {
 }
 
 /** The amount of ink, 0..1, without specks. Null: there is no ink. */
-function withoutSpecks({ width, height, data }) {
-  const contrast = Float64Array.from(data, (value) => value / 255);
-  if (largestOf(contrast) <= LEAST_CONTRAST) return null;
-  const { parts, count } = connectedParts(contrast, width);
-  const threshold = otsu(contrast);
+function withoutSpecks(drawing) {
+  const drawn = cropped(drawing, 0, 1);
+  if (!drawn) return null;
+  const contrast = Float64Array.from(drawn.data, (value) => value / 255);
+  const largest = largestOf(contrast);
+  if (largest <= LEAST_CONTRAST) return null;
+  const { parts, count } = connectedParts(contrast, drawn.width);
+  const threshold = otsu(contrast, largest, drawing.width * drawing.height - contrast.length);
   const areas = new Float64Array(count + 1);
   for (let i = 0; i < parts.length; i++) if (contrast[i] > threshold) areas[parts[i]]++;
   areas[0] = 0;
   const least = 0.05 * largestOf(areas);
-  const kept = contrast.map((value, i) => (areas[parts[i]] > least ? value : 0));
-  const full = largestOf(kept);
-  return { width, height, data: kept.map((value) => Math.min(value / full, 1)) };
+  for (let i = 0; i < parts.length; i++) if (!(areas[parts[i]] > least)) contrast[i] = 0;
+  const full = largestOf(contrast);
+  for (let i = 0; i < parts.length; i++) contrast[i] = Math.min(contrast[i] / full, 1);
+  return { ...drawn, data: contrast };
 }
 
 function largestOf(values) {
@@ -62,13 +66,16 @@ function connectedParts(ink, width) {
   return { parts, count };
 }
 
-/** Otsu's threshold: it splits `values`, which are 0 or more, into two classes with the largest variance between them. */
-function otsu(values) {
-  const largest = largestOf(values);
+/**
+ * Otsu's threshold: it splits values, which are 0 or more, into two classes with the largest variance between them. The values are
+ * `values`, and `zeros` more that are 0.
+ */
+function otsu(values, largest, zeros) {
   const counts = new Float64Array(256);
-  for (const value of values) counts[Math.floor(Math.min(256 * (value / largest), 255))]++;
+  counts[0] = zeros;
+  for (let i = 0; i < values.length; i++) counts[Math.floor(Math.min(256 * (values[i] / largest), 255))]++;
   const centres = Array.from(counts, (_, i) => ((i + 0.5) / 256) * largest);
-  const total = values.length;
+  const total = values.length + zeros;
   const all = counts.reduce((sum, count, i) => sum + count * centres[i], 0);
   let [best, bestVariance, below, sum] = [0, -1, 0, 0];
   for (let i = 0; i < 255; i++) {
@@ -82,8 +89,8 @@ function otsu(values) {
 
 /** The digit alone, scaled so that its longer side is 20 pixels. */
 function inBox(ink) {
-  let digit = cropped(ink, 0);
-  if (Math.max(digit.width, digit.height) > BOX) digit = cropped(ink, 0.5); // without the soft edge of a large digit
+  let digit = cropped(ink, 0, 0);
+  if (Math.max(digit.width, digit.height) > BOX) digit = cropped(ink, 0.5, 0); // without the soft edge of a large digit
   const longer = Math.max(digit.width, digit.height);
   const [width, height] = [digit.width, digit.height].map((side) => Math.max(1, rounded((side * BOX) / longer)));
   const scaled = resampled(digit, width, height);
@@ -91,17 +98,27 @@ function inBox(ink) {
   return { width, height, data: scaled.map((value) => value / full) };
 }
 
-function cropped({ width, height, data }, least) {
+/** The part of `image` that has values above `least`, with a margin. Null: there is none. */
+function cropped({ width, height, data }, least, margin) {
   let [top, bottom, left, right] = [height, -1, width, -1];
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       if (!(data[y * width + x] > least)) continue;
-      [top, bottom, left, right] = [Math.min(top, y), y, Math.min(left, x), Math.max(right, x)];
+      if (y < top) top = y;
+      bottom = y;
+      if (x < left) left = x;
+      if (x > right) right = x;
     }
   }
-  const cut = [];
-  for (let y = top; y <= bottom; y++) cut.push(...data.subarray(y * width + left, y * width + right + 1));
-  return { width: right - left + 1, height: bottom - top + 1, data: Float64Array.from(cut) };
+  if (bottom < 0) return null;
+  [top, left, bottom, right] = [top - margin, left - margin, bottom + margin, right + margin];
+  const cut = { width: right - left + 1, height: bottom - top + 1 };
+  cut.data = new data.constructor(cut.width * cut.height);
+  for (let y = 0; y < cut.height; y++) {
+    const start = (y + top) * width + left;
+    cut.data.set(data.subarray(start, start + cut.width), y * cut.width);
+  }
+  return cut;
 }
 
 /** `image` in `width` x `height` pixels. */
