@@ -19,9 +19,9 @@ from mnist_lite.insight.evaluate_runs import make_folder
 from mnist_lite.insight.locate import find_runs
 from mnist_lite.insight.predictions import load_data
 from mnist_lite.insight.report_images import TestedRun, chosen_images, image_record, test_run, tested_record
-from mnist_lite.insight.report_network import MAX_PARAMETERS, network_record
+from mnist_lite.insight.report_network import network_for_page
 from mnist_lite.insight.report_runs import curves, group_record, published, verdict
-from mnist_lite.insight.saved_run import SavedRun, load_run
+from mnist_lite.insight.saved_run import load_run
 from mnist_lite.reporting.html_page import render
 
 VERSION = 1
@@ -117,13 +117,10 @@ def _network(groups: Sequence[ComparedGroup]) -> tuple[dict[str, Any] | None, li
     if len(groups) > 1 or len(groups[0].runs) > 1:
         return None, ["The canvas: only the page of a single run has it, such as mnist-lite report runs/<run>."]
     try:
-        run: SavedRun = load_run(groups[0].runs[0].path)
+        network = network_for_page(load_run(groups[0].runs[0].path))
     except UserError as error:
         return None, [f"The canvas: {error}."]
-    if run.network.parameters > MAX_PARAMETERS:
-        count = f"{run.network.parameters:,} parameters, and the limit is {MAX_PARAMETERS:,}"
-        return None, [f"The canvas: the network has {count}."]
-    return network_record(run), []
+    return network, [f"The canvas: {network['unsupported']}"] if network["unsupported"] else []
 
 
 def _not_in_page(tested: Sequence[dict[str, Any]], images: dict[str, Any] | None) -> list[str]:
