@@ -1,6 +1,6 @@
 // Is the network as often right as it says? The reliability diagram.
 
-import { axes, linear } from './chart.mjs';
+import { axes, linearScale } from './chart.mjs';
 import { details, element, section, svg, table } from './dom.mjs';
 import { percent, share, thousands } from './format.mjs';
 
@@ -13,8 +13,8 @@ export function calibrationSection(tested) {
 
 function diagram(tested) {
   const box = { left: 52, right: 500, top: 30, bottom: 330 };
-  const x = linear([0, 1], [box.left, box.right]);
-  const y = linear([0, 1], [box.bottom, box.top]);
+  const x = linearScale([0, 1], [box.left, box.right]);
+  const y = linearScale([0, 1], [box.bottom, box.top]);
   const filled = tested.bins.filter((bin) => bin.images);
   const most = Math.max(...filled.map((bin) => bin.images));
   const marks = filled.map((bin) => {

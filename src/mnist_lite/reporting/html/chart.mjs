@@ -3,13 +3,13 @@
 import { svg } from './dom.mjs';
 
 /** A function from `domain` to `range`, linear. */
-export function linear([a, b], [from, to]) {
+export function linearScale([a, b], [from, to]) {
   return (value) => from + ((value - a) / (b - a)) * (to - from);
 }
 
 /** The same for logarithms. */
-export function logarithmic(domain, range) {
-  const scale = linear(domain.map(Math.log10), range);
+export function logScale(domain, range) {
+  const scale = linearScale(domain.map(Math.log10), range);
   return (value) => scale(Math.log10(value));
 }
 

@@ -1,6 +1,6 @@
 // Accuracy against parameters: the runs of the page, and the published networks.
 
-import { axes, logarithmic, linear, ticks } from './chart.mjs';
+import { axes, linearScale, logScale, ticks } from './chart.mjs';
 import { seriesColour } from './colours.mjs';
 import { details, element, section, svg, table } from './dom.mjs';
 import { compact, percent, thousands } from './format.mjs';
@@ -24,8 +24,8 @@ function scatter(runs, published) {
   const margin = Math.max(0.1, 0.08 * (high - low));
   const range = [low - margin, Math.min(100, high + margin)];
   const domain = [Math.min(...counts) / 1.5, Math.max(...counts) * 1.5];
-  const x = logarithmic(domain, [box.left, box.right]);
-  const y = linear(range, [box.bottom, box.top]);
+  const x = logScale(domain, [box.left, box.right]);
+  const y = linearScale(range, [box.bottom, box.top]);
   const xTicks = DECADES.flatMap((decade) => [decade, 3 * decade]).filter((tick) => tick >= domain[0] && tick <= domain[1]);
   const yTicks = ticks(range[0], range[1], 6);
   const labels = placedLabels([
