@@ -28,24 +28,39 @@ def changes(config: Mapping[str, Any]) -> list[str]:
     ``scheduler=onecycle``, ``scheduler.max_lr`` is ``optimizer.lr``. A file that is not shipped is named, and its values are
     compared with those of the default file. ``config`` may come from a stranger.
     """
-    stored = config.get("choices")
-    chosen = {group: str(name) for group in GROUPS if isinstance(stored, Mapping) and (name := stored.get(group))}
-    shipped = {group: name for group, name in chosen.items() if _is_shipped(group, name)}
-    first = ("experiment", shipped["experiment"]) if "experiment" in shipped else None
+    chosen = _chosen(config)
     try:
-        _, usual = _recipe(first)
-        changed = {group: name for group, name in chosen.items() if name != usual.get(group)}
-        recipe, _ = _recipe(first, *((group, name) for group, name in changed.items() if group in shipped))
+        choices, values, _ = different_values(config)
     except UserError:  # files that do not fit together
         return [f"{group}={name}" for group, name in chosen.items()]
-    named = {**dict([first] if first else []), **changed}
-    original = dict(leaves(recipe))
+    return [f"{key}={as_value(value)}" for key, value in {**choices, **values}.items()]
+
+
+def different_values(config: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any], list[str]]:
+    """What turns the shipped files into ``config``: files by group, values by key, and keys that ``config`` does not have.
+
+    Raises:
+        UserError: the files do not fit together.
+    """
+    chosen = _chosen(config)
+    shipped = {group: name for group, name in chosen.items() if is_shipped(group, name)}
+    first = ("experiment", shipped["experiment"]) if "experiment" in shipped else None
+    _, usual = _recipe(first)
+    changed = {group: name for group, name in chosen.items() if name != usual.get(group)}
+    recipe, _ = _recipe(first, *((group, name) for group, name in changed.items() if group in shipped))
+    original, own = dict(leaves(recipe)), dict(leaves(config))
     different = {
         key: value
-        for key, value in leaves(config)
+        for key, value in own.items()
         if not _is_hidden(key) and (key not in original or _resolved(original[key], config) != value)
     }
-    return [f"{key}={as_value(value)}" for key, value in {**named, **different}.items()]
+    unused = [key for key in original if key not in own and not _is_hidden(key)]
+    return {**dict([first] if first else []), **changed}, different, unused
+
+
+def is_shipped(group: str, name: str) -> bool:
+    """Whether ``conf/`` has the file ``name`` in the folder ``group``."""
+    return re.fullmatch(r"\w+", name) is not None and (config_dir() / group / f"{name}.yaml").is_file()
 
 
 def leaves(node: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -69,8 +84,9 @@ def _is_hidden(key: str) -> bool:
     return is_irrelevant(key) or key in HIDDEN or key.startswith("model.budget")
 
 
-def _is_shipped(group: str, name: str) -> bool:
-    return re.fullmatch(r"\w+", name) is not None and (config_dir() / group / f"{name}.yaml").is_file()
+def _chosen(config: Mapping[str, Any]) -> dict[str, str]:
+    stored = config.get("choices")
+    return {group: str(name) for group in GROUPS if isinstance(stored, Mapping) and (name := stored.get(group))}
 
 
 @cache

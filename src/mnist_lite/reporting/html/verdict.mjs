@@ -1,0 +1,70 @@
+// What comes first: what was trained, how good it is, and whether it keeps its budget.
+
+import { element } from './dom.mjs';
+import { counted, duration, listed, percent, thousands } from './format.mjs';
+
+export function verdictSection(data) {
+  const best = data.runs[data.verdict.best];
+  const several = data.runs.length > 1;
+  return element(
+    'section',
+    { id: 'verdict', 'aria-label': 'Verdict' },
+    element('p', { class: 'figure' }, percent(best.final), element('span', { class: 'unit' }, ' %')),
+    element('p', { class: 'headline' }, headline(data, best)),
+    several ? answers(data.verdict.answers) : facts(best),
+    data.verdict.checks.length ? budget(data.verdict.checks) : null,
+    notes(data, best, several),
+  );
+}
+
+/** The sentence after the figure. */
+export function headline(data, best) {
+  const images = listed(data.verdict.images);
+  const runs = best.seeds.length > 1 ? `the mean of ${best.seeds.length} seeds after the last epoch` : 'after the last epoch';
+  if (data.runs.length === 1) return `of ${images} are recognised: ${runs}, with ${thousands(best.parameters)} parameters.`;
+  return `is the highest test accuracy of ${data.runs.length} networks: ${best.name}, on ${images}, ${runs}, with ${thousands(best.parameters)} parameters.`;
+}
+
+function facts(run) {
+  const items = [
+    ['parameters', thousands(run.parameters)],
+    ['multiply-adds per image', thousands(run.multiply_adds)],
+    ['epochs', String(run.epochs)],
+    ['time', duration(run.seconds)],
+    ['train minus test', `${run.gap >= 0 ? '+' : '−'}${Math.abs(run.gap).toFixed(2)}`],
+  ];
+  if (run.low !== null) items.unshift(['95 % interval over seeds', `${percent(run.low)} to ${percent(run.high)}`]);
+  return element('dl', { class: 'facts' }, ...items.map(([name, value]) => element('div', {}, element('dt', {}, name), element('dd', {}, value))));
+}
+
+function budget(checks) {
+  const met = checks.filter((check) => check.met === true).length;
+  const title = met === checks.length ? 'The budget is met' : `The budget is not met: ${met} of ${counted(checks.length, 'requirement')}`;
+  const items = checks.map((check) => {
+    const [sign, word] = { true: ['✓', 'met'], false: ['✗', 'missed'] }[check.met] ?? ['–', 'not judged'];
+    const note = check.note ? ` (${check.note})` : '';
+    return element(
+      'li',
+      { class: word.replace(' ', '-') },
+      element('span', { class: 'sign', 'aria-hidden': 'true' }, sign),
+      element('span', { class: 'requirement' }, check.requirement),
+      element('span', { class: 'reached' }, `${check.value}: ${word}${note}`),
+    );
+  });
+  return element('div', { class: 'budget' }, element('h2', {}, title), element('ul', {}, ...items));
+}
+
+function answers(sentences) {
+  return element('div', { class: 'answers' }, element('h2', {}, 'Which is better?'), ...sentences.map((sentence) => element('p', {}, sentence)));
+}
+
+function notes(data, best, several) {
+  const lines = several ? data.verdict.notes : [];
+  const epochs = [...new Set(best.best_epochs)];
+  if (!several) {
+    const when = epochs.length === 1 ? ` (epoch ${epochs[0]})` : '';
+    lines.unshift(`The best epoch had ${percent(best.best)} %${when}. It is chosen with the test images, so its accuracy is too high.`);
+    lines.unshift(`Trained on ${best.trained_on}.`);
+  }
+  return element('ul', { class: 'notes' }, ...lines.map((line) => element('li', {}, line)));
+}
