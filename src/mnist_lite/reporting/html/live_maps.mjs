@@ -41,7 +41,7 @@ function mapRow({ layer, output }) {
   const image = context.createImageData(size.width, size.height);
   const range = element('span', {});
   return {
-    node: element('figure', {}, element('figcaption', {}, element('b', {}, name), ` ${cut} ${what}`, element('br'), range), canvas),
+    node: element('figure', {}, element('figcaption', {}, element('b', {}, name), element('span', {}, `${cut} ${what}`), range), canvas),
     draw({ data }, [plus, minus]) {
       let [lowest, highest] = [0, 0];
       for (let i = 0; i < data.length; i++) {
@@ -61,7 +61,7 @@ function mapRow({ layer, output }) {
         }
       }
       context.putImageData(image, 0, 0);
-      range.textContent = `from ${compact(lowest)} to ${compact(highest)}`;
+      range.textContent = `${compact(lowest)} to ${compact(highest)}`.replace('-', '−');
     },
   };
 }
