@@ -67,8 +67,7 @@ export function mountCanvas(root, network, images) {
     { class: 'controls' },
     radios('tool', 'Tool', [['pen', 'Pen'], ['eraser', 'Eraser']], 'pen', (value) => (tool.erase = value === 'eraser')),
     slider('Line width', WIDTHS, (value) => (tool.width = value), String).node,
-    element('button', { type: 'button', onclick: pad.undo }, 'Undo'),
-    element('button', { type: 'button', onclick: pad.clear }, 'Clear'),
+    element('div', { class: 'pair' }, element('button', { type: 'button', onclick: pad.undo }, 'Undo'), element('button', { type: 'button', onclick: pad.clear }, 'Clear')),
   );
   const sliders = Object.entries(CHANGES).map(([key, range]) =>
     slider(range.label, { value: 0, ...range }, (value) => {
