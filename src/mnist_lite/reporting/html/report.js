@@ -1378,7 +1378,7 @@ function createPad(tool, changed) {
   }
 
   function redraw() {
-    const ink = channels('var(--ink)').join(' ');
+    const ink = channels('var(--ink)')[0] < 128 ? '0 0 0' : '255 255 255'; // a saved picture of the pad has exact opacities
     context.globalCompositeOperation = 'source-over';
     context.clearRect(0, 0, PAD_SIDE, PAD_SIDE);
     if (sheet.image) drawImage(context, sheet.image.pixels, ink);
@@ -1429,7 +1429,7 @@ function createPad(tool, changed) {
 
   let pointer = null;
   canvas.addEventListener('pointerdown', (event) => {
-    if (pointer !== null || event.button > 0 === (event.pointerType === 'mouse')) return;
+    if (pointer !== null || (event.pointerType === 'mouse' && event.button > 0)) return;
     liftPen();
     pointer = event.pointerId;
     canvas.setPointerCapture(pointer);
@@ -1501,13 +1501,16 @@ function inkOf(context) {
   return ink;
 }
 
+/** Line by line, as the points came: one long path would have other soft edges. */
 function drawStroke(context, points, { width, erase }) {
   context.globalCompositeOperation = erase ? 'destination-out' : 'source-over';
   context.lineWidth = width;
-  context.beginPath();
-  context.moveTo(points[0].x, points[0].y);
-  for (const point of points.slice(1)) context.lineTo(point.x, point.y);
-  context.stroke();
+  for (let i = 1; i < points.length; i++) {
+    context.beginPath();
+    context.moveTo(points[i - 1].x, points[i - 1].y);
+    context.lineTo(points[i].x, points[i].y);
+    context.stroke();
+  }
 }
 
 /** Draws 784 values as squares. `ink` is a colour, such as `0 0 0`. */
@@ -1607,7 +1610,7 @@ function mountCanvas(root, network, images) {
 
 /** A labelled slider: `node`, and `set(value)`. `text(value)` is shown beside the label. */
 function slider(label, { min, max, step, value }, change, text) {
-  const shown = element('output', {}, text(value));
+  const shown = element('span', {}, text(value));
   const input = element('input', { type: 'range', min, max, step, value });
   const show = () => {
     shown.textContent = text(Number(input.value));
