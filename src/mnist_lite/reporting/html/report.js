@@ -1378,11 +1378,10 @@ function createPad(tool, changed) {
   }
 
   function redraw() {
-    const ink = channels('var(--ink)')[0] < 128 ? '0 0 0' : '255 255 255'; // a saved picture of the pad has exact opacities
+    canvas.classList.toggle('light-ink', channels('var(--ink)')[0] > 127); // the pixels are black in both themes
     context.globalCompositeOperation = 'source-over';
     context.clearRect(0, 0, PAD_SIDE, PAD_SIDE);
-    if (sheet.image) drawImage(context, sheet.image.pixels, ink);
-    context.strokeStyle = `rgb(${ink})`;
+    if (sheet.image) drawImage(context, sheet.image.pixels);
     for (const stroke of sheet.strokes) drawStroke(context, stroke.points, stroke);
     changed();
   }
@@ -1513,11 +1512,11 @@ function drawStroke(context, points, { width, erase }) {
   }
 }
 
-/** Draws 784 values as squares. `ink` is a colour, such as `0 0 0`. */
-function drawImage(context, pixels, ink) {
+/** Draws 784 values as squares. */
+function drawImage(context, pixels) {
   pixels.forEach((value, i) => {
     if (!value) return;
-    context.fillStyle = `rgb(${ink} / ${value / 255})`;
+    context.fillStyle = `rgb(0 0 0 / ${value / 255})`;
     context.fillRect((i % 28) * STEP, Math.floor(i / 28) * STEP, STEP, STEP);
   });
 }
