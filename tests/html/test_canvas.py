@@ -25,9 +25,10 @@ Point = tuple[float, float]
 MOUNT = """([described, record]) => {
     const images = record && new TestImages(record);
     window.mounted = mountCanvas(document.querySelector('main'), readNetwork(described), images);
-    window.ink = () => Array.from(inkOf(document.querySelector('.pad canvas').getContext('2d')));
+    const pad = () => inkOf(document.querySelector('.pad canvas').getContext('2d'));
+    window.ink = () => btoa(Array.from(pad(), (value) => String.fromCharCode(value)).join(''));
     window.prepared = () => {
-        const image = asMnist({ width: PAD_SIDE, height: PAD_SIDE, data: Uint8Array.from(window.ink()) });
+        const image = asMnist({ width: PAD_SIDE, height: PAD_SIDE, data: pad() });
         return image && Array.from(image);
     };
     window.given = () => {  // what is shown, from the colours of the page
@@ -80,7 +81,7 @@ class Canvas:
         for stroke in strokes:
             self.page.mouse.move(*self.place(*stroke[0]))
             self.page.mouse.down()
-            for point in [*stroke[1:-1:3], stroke[-1]]:
+            for point in [*stroke[1:-1:5], stroke[-1]]:
                 self.page.mouse.move(*self.place(*point))
             self.page.mouse.up()
         self.settle()
@@ -109,7 +110,7 @@ class Canvas:
         return list(self.page.locator(".probabilities td.number").all_inner_texts())
 
     def ink(self) -> np.ndarray:
-        return np.array(self.page.evaluate("ink()"), dtype=int)
+        return np.frombuffer(base64.b64decode(self.page.evaluate("ink()")), dtype=np.uint8).astype(int)
 
     def prepared(self) -> np.ndarray:
         """``asMnist`` of the pad."""
@@ -131,7 +132,9 @@ def open_canvas(browser: Any, era4: SavedRun) -> Iterator[Callable[..., Canvas]]
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         style = (HTML / "report.css").read_text(encoding="utf-8")
-        page.set_content(f"<!doctype html><html lang=en><title>t</title><meta name=viewport content=width=device-width><style>{style}</style><main></main>")
+        page.set_content(
+            f"<!doctype html><html lang=en><title>t</title><meta name=viewport content=width=device-width><style>{style}</style><main></main>"
+        )
         page.add_script_tag(content=joined_modules())
         page.evaluate(MOUNT, [network_for_page(run or era4), record_of(run or era4, images)])
         canvas = Canvas(page)
@@ -201,10 +204,10 @@ def test_an_update_takes_less_than_50_ms(open_canvas: Callable[..., Canvas], rec
     canvas = open_canvas()
     canvas.digit(8)
     times = []
-    for step in range(30):
+    for step in range(20):
         canvas.draw([[(0.3 + 0.01 * step, 0.3), (0.31 + 0.01 * step, 0.32)]])
         times.append(float(canvas.page.locator(".time").inner_text().split()[3]))
-    median = sorted(times)[15]
+    median = sorted(times)[10]
     print(f"median {median} ms, largest {max(times)} ms")
     record_property("milliseconds", median)
     assert median < 50

@@ -165,7 +165,7 @@ function drawStroke(context, points, { width, erase }) {
   for (let i = 1; i < points.length; i++) {
     context.beginPath();
     context.moveTo(points[i - 1].x, points[i - 1].y);
-    context.lineTo(points[i].x, points[i].y);
+    context.lineTo(points[i].x + 0.01, points[i].y); // a line without length would draw nothing
     context.stroke();
   }
 }
