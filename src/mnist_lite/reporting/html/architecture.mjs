@@ -61,7 +61,7 @@ class LayerPanel {
     this.buttons.get(layer).setAttribute('aria-pressed', 'true');
     this.buttons.get(layer).closest('tr').classList.add('chosen');
     const name = `${layer.number} · ${layer.block ? `${layer.block}: ` : ''}${layer.text}`;
-    this.view.replaceChildren(element('h3', { id: 'layer-name' }, name), this.field(), this.steps(), this.maps());
+    this.view.replaceChildren(element('h3', { id: 'layer-name' }, name), this.field(), ...[this.steps(), this.maps()].flat().filter(Boolean));
   }
 
   field() {

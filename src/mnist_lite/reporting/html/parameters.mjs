@@ -2,7 +2,7 @@
 
 import { axes, linearScale, logScale, ticks } from './chart.mjs';
 import { seriesColour } from './colours.mjs';
-import { details, element, section, svg, table } from './dom.mjs';
+import { details, element, scrollable, section, svg, table } from './dom.mjs';
 import { compact, percent, thousands } from './format.mjs';
 
 const DECADES = [1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
@@ -40,7 +40,7 @@ function scatter(runs, published) {
     ...runs.map((run, i) => runMark(run, i, x(run.parameters), y)),
     ...labels.map((label) => svg('text', { x: label.left, y: label.base, class: label.own ? 'name own' : 'name' }, label.text)),
   );
-  return element('figure', { class: 'picture' }, picture);
+  return scrollable('Picture of accuracy against parameters', element('figure', { class: 'wide' }, picture));
 }
 
 /** Texts to the right of their points, or to the left at the right edge. A text that would cover another one moves down, or is left out. */

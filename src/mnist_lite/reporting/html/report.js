@@ -610,13 +610,13 @@ function overlayCanvas(pixels, map, name) {
   });
 }
 
-/** The value of a map at a place of the image, between the centres of its cells. Outside of the centres, that of the edge. */
+/** The value of a map at a place of the image, between the centres of its cells. Outside of the map it is 0. */
 function interpolated(map, x, y) {
-  const [column, row] = [x, y].map((place, i) => {
-    const last = (i ? map.height : map.width) - 1;
-    // the centre of pixel p is at p + 0.5, and `start` counts from the centre of pixel 0
-    return Math.min(last, Math.max(0, (place - 0.5 - map.start) / map.cell - 0.5));
-  });
+  // the centre of pixel p is at p + 0.5, and `start` counts from the centre of pixel 0
+  const [across, down] = [x, y].map((place) => (place - 0.5 - map.start) / map.cell);
+  if (across < 0 || down < 0 || across > map.width || down > map.height) return 0;
+  const column = Math.min(map.width - 1, Math.max(0, across - 0.5));
+  const row = Math.min(map.height - 1, Math.max(0, down - 0.5));
   const [left, top] = [Math.floor(column), Math.floor(row)];
   const [right, bottom] = [Math.min(left + 1, map.width - 1), Math.min(top + 1, map.height - 1)];
   const [h, v] = [column - left, row - top];
@@ -730,7 +730,7 @@ class LayerPanel {
     this.buttons.get(layer).setAttribute('aria-pressed', 'true');
     this.buttons.get(layer).closest('tr').classList.add('chosen');
     const name = `${layer.number} · ${layer.block ? `${layer.block}: ` : ''}${layer.text}`;
-    this.view.replaceChildren(element('h3', { id: 'layer-name' }, name), this.field(), this.steps(), this.maps());
+    this.view.replaceChildren(element('h3', { id: 'layer-name' }, name), this.field(), ...[this.steps(), this.maps()].flat().filter(Boolean));
   }
 
   field() {
@@ -1255,7 +1255,7 @@ class CurvePanel {
       cursor: { drag: { x: true, y: true, uni: 30 }, points: { size: 7 }, focus: { prox: -1 } },
       scales: { x: { time: false }, y: metric.log ? { distr: 3 } : {} },
       axes: [
-        { ...axis, label: AXES[this.axis], values: (_, ticks) => ticks.map((tick) => compact(tick)) },
+        { ...axis, label: AXES[this.axis], size: 34, values: (_, ticks) => ticks.map((tick) => compact(tick)) },
         { ...axis, label: `${metric.title.toLowerCase()}${unit}`, size: 58, values: (_, ticks) => ticks.map((tick) => (tick === null ? '' : String(Number(tick.toPrecision(6))))) },
       ],
       hooks: { setCursor: [(plot) => this.read(plot.cursor.left >= 0 ? plot.posToVal(plot.cursor.left, 'x') : null)] },
@@ -1467,7 +1467,7 @@ function scatter(runs, published) {
     ...runs.map((run, i) => runMark(run, i, x(run.parameters), y)),
     ...labels.map((label) => svg('text', { x: label.left, y: label.base, class: label.own ? 'name own' : 'name' }, label.text)),
   );
-  return element('figure', { class: 'picture' }, picture);
+  return scrollable('Picture of accuracy against parameters', element('figure', { class: 'wide' }, picture));
 }
 
 /** Texts to the right of their points, or to the left at the right edge. A text that would cover another one moves down, or is left out. */
@@ -1630,8 +1630,8 @@ function verdictSection(data) {
 /** The sentence after the figure. */
 function headline(data, best) {
   const images = listed(data.verdict.images);
-  const runs = best.seeds.length > 1 ? `the mean of ${best.seeds.length} seeds after the last epoch` : 'after the last epoch';
-  if (data.runs.length === 1) return `of ${images} are recognised: ${runs}, with ${thousands(best.parameters)} parameters.`;
+  const runs = best.seeds.length > 1 ? `after the last epoch, as the mean of ${best.seeds.length} seeds` : 'after the last epoch';
+  if (data.runs.length === 1) return `of ${images} are recognised ${runs}, with ${thousands(best.parameters)} parameters.`;
   return `is the highest test accuracy of ${data.runs.length} networks: ${best.name}, on ${images}, ${runs}, with ${thousands(best.parameters)} parameters.`;
 }
 

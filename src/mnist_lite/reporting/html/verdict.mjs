@@ -20,8 +20,8 @@ export function verdictSection(data) {
 /** The sentence after the figure. */
 export function headline(data, best) {
   const images = listed(data.verdict.images);
-  const runs = best.seeds.length > 1 ? `the mean of ${best.seeds.length} seeds after the last epoch` : 'after the last epoch';
-  if (data.runs.length === 1) return `of ${images} are recognised: ${runs}, with ${thousands(best.parameters)} parameters.`;
+  const runs = best.seeds.length > 1 ? `after the last epoch, as the mean of ${best.seeds.length} seeds` : 'after the last epoch';
+  if (data.runs.length === 1) return `of ${images} are recognised ${runs}, with ${thousands(best.parameters)} parameters.`;
   return `is the highest test accuracy of ${data.runs.length} networks: ${best.name}, on ${images}, ${runs}, with ${thousands(best.parameters)} parameters.`;
 }
 
