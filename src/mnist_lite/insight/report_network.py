@@ -97,10 +97,6 @@ class _Description:
         """One layer: ``kind``, its arguments, and its row in the layer table. A ``Flatten`` at the end has no row."""
         row = self.rows.get(id(module))
         described = self.operation(module)
-        for name, value in described.items():
-            if isinstance(value, float) and not math.isfinite(value):
-                assert row is not None
-                raise UnknownLayerError(f"The page cannot compute layer {row.number} ({row.text}): {name} is {value}.")
         if row is None:
             return described
         middle = row.rows_of_image(row.middle)

@@ -10,114 +10,109 @@ export function outputSide(side, layer) {
   return Math.floor((side + 2 * layer.padding - reach) / layer.stride) + 1;
 }
 
-/** `x` with `padding` zeros on each side of its maps. */
-function padded(x, padding) {
-  const [channels, height, width] = x.shape;
-  if (padding === 0) return x;
-  const shape = [channels, height + 2 * padding, width + 2 * padding];
-  const data = new Float32Array(shape[0] * shape[1] * shape[2]);
-  for (let row = 0; row < channels * height; row++) {
-    const channel = Math.floor(row / height);
-    const start = (channel * shape[1] + (row % height) + padding) * shape[2] + padding;
-    data.set(x.data.subarray(row * width, (row + 1) * width), start);
-  }
-  return { shape, data };
-}
-
 /**
- * Calls `visit(weight, output channel, input channel, first)` for each number of a convolution's weight. `first` is the place in a
- * padded input map that belongs to the first value of the output map.
+ * For each position of the output, the places in the input that its kernel reads, channel by channel. A place in the padding is -1.
  */
-function eachWeight(layer, inputs, inputWidth, visit) {
-  const { kernel, dilation, groups, out, weight } = layer;
-  const perGroup = inputs / groups;
+function kernelPlaces(layer, [channels, height, width]) {
+  const { kernel, stride, padding, dilation } = layer;
+  const [rows, columns] = [outputSide(height, layer), outputSide(width, layer)];
+  const places = new Int32Array(rows * columns * channels * kernel * kernel);
   let i = 0;
-  for (let o = 0; o < out; o++) {
-    const firstInput = Math.floor((o * groups) / out) * perGroup;
-    for (let c = firstInput; c < firstInput + perGroup; c++) {
-      for (let y = 0; y < kernel; y++) {
-        for (let x = 0; x < kernel; x++) visit(weight[i++], o, c, dilation * (y * inputWidth + x));
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      for (let c = 0; c < channels; c++) {
+        for (let ky = 0; ky < kernel; ky++) {
+          const y = row * stride - padding + ky * dilation;
+          for (let kx = 0; kx < kernel; kx++) {
+            const x = column * stride - padding + kx * dilation;
+            places[i++] = y >= 0 && y < height && x >= 0 && x < width ? (c * height + y) * width + x : -1;
+          }
+        }
       }
     }
   }
+  return places;
 }
 
-function addScaled(weight, input, output, start, inputWidth, side, width, stride) {
-  let p = 0;
-  for (let y = 0; y < side; y++) {
-    let q = start + y * stride * inputWidth;
-    for (let x = 0; x < width; x++, q += stride) output[p++] += weight * input[q];
-  }
-}
-
-function addScaledBack(weight, gradient, output, start, inputWidth, side, width, stride) {
-  let p = 0;
-  for (let y = 0; y < side; y++) {
-    let q = start + y * stride * inputWidth;
-    for (let x = 0; x < width; x++, q += stride) output[q] += weight * gradient[p++];
-  }
+/** The values of `x` at these places. In the padding, they are 0. */
+function patchesOf(layer, x) {
+  const places = kernelPlaces(layer, x.shape);
+  const values = new Float32Array(places.length);
+  for (let i = 0; i < places.length; i++) values[i] = places[i] < 0 ? 0 : x.data[places[i]];
+  return values;
 }
 
 export const conv = {
   forward(layer, x) {
-    const [channels, height, width] = x.shape;
-    const input = padded(x, layer.padding);
-    const [, inputHeight, inputWidth] = input.shape;
-    const shape = [layer.out, outputSide(height, layer), outputSide(width, layer)];
+    const shape = [layer.out, outputSide(x.shape[1], layer), outputSide(x.shape[2], layer)];
     const size = shape[1] * shape[2];
+    const patches = patchesOf(layer, x);
+    const all = patches.length / size; // values that the kernels of all groups read at a position
+    const [count, outs] = [all / layer.groups, layer.out / layer.groups];
+    const [weight, bias] = [layer.weight, layer.bias ?? new Float32Array(layer.out)];
     const data = new Float32Array(layer.out * size);
-    const sums = new Float64Array(size);
-    let current = 0;
-    sums.fill(layer.bias ? layer.bias[0] : 0);
-    eachWeight(layer, channels, inputWidth, (weight, o, c, first) => {
-      if (o !== current) {
-        data.set(sums, current * size);
-        sums.fill(layer.bias ? layer.bias[o] : 0);
-        current = o;
+    // Two channels at two positions at a time: each number that is read is used twice. This is twice as fast.
+    for (let group = 0; group < layer.groups; group++) {
+      for (let o = group * outs; o < (group + 1) * outs; o += 2) {
+        const nextO = Math.min(o + 1, (group + 1) * outs - 1);
+        for (let p = 0; p < size; p += 2) {
+          const nextP = Math.min(p + 1, size - 1);
+          let [i, nextI, j, nextJ] = [o * count, nextO * count, p * all + group * count, nextP * all + group * count];
+          let [a, b, c, d] = [bias[o], bias[o], bias[nextO], bias[nextO]];
+          for (const end = i + count; i < end; i++, nextI++, j++, nextJ++) {
+            a += weight[i] * patches[j];
+            b += weight[i] * patches[nextJ];
+            c += weight[nextI] * patches[j];
+            d += weight[nextI] * patches[nextJ];
+          }
+          data[o * size + p] = a;
+          data[o * size + nextP] = b;
+          data[nextO * size + p] = c;
+          data[nextO * size + nextP] = d;
+        }
       }
-      addScaled(weight, input.data, sums, c * inputHeight * inputWidth + first, inputWidth, shape[1], shape[2], layer.stride);
-    });
-    data.set(sums, current * size);
+    }
     return { shape, data };
   },
 
   backward(layer, x, gradient) {
-    const [channels, height, width] = x.shape;
-    const { padding } = layer;
-    const [inputHeight, inputWidth] = [height + 2 * padding, width + 2 * padding];
-    const [, side, outputWidth] = gradient.shape;
-    const sums = new Float64Array(channels * inputHeight * inputWidth);
-    eachWeight(layer, channels, inputWidth, (weight, o, c, first) => {
-      const given = gradient.data.subarray(o * side * outputWidth, (o + 1) * side * outputWidth);
-      addScaledBack(weight, given, sums, c * inputHeight * inputWidth + first, inputWidth, side, outputWidth, layer.stride);
-    });
-    const data = new Float32Array(channels * height * width);
-    for (let row = 0; row < channels * height; row++) {
-      const start = (Math.floor(row / height) * inputHeight + (row % height) + padding) * inputWidth + padding;
-      data.set(sums.subarray(start, start + width), row * width);
+    const places = kernelPlaces(layer, x.shape);
+    const all = x.shape[0] * layer.kernel ** 2;
+    const count = all / layer.groups;
+    const size = places.length / all;
+    const sums = new Float64Array(x.data.length);
+    const patch = new Float64Array(all);
+    for (let p = 0; p < size; p++) {
+      patch.fill(0);
+      for (let o = 0; o < layer.out; o++) {
+        const first = Math.floor((o * layer.groups) / layer.out) * count;
+        const given = gradient.data[o * size + p];
+        for (let k = 0; k < count; k++) patch[first + k] += layer.weight[o * count + k] * given;
+      }
+      for (let k = 0; k < all; k++) if (places[p * all + k] >= 0) sums[places[p * all + k]] += patch[k];
     }
-    return { shape: x.shape, data };
+    return { shape: x.shape, data: Float32Array.from(sums) };
   },
 };
 
 export const linear = {
   forward(layer, x) {
     const inputs = x.data.length;
-    const data = Float32Array.from({ length: layer.out }, (_, o) => {
+    const data = new Float32Array(layer.out);
+    for (let o = 0; o < layer.out; o++) {
       let sum = layer.bias ? layer.bias[o] : 0;
       for (let i = 0; i < inputs; i++) sum += layer.weight[o * inputs + i] * x.data[i];
-      return sum;
-    });
+      data[o] = sum;
+    }
     return { shape: [layer.out], data };
   },
 
   backward(layer, x, gradient) {
     const inputs = x.data.length;
-    const data = Float32Array.from({ length: inputs }, (_, i) => {
-      let sum = 0;
-      for (let o = 0; o < layer.out; o++) sum += layer.weight[o * inputs + i] * gradient.data[o];
-      return sum;
-    });
-    return { shape: x.shape, data };
+    const sums = new Float64Array(inputs);
+    for (let o = 0; o < layer.out; o++) {
+      for (let i = 0; i < inputs; i++) sums[i] += layer.weight[o * inputs + i] * gradient.data[o];
+    }
+    return { shape: x.shape, data: Float32Array.from(sums) };
   },
 };

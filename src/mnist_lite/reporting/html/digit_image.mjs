@@ -12,6 +12,7 @@ export class TestImages {
     this.count = record.count;
     this.labels = record.labels;
     this.index = record.index;
+    this.predictions = record.predictions;
     this.bytes = bytesOf(record.pixels);
   }
 

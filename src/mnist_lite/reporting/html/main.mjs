@@ -20,11 +20,12 @@ export function main() {
   const data = JSON.parse(document.getElementById('report-data').textContent);
   const images = data.images && new TestImages(data.images);
   const network = data.network && !data.network.unsupported ? readNetwork(data.network) : null;
+  const canvas = canvasSection(data, network, images);
   const curves = curvesSection(data);
   const looks = new NetworkView(data, network, images);
   const parts = [
     verdictSection(data),
-    canvasSection(data, network),
+    canvas?.node,
     curves?.node,
     data.runs.length > 1 ? runsSection(data) : null,
     looks.root,
@@ -33,6 +34,7 @@ export function main() {
   ];
   document.getElementById('main').replaceChildren(...parts.filter(Boolean));
   const redraw = () => {
+    canvas?.redraw?.();
     curves?.redraw();
     looks.draw();
   };
@@ -51,13 +53,13 @@ function head(data, redraw) {
   ];
 }
 
-function canvasSection(data, network) {
+function canvasSection(data, network, images) {
   if (!data.network) return null;
-  if (!network) return section('canvas', 'Draw a digit', `The page cannot compute this network. ${data.network.unsupported}`);
+  if (!network) return { node: section('canvas', 'Draw a digit', data.network.unsupported) };
   const root = element('div', {});
-  const made = section('canvas', 'Draw a digit', 'The network reads what you draw, here in this page.', root);
-  mountCanvas(root, data.network, data.images);
-  return made;
+  const lead = 'The network reads what you draw, here in this page. The drawing is centred and scaled as the digits of MNIST were.';
+  const node = section('canvas', 'Draw a digit', lead, root);
+  return { node, ...mountCanvas(root, network, images) };
 }
 
 /** The sections about one network. With several networks, the reader chooses one. */

@@ -170,115 +170,110 @@ function outputSide(side, layer) {
   return Math.floor((side + 2 * layer.padding - reach) / layer.stride) + 1;
 }
 
-/** `x` with `padding` zeros on each side of its maps. */
-function padded(x, padding) {
-  const [channels, height, width] = x.shape;
-  if (padding === 0) return x;
-  const shape = [channels, height + 2 * padding, width + 2 * padding];
-  const data = new Float32Array(shape[0] * shape[1] * shape[2]);
-  for (let row = 0; row < channels * height; row++) {
-    const channel = Math.floor(row / height);
-    const start = (channel * shape[1] + (row % height) + padding) * shape[2] + padding;
-    data.set(x.data.subarray(row * width, (row + 1) * width), start);
-  }
-  return { shape, data };
-}
-
 /**
- * Calls `visit(weight, output channel, input channel, first)` for each number of a convolution's weight. `first` is the place in a
- * padded input map that belongs to the first value of the output map.
+ * For each position of the output, the places in the input that its kernel reads, channel by channel. A place in the padding is -1.
  */
-function eachWeight(layer, inputs, inputWidth, visit) {
-  const { kernel, dilation, groups, out, weight } = layer;
-  const perGroup = inputs / groups;
+function kernelPlaces(layer, [channels, height, width]) {
+  const { kernel, stride, padding, dilation } = layer;
+  const [rows, columns] = [outputSide(height, layer), outputSide(width, layer)];
+  const places = new Int32Array(rows * columns * channels * kernel * kernel);
   let i = 0;
-  for (let o = 0; o < out; o++) {
-    const firstInput = Math.floor((o * groups) / out) * perGroup;
-    for (let c = firstInput; c < firstInput + perGroup; c++) {
-      for (let y = 0; y < kernel; y++) {
-        for (let x = 0; x < kernel; x++) visit(weight[i++], o, c, dilation * (y * inputWidth + x));
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      for (let c = 0; c < channels; c++) {
+        for (let ky = 0; ky < kernel; ky++) {
+          const y = row * stride - padding + ky * dilation;
+          for (let kx = 0; kx < kernel; kx++) {
+            const x = column * stride - padding + kx * dilation;
+            places[i++] = y >= 0 && y < height && x >= 0 && x < width ? (c * height + y) * width + x : -1;
+          }
+        }
       }
     }
   }
+  return places;
 }
 
-function addScaled(weight, input, output, start, inputWidth, side, width, stride) {
-  let p = 0;
-  for (let y = 0; y < side; y++) {
-    let q = start + y * stride * inputWidth;
-    for (let x = 0; x < width; x++, q += stride) output[p++] += weight * input[q];
-  }
-}
-
-function addScaledBack(weight, gradient, output, start, inputWidth, side, width, stride) {
-  let p = 0;
-  for (let y = 0; y < side; y++) {
-    let q = start + y * stride * inputWidth;
-    for (let x = 0; x < width; x++, q += stride) output[q] += weight * gradient[p++];
-  }
+/** The values of `x` at these places. In the padding, they are 0. */
+function patchesOf(layer, x) {
+  const places = kernelPlaces(layer, x.shape);
+  const values = new Float32Array(places.length);
+  for (let i = 0; i < places.length; i++) values[i] = places[i] < 0 ? 0 : x.data[places[i]];
+  return values;
 }
 
 const conv = {
   forward(layer, x) {
-    const [channels, height, width] = x.shape;
-    const input = padded(x, layer.padding);
-    const [, inputHeight, inputWidth] = input.shape;
-    const shape = [layer.out, outputSide(height, layer), outputSide(width, layer)];
+    const shape = [layer.out, outputSide(x.shape[1], layer), outputSide(x.shape[2], layer)];
     const size = shape[1] * shape[2];
+    const patches = patchesOf(layer, x);
+    const all = patches.length / size; // values that the kernels of all groups read at a position
+    const [count, outs] = [all / layer.groups, layer.out / layer.groups];
+    const [weight, bias] = [layer.weight, layer.bias ?? new Float32Array(layer.out)];
     const data = new Float32Array(layer.out * size);
-    const sums = new Float64Array(size);
-    let current = 0;
-    sums.fill(layer.bias ? layer.bias[0] : 0);
-    eachWeight(layer, channels, inputWidth, (weight, o, c, first) => {
-      if (o !== current) {
-        data.set(sums, current * size);
-        sums.fill(layer.bias ? layer.bias[o] : 0);
-        current = o;
+    // Two channels at two positions at a time: each number that is read is used twice. This is twice as fast.
+    for (let group = 0; group < layer.groups; group++) {
+      for (let o = group * outs; o < (group + 1) * outs; o += 2) {
+        const nextO = Math.min(o + 1, (group + 1) * outs - 1);
+        for (let p = 0; p < size; p += 2) {
+          const nextP = Math.min(p + 1, size - 1);
+          let [i, nextI, j, nextJ] = [o * count, nextO * count, p * all + group * count, nextP * all + group * count];
+          let [a, b, c, d] = [bias[o], bias[o], bias[nextO], bias[nextO]];
+          for (const end = i + count; i < end; i++, nextI++, j++, nextJ++) {
+            a += weight[i] * patches[j];
+            b += weight[i] * patches[nextJ];
+            c += weight[nextI] * patches[j];
+            d += weight[nextI] * patches[nextJ];
+          }
+          data[o * size + p] = a;
+          data[o * size + nextP] = b;
+          data[nextO * size + p] = c;
+          data[nextO * size + nextP] = d;
+        }
       }
-      addScaled(weight, input.data, sums, c * inputHeight * inputWidth + first, inputWidth, shape[1], shape[2], layer.stride);
-    });
-    data.set(sums, current * size);
+    }
     return { shape, data };
   },
 
   backward(layer, x, gradient) {
-    const [channels, height, width] = x.shape;
-    const { padding } = layer;
-    const [inputHeight, inputWidth] = [height + 2 * padding, width + 2 * padding];
-    const [, side, outputWidth] = gradient.shape;
-    const sums = new Float64Array(channels * inputHeight * inputWidth);
-    eachWeight(layer, channels, inputWidth, (weight, o, c, first) => {
-      const given = gradient.data.subarray(o * side * outputWidth, (o + 1) * side * outputWidth);
-      addScaledBack(weight, given, sums, c * inputHeight * inputWidth + first, inputWidth, side, outputWidth, layer.stride);
-    });
-    const data = new Float32Array(channels * height * width);
-    for (let row = 0; row < channels * height; row++) {
-      const start = (Math.floor(row / height) * inputHeight + (row % height) + padding) * inputWidth + padding;
-      data.set(sums.subarray(start, start + width), row * width);
+    const places = kernelPlaces(layer, x.shape);
+    const all = x.shape[0] * layer.kernel ** 2;
+    const count = all / layer.groups;
+    const size = places.length / all;
+    const sums = new Float64Array(x.data.length);
+    const patch = new Float64Array(all);
+    for (let p = 0; p < size; p++) {
+      patch.fill(0);
+      for (let o = 0; o < layer.out; o++) {
+        const first = Math.floor((o * layer.groups) / layer.out) * count;
+        const given = gradient.data[o * size + p];
+        for (let k = 0; k < count; k++) patch[first + k] += layer.weight[o * count + k] * given;
+      }
+      for (let k = 0; k < all; k++) if (places[p * all + k] >= 0) sums[places[p * all + k]] += patch[k];
     }
-    return { shape: x.shape, data };
+    return { shape: x.shape, data: Float32Array.from(sums) };
   },
 };
 
 const linear = {
   forward(layer, x) {
     const inputs = x.data.length;
-    const data = Float32Array.from({ length: layer.out }, (_, o) => {
+    const data = new Float32Array(layer.out);
+    for (let o = 0; o < layer.out; o++) {
       let sum = layer.bias ? layer.bias[o] : 0;
       for (let i = 0; i < inputs; i++) sum += layer.weight[o * inputs + i] * x.data[i];
-      return sum;
-    });
+      data[o] = sum;
+    }
     return { shape: [layer.out], data };
   },
 
   backward(layer, x, gradient) {
     const inputs = x.data.length;
-    const data = Float32Array.from({ length: inputs }, (_, i) => {
-      let sum = 0;
-      for (let o = 0; o < layer.out; o++) sum += layer.weight[o * inputs + i] * gradient.data[o];
-      return sum;
-    });
-    return { shape: x.shape, data };
+    const sums = new Float64Array(inputs);
+    for (let o = 0; o < layer.out; o++) {
+      for (let i = 0; i < inputs; i++) sums[i] += layer.weight[o * inputs + i] * gradient.data[o];
+    }
+    return { shape: x.shape, data: Float32Array.from(sums) };
   },
 };
 // --- normalization.mjs
@@ -563,6 +558,7 @@ class TestImages {
     this.count = record.count;
     this.labels = record.labels;
     this.index = record.index;
+    this.predictions = record.predictions;
     this.bytes = bytesOf(record.pixels);
   }
 
@@ -885,12 +881,760 @@ function binTable(tested) {
     ]);
   return details('The values as a table', table('Calibration', columns, rows));
 }
+// --- class_map.mjs
+// Which parts of an image speak for a class. The definitions are in `mnist_lite/insight/class_maps.py`.
+
+
+/**
+ * The class map of `digit`: {rows, columns, values}. In an exact map, the mean of the values is the logit. In a Grad-CAM map, no
+ * value is negative. Null: the network has no maps.
+ */
+function classMap(network, steps, digit) {
+  const source = network.class_maps;
+  if (!source) return null;
+  const maps = source.layers > 0 ? steps[source.layers - 1].output : steps[0].input;
+  const values = source.exact ? exactValues(network, maps, digit) : gradCamValues(network, steps, maps, digit);
+  return { rows: maps.shape[1], columns: maps.shape[2], values };
+}
+
+/** The layers after the global pool see each position as an image of its own. */
+function exactValues(network, maps, digit) {
+  const [channels, rows, columns] = maps.shape;
+  const after = network.layers.slice(network.class_maps.layers + 1);
+  return Float32Array.from({ length: rows * columns }, (_, place) => {
+    const data = Float32Array.from({ length: channels }, (_, c) => maps.data[c * rows * columns + place]);
+    const cell = { shape: [channels, 1, 1], data };
+    return (after.length ? computeSteps(after, cell).at(-1).output : cell).data[digit];
+  });
+}
+
+function gradCamValues(network, steps, maps, digit) {
+  const [channels, rows, columns] = maps.shape;
+  const { shape } = steps.at(-1).output;
+  const oneHot = Float32Array.from({ length: 10 }, (_, i) => (i === digit ? 1 : 0));
+  const gradient = backward(steps.slice(network.class_maps.layers), { shape, data: oneHot }).data;
+  const size = rows * columns;
+  const values = new Float32Array(size);
+  for (let c = 0; c < channels; c++) {
+    let weight = 0;
+    for (let i = c * size; i < (c + 1) * size; i++) weight += gradient[i] / size;
+    for (let i = 0; i < size; i++) values[i] += weight * maps.data[c * size + i];
+  }
+  return values.map((value) => Math.max(value, 0));
+}
+// --- answer.mjs
+// The answer of the network: the digit, ten probabilities, the image that it was given, and which parts speak for a digit.
+
+
+const NO_ANSWER = '–';
+
+/** `node`, `draw(pixels, steps)` and `clear()`. */
+function answerPanel(network) {
+  const digit = element('span', { class: 'figure' }, NO_ANSWER);
+  const spoken = element('p', { class: 'headline', role: 'status' }, 'Nothing is drawn yet.');
+  const given = element('div', { class: 'given' });
+  const looks = element('div', { class: 'looks' });
+  const looksText = element('figcaption', {}, '');
+  /** The digit that the class map is for. Null: the answer. */
+  let chosen = null;
+  let last = null;
+
+  const rows = Array.from({ length: 10 }, (_, i) => probabilityRow(i, () => choose(i)));
+  const head = ['Digit', 'Probability', ''].map((text) => element('th', { scope: 'col' }, text));
+  const table = element(
+    'table',
+    { class: 'probabilities' },
+    element('caption', { class: 'hidden' }, 'Probability of each digit'),
+    element('thead', { class: 'hidden' }, element('tr', {}, ...head)),
+    element('tbody', {}, ...rows.map((row) => row.node)),
+  );
+  const pictures = [element('figure', {}, given, element('figcaption', {}, 'The image that the network is given'))];
+  if (network.class_maps) pictures.push(element('figure', {}, looks, looksText));
+
+  function choose(i) {
+    chosen = chosen === i ? null : i;
+    drawLooks();
+  }
+
+  function drawLooks() {
+    rows.forEach((row, i) => row.press(i === chosen));
+    if (!last || !network.class_maps) return;
+    const shown = chosen ?? last.answer;
+    looks.replaceChildren(overlayCanvas(last.pixels, scaledMap(network, last.steps, shown), `What speaks for ${shown}`));
+    looksText.textContent = `Where the network looks for ${shown}`;
+  }
+
+  return {
+    node: element(
+      'div',
+      { class: 'answer' },
+      element('div', { class: 'reads' }, digit, spoken, table),
+      element('div', { class: 'pictures' }, ...pictures, element('p', { class: 'hint' }, hint(network))),
+    ),
+    draw(pixels, steps) {
+      const probabilities = softmax(logitsOf(steps));
+      const answer = argmax(probabilities);
+      last = { pixels, steps, answer };
+      digit.textContent = answer < 0 ? NO_ANSWER : String(answer);
+      setText(spoken, answer < 0 ? 'The logits are not numbers.' : `The network reads ${answer}.`);
+      rows.forEach((row, i) => row.set(probabilities[i], i === answer));
+      given.replaceChildren(digitCanvas(pixels, 'The image that the network is given, 28 by 28 pixels'));
+      if (answer >= 0) drawLooks();
+    },
+    clear() {
+      last = null;
+      digit.textContent = NO_ANSWER;
+      setText(spoken, 'Nothing is drawn yet.');
+      rows.forEach((row) => row.set(null, false));
+      given.replaceChildren(digitCanvas(new Uint8Array(784), 'An empty image'));
+      looks.replaceChildren(digitCanvas(new Uint8Array(784), 'An empty image'));
+      looksText.textContent = 'Where the network looks';
+    },
+  };
+}
+
+/** A screen reader reads a status aloud when it changes, so the same text is not set again. */
+function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+function probabilityRow(digit, press) {
+  const button = element('button', { type: 'button', class: 'link', 'aria-pressed': 'false', onclick: press }, String(digit));
+  const bar = element('span', { class: 'bar' });
+  const text = element('td', { class: 'number' });
+  const track = element('td', { 'aria-hidden': 'true' }, element('div', { class: 'track' }, bar));
+  const node = element('tr', {}, element('th', { scope: 'row' }, button), text, track);
+  return {
+    node,
+    press: (pressed) => button.setAttribute('aria-pressed', String(pressed)),
+    /** `probability` is null if there is none. */
+    set(probability, isAnswer) {
+      bar.style.width = `${100 * (probability || 0)}%`;
+      text.textContent = probability === null || Number.isNaN(probability) ? '' : share(probability);
+      node.classList.toggle('first', isAnswer);
+    },
+  };
+}
+
+/** The class map in the form of `overlayCanvas`. */
+function scaledMap(network, steps, digit) {
+  const { rows, columns, values } = classMap(network, steps, digit);
+  const { first, jump } = network.class_maps;
+  const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-12);
+  const scaled = values.map((value) => (127 * value) / largest);
+  return { values: scaled, width: columns, height: rows, start: first - jump / 2, cell: jump };
+}
+
+function hint(network) {
+  if (!network.class_maps) return 'This network has no maps that show where it looks.';
+  const { layers, exact, field } = network.class_maps;
+  const layer = network.layers[layers - 1];
+  const press = 'Press a digit in the table to see what speaks for that digit. Press it again to follow the answer.';
+  const kind = exact
+    ? 'One colour speaks for the digit, the other one speaks against it. The mean of the map is the logit.'
+    : `Grad-CAM of layer ${layer.number} (${layer.text}): the coloured parts speak for the digit. Each value sees ${field} × ${field} pixels.`;
+  return `${kind} ${press}`;
+}
+// --- image_changes.mjs
+// Changes of a 28 x 28 image: turned, shifted, with noise.
+
+const IMAGE_SIDE = 28;
+
+/** No change. */
+const NO_CHANGES = { angle: 0, right: 0, down: 0, noise: 0 };
+
+/**
+ * The image after `changes`: turned clockwise by `angle` degrees around its middle, then shifted by pixels, then with normal noise,
+ * whose standard deviation `noise` is a part of 255. The noise is always the same, so that only the amount changes.
+ */
+function changedImage(pixels, changes) {
+  const moved = changes.angle || changes.right || changes.down ? movedImage(pixels, changes) : Array.from(pixels);
+  const random = randomNumbers(1);
+  return Uint8Array.from(moved, (value) => {
+    const noise = changes.noise ? 255 * changes.noise * normalNumber(random) : 0;
+    return Math.floor(Math.min(Math.max(value + noise, 0), 255) + 0.5);
+  });
+}
+
+/** Each new pixel comes from a place between four old pixels: bilinear interpolation. Outside of the image is paper. */
+function movedImage(pixels, { angle, right, down }) {
+  const [sin, cos] = [Math.sin((angle * Math.PI) / 180), Math.cos((angle * Math.PI) / 180)];
+  const middle = (IMAGE_SIDE - 1) / 2;
+  const at = (y, x) => (y >= 0 && y < IMAGE_SIDE && x >= 0 && x < IMAGE_SIDE ? pixels[y * IMAGE_SIDE + x] : 0);
+  return Array.from({ length: IMAGE_SIDE ** 2 }, (_, i) => {
+    const dx = (i % IMAGE_SIDE) - right - middle;
+    const dy = Math.floor(i / IMAGE_SIDE) - down - middle;
+    const [x, y] = [middle + cos * dx + sin * dy, middle - sin * dx + cos * dy];
+    const [left, top] = [Math.floor(x), Math.floor(y)];
+    const [u, v] = [x - left, y - top];
+    const upper = (1 - u) * at(top, left) + u * at(top, left + 1);
+    const lower = (1 - u) * at(top + 1, left) + u * at(top + 1, left + 1);
+    return (1 - v) * upper + v * lower;
+  });
+}
+
+/** A function that gives random numbers in 0..1, the same ones for the same `seed`. Source: the generator Mulberry32. */
+function randomNumbers(seed) {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** A number from the standard normal distribution (Box and Muller). */
+function normalNumber(random) {
+  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+}
+// --- live_maps.mjs
+// The maps of all layers, drawn again with each change on the pad.
+
+
+const MAPS_SHOWN = 32;
+const PER_ROW = 16;
+const HIDDEN = ['identity', 'flatten']; // they change no value
+
+/** `node`, and `draw(steps)`, which shows the outputs of the steps. */
+function liveMaps() {
+  const node = element('div', { class: 'live-maps' });
+  let rows = [];
+  return {
+    node,
+    draw(steps) {
+      const shown = rowsOf(steps).filter((step) => !HIDDEN.includes(step.layer.kind));
+      if (!rows.length) {
+        rows = shown.map((step) => mapRow(step));
+        node.replaceChildren(...rows.map((row) => row.node));
+      }
+      const colours = [channels('var(--plus)'), channels('var(--minus)')];
+      rows.forEach((row, i) => row.draw(shown[i].output, colours));
+    },
+  };
+}
+
+function mapRow({ layer, output }) {
+  const [count, height = 1, width = 1] = output.shape;
+  const maps = Math.min(count, MAPS_SHOWN);
+  const columns = Math.min(maps, PER_ROW);
+  const size = { width: columns * (width + 1) - 1, height: Math.ceil(maps / columns) * (height + 1) - 1 };
+  const name = `${layer.number} · ${layer.block ? `${layer.block}: ` : ''}${layer.text}`;
+  const what = height * width === 1 ? 'values' : `maps of ${height} × ${width}`;
+  const cut = maps < count ? `${maps} of ${thousands(count)}` : count;
+  const canvas = element('canvas', { ...size, class: 'pixels', role: 'img', 'aria-label': `${name}: ${cut} ${what}` });
+  canvas.style.width = `${columns * (height * width === 1 ? 1.1 : 2.75)}rem`;
+  const context = canvas.getContext('2d');
+  const image = context.createImageData(size.width, size.height);
+  const range = element('span', {});
+  return {
+    node: element('figure', {}, element('figcaption', {}, element('b', {}, name), ` ${cut} ${what}`, element('br'), range), canvas),
+    draw({ data }, [plus, minus]) {
+      let [lowest, highest] = [0, 0];
+      for (let i = 0; i < data.length; i++) {
+        if (data[i] < lowest) lowest = data[i];
+        if (data[i] > highest) highest = data[i];
+      }
+      const scale = 255 / Math.max(highest, -lowest, 1e-12);
+      for (let map = 0, i = 0; map < maps; map++) {
+        const corner = Math.floor(map / columns) * (height + 1) * size.width + (map % columns) * (width + 1);
+        for (let y = 0; y < height; y++) {
+          for (let x = 0; x < width; x++, i++) {
+            const pixel = 4 * (corner + y * size.width + x);
+            const colour = data[i] < 0 ? minus : plus;
+            for (let c = 0; c < 3; c++) image.data[pixel + c] = colour[c];
+            image.data[pixel + 3] = Math.abs(data[i]) * scale;
+          }
+        }
+      }
+      context.putImageData(image, 0, 0);
+      range.textContent = `from ${compact(lowest)} to ${compact(highest)}`;
+    },
+  };
+}
+// --- digit.mjs
+// Turns a drawing into an image like those of MNIST: 28 x 28 pixels, ink is 255, paper is 0.
+//
+// This is `mnist_lite/insight/as_mnist.py` for a drawing whose paper is known. The results are the same. MNIST's digits were scaled
+// to fit into 20 x 20 pixels and were placed with their centre of mass in the middle.
+
+const MNIST_SIDE = 28;
+const BOX = 20;
+const CENTRE = 14;
+const LEAST_CONTRAST = 12 / 255;
+
+/**
+ * The drawing as MNIST has it: 784 values. Null: nothing is drawn.
+ *
+ * @param {{width: number, height: number, data: Uint8Array}} drawing - Ink 0..255, row by row. The edge has no ink.
+ */
+function asMnist(drawing) {
+  const ink = withoutSpecks(drawing);
+  return ink && centred(inBox(ink));
+}
+
+/** The amount of ink, 0..1, without specks. Null: there is no ink. */
+function withoutSpecks(drawing) {
+  const drawn = cropped(drawing, 0, 1);
+  if (!drawn) return null;
+  const contrast = Float64Array.from(drawn.data, (value) => value / 255);
+  const largest = largestOf(contrast);
+  if (largest <= LEAST_CONTRAST) return null;
+  const { parts, count } = connectedParts(contrast, drawn.width);
+  const threshold = otsu(contrast, largest, drawing.width * drawing.height - contrast.length);
+  const areas = new Float64Array(count + 1);
+  for (let i = 0; i < parts.length; i++) if (contrast[i] > threshold) areas[parts[i]]++;
+  areas[0] = 0;
+  const least = 0.05 * largestOf(areas);
+  for (let i = 0; i < parts.length; i++) if (!(areas[parts[i]] > least)) contrast[i] = 0;
+  const full = largestOf(contrast);
+  for (let i = 0; i < parts.length; i++) contrast[i] = Math.min(contrast[i] / full, 1);
+  return { ...drawn, data: contrast };
+}
+
+function largestOf(values) {
+  let largest = values[0];
+  for (let i = 1; i < values.length; i++) if (values[i] > largest) largest = values[i];
+  return largest;
+}
+
+/** Numbers the parts of the ink that are connected, corners too, from 1. Paper is 0. */
+function connectedParts(ink, width) {
+  const parts = new Int32Array(ink.length);
+  const neighbours = [-width - 1, -width, -width + 1, -1, 1, width - 1, width, width + 1];
+  let count = 0;
+  for (let start = 0; start < ink.length; start++) {
+    if (!(ink[start] > 0) || parts[start]) continue;
+    parts[start] = ++count;
+    const open = [start];
+    while (open.length) {
+      const place = open.pop();
+      for (const step of neighbours) {
+        const next = place + step; // the edge has no ink, so this is never the other side
+        if (ink[next] > 0 && !parts[next]) {
+          parts[next] = count;
+          open.push(next);
+        }
+      }
+    }
+  }
+  return { parts, count };
+}
+
+/**
+ * Otsu's threshold: it splits values, which are 0 or more, into two classes with the largest variance between them. The values are
+ * `values`, and `zeros` more that are 0.
+ */
+function otsu(values, largest, zeros) {
+  const counts = new Float64Array(256);
+  counts[0] = zeros;
+  for (let i = 0; i < values.length; i++) counts[Math.floor(Math.min(256 * (values[i] / largest), 255))]++;
+  const centres = Array.from(counts, (_, i) => ((i + 0.5) / 256) * largest);
+  const total = values.length + zeros;
+  const all = counts.reduce((sum, count, i) => sum + count * centres[i], 0);
+  let [best, bestVariance, below, sum] = [0, -1, 0, 0];
+  for (let i = 0; i < 255; i++) {
+    below += counts[i];
+    sum += counts[i] * centres[i];
+    const variance = ((all * below) / total - sum) ** 2 / (below * (total - below));
+    if (variance > bestVariance) [best, bestVariance] = [i, variance];
+  }
+  return centres[best];
+}
+
+/** The digit alone, scaled so that its longer side is 20 pixels. */
+function inBox(ink) {
+  let digit = cropped(ink, 0, 0);
+  if (Math.max(digit.width, digit.height) > BOX) digit = cropped(ink, 0.5, 0); // without the soft edge of a large digit
+  const longer = Math.max(digit.width, digit.height);
+  const [width, height] = [digit.width, digit.height].map((side) => Math.max(1, rounded((side * BOX) / longer)));
+  const scaled = resampled(digit, width, height);
+  const full = largestOf(scaled);
+  return { width, height, data: scaled.map((value) => value / full) };
+}
+
+/** The part of `image` that has values above `least`, with a margin. Null: there is none. */
+function cropped({ width, height, data }, least, margin) {
+  let [top, bottom, left, right] = [height, -1, width, -1];
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      if (!(data[y * width + x] > least)) continue;
+      if (y < top) top = y;
+      bottom = y;
+      if (x < left) left = x;
+      if (x > right) right = x;
+    }
+  }
+  if (bottom < 0) return null;
+  [top, left, bottom, right] = [top - margin, left - margin, bottom + margin, right + margin];
+  const cut = { width: right - left + 1, height: bottom - top + 1 };
+  cut.data = new data.constructor(cut.width * cut.height);
+  for (let y = 0; y < cut.height; y++) {
+    const start = (y + top) * width + left;
+    cut.data.set(data.subarray(start, start + cut.width), y * cut.width);
+  }
+  return cut;
+}
+
+/** `image` in `width` x `height` pixels. */
+function resampled(image, width, height) {
+  const columns = resampling(image.width, width);
+  const rows = resampling(image.height, height);
+  const narrow = new Float64Array(width * image.height);
+  for (let y = 0; y < image.height; y++) {
+    for (let x = 0; x < width; x++) {
+      for (const [old, weight] of columns[x]) narrow[y * width + x] += weight * image.data[y * image.width + old];
+    }
+  }
+  const result = new Float64Array(width * height);
+  for (let y = 0; y < height; y++) {
+    for (const [old, weight] of rows[y]) {
+      for (let x = 0; x < width; x++) result[y * width + x] += weight * narrow[old * width + x];
+    }
+  }
+  return result;
+}
+
+/**
+ * For each new pixel, the old pixels that it is made of, with their weights. Their sum is 1. To fewer pixels, a weight is the part of
+ * the new pixel that the old one covers. To more pixels, it is linear interpolation.
+ */
+function resampling(size, count) {
+  const width = size / count;
+  return Array.from({ length: count }, (_, i) => {
+    const centre = (i + 0.5) * width;
+    const weights = [];
+    for (let old = Math.max(0, Math.floor(centre - width / 2) - 1); old < Math.min(size, centre + width / 2 + 1); old++) {
+      const overlap = Math.min(old + 1, centre + width / 2) - Math.max(old, centre - width / 2);
+      const distance = Math.abs(Math.min(Math.max(centre - 0.5, 0), size - 1) - old);
+      const weight = count < size ? overlap / width : 1 - distance;
+      if (weight > 0) weights.push([old, weight]);
+    }
+    return weights;
+  });
+}
+
+/** The nearest integer. A half is rounded up, in spite of small errors. */
+function rounded(value) {
+  return Math.floor(value + 0.5 + 1e-6);
+}
+
+/** The digit in 28 x 28 pixels, with its centre of mass in the middle. */
+function centred({ width, height, data }) {
+  let [total, rows, columns] = [0, 0, 0];
+  data.forEach((ink, i) => {
+    total += ink;
+    rows += ink * Math.floor(i / width);
+    columns += ink * (i % width);
+  });
+  const top = CENTRE - rounded(rows / total);
+  const left = CENTRE - rounded(columns / total);
+  const image = new Uint8Array(MNIST_SIDE ** 2);
+  for (let y = Math.max(0, -top); y < Math.min(height, MNIST_SIDE - top); y++) {
+    for (let x = Math.max(0, -left); x < Math.min(width, MNIST_SIDE - left); x++) {
+      image[(y + top) * MNIST_SIDE + x + left] = Math.floor(255 * data[y * width + x] + 0.5);
+    }
+  }
+  return image;
+}
+// --- pad.mjs
+// The pad: a sheet of paper on which the reader draws with mouse, finger, stylus or keyboard.
+//
+// The opacity of a pixel is its ink. An image of the test split can lie on the pad; strokes of pen and eraser change it.
+
+
+const PAD_SIDE = 448; // 16 x 28
+const STEP = PAD_SIDE / 28;
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const HELP =
+  'Drawing pad. With the keyboard: the arrow keys move the pen, Space puts it down or lifts it, Shift makes small steps, ' +
+  'Backspace undoes, Delete clears.';
+
+/** A pad. `tool()` gives {width, erase}. `changed()` is called after each change. */
+function createPad(tool, changed) {
+  const canvas = element('canvas', { width: PAD_SIDE, height: PAD_SIDE, tabindex: 0, role: 'application', 'aria-label': HELP });
+  const cursor = element('div', { class: 'pen', 'aria-hidden': 'true' });
+  const context = canvas.getContext('2d', { willReadFrequently: true });
+  context.beginPath();
+  context.rect(1, 1, PAD_SIDE - 2, PAD_SIDE - 2); // asMnist expects an edge without ink
+  context.clip();
+  Object.assign(context, { lineCap: 'round', lineJoin: 'round' });
+
+  /** `image`: 784 values, or null for an empty sheet. */
+  let sheet = { image: null, strokes: [] };
+  const earlier = [];
+  let pen = { x: PAD_SIDE / 2, y: PAD_SIDE / 2, down: false };
+
+  function replace(next) {
+    earlier.push(sheet);
+    sheet = next;
+    liftPen();
+    redraw();
+  }
+
+  function redraw() {
+    context.globalCompositeOperation = 'source-over';
+    context.clearRect(0, 0, PAD_SIDE, PAD_SIDE);
+    if (sheet.image) drawImage(context, sheet.image);
+    for (const stroke of sheet.strokes) drawStroke(context, stroke.points, stroke);
+    changed();
+  }
+
+  function begin(point, erase) {
+    const { width, erase: erases } = tool();
+    const stroke = { points: [point, point], width, erase: erases || erase };
+    earlier.push(sheet);
+    sheet = { ...sheet, strokes: [...sheet.strokes, stroke] };
+    drawStroke(context, stroke.points, stroke);
+    changed();
+  }
+
+  function extend(point) {
+    const stroke = sheet.strokes.at(-1);
+    drawStroke(context, [stroke.points.at(-1), point], stroke);
+    stroke.points.push(point);
+    changed();
+  }
+
+  function undo() {
+    if (!earlier.length) return;
+    sheet = earlier.pop();
+    liftPen();
+    redraw();
+  }
+
+  function liftPen() {
+    pen.down = false;
+    cursor.classList.remove('down');
+  }
+
+  function place(event) {
+    const box = canvas.getBoundingClientRect();
+    return {
+      x: ((event.clientX - box.left) * PAD_SIDE) / box.width,
+      y: ((event.clientY - box.top) * PAD_SIDE) / box.height,
+    };
+  }
+
+  let pointer = null;
+  canvas.addEventListener('pointerdown', (event) => {
+    if (pointer !== null || event.button > 0 === (event.pointerType === 'mouse')) return;
+    event.preventDefault();
+    canvas.focus({ preventScroll: true });
+    liftPen();
+    pointer = event.pointerId;
+    canvas.setPointerCapture(pointer);
+    begin(place(event), event.button === 5); // the other end of a stylus
+  });
+  canvas.addEventListener('pointermove', (event) => {
+    if (event.pointerId !== pointer) return;
+    const all = event.getCoalescedEvents?.() ?? [];
+    for (const part of all.length ? all : [event]) extend(place(part));
+  });
+  for (const end of ['pointerup', 'pointercancel', 'lostpointercapture']) {
+    canvas.addEventListener(end, (event) => {
+      if (event.pointerId === pointer) pointer = null;
+    });
+  }
+
+  function showCursor() {
+    cursor.style.left = `${(100 * pen.x) / PAD_SIDE}%`;
+    cursor.style.top = `${(100 * pen.y) / PAD_SIDE}%`;
+  }
+
+  canvas.addEventListener('keydown', (event) => {
+    const arrow = ARROWS[event.key];
+    if (arrow) {
+      const step = event.shiftKey ? STEP / 4 : STEP;
+      const inside = (value) => Math.min(Math.max(value, 0), PAD_SIDE);
+      pen = { ...pen, x: inside(pen.x + step * arrow[0]), y: inside(pen.y + step * arrow[1]) };
+      showCursor();
+      if (pen.down) extend({ x: pen.x, y: pen.y });
+    } else if (event.key === ' ') {
+      pen.down = !pen.down;
+      cursor.classList.toggle('down', pen.down);
+      if (pen.down) begin({ x: pen.x, y: pen.y }, false);
+    } else if (event.key === 'Backspace' || (event.key === 'z' && (event.ctrlKey || event.metaKey))) {
+      undo();
+    } else if (event.key === 'Delete') {
+      replace({ image: null, strokes: [] });
+    } else {
+      return;
+    }
+    event.preventDefault();
+  });
+  canvas.addEventListener('blur', liftPen);
+  showCursor();
+
+  return {
+    node: element('div', { class: 'pad' }, canvas, cursor),
+    undo,
+    clear: () => replace({ image: null, strokes: [] }),
+    show: (image) => replace({ image, strokes: [] }),
+    /** 784 values: the drawing as MNIST has it, or the image with its changes. Null: nothing is drawn. */
+    read() {
+      if (!sheet.image && !sheet.strokes.length) return null;
+      const drawing = { width: PAD_SIDE, height: PAD_SIDE, data: inkOf(context) };
+      if (!sheet.image) return asMnist(drawing);
+      return Uint8Array.from(resampled(drawing, 28, 28), (value) => Math.floor(value + 0.5));
+    },
+  };
+}
+
+function inkOf(context) {
+  const { data } = context.getImageData(0, 0, PAD_SIDE, PAD_SIDE);
+  const ink = new Uint8Array(PAD_SIDE ** 2);
+  for (let i = 0; i < ink.length; i++) ink[i] = data[4 * i + 3];
+  return ink;
+}
+
+function drawStroke(context, points, { width, erase }) {
+  context.globalCompositeOperation = erase ? 'destination-out' : 'source-over';
+  context.lineWidth = width;
+  context.beginPath();
+  context.moveTo(points[0].x, points[0].y);
+  for (const point of points.slice(1)) context.lineTo(point.x, point.y);
+  context.stroke();
+}
+
+/** Draws 784 values as squares. */
+function drawImage(context, image) {
+  image.forEach((value, i) => {
+    if (!value) return;
+    context.fillStyle = `rgb(0 0 0 / ${value / 255})`;
+    context.fillRect((i % 28) * STEP, Math.floor(i / 28) * STEP, STEP, STEP);
+  });
+  context.fillStyle = '#000';
+}
 // --- canvas.mjs
-// Stub: the drawing panel.
+// The canvas: the reader draws a digit, or changes a test image, and sees the network's answer at once.
 
 
-function mountCanvas(root) {
-  root.append(element('p', {}, 'The canvas comes here.'));
+const WIDTHS = { min: 12, max: 72, step: 2, value: 36 };
+const CHANGES = {
+  angle: { label: 'Turn', unit: '°', min: -90, max: 90, step: 5 },
+  right: { label: 'Move right', unit: ' px', min: -10, max: 10, step: 1 },
+  down: { label: 'Move down', unit: ' px', min: -10, max: 10, step: 1 },
+  noise: { label: 'Noise', unit: ' %', min: 0, max: 60, step: 5, scale: 0.01 },
+};
+
+/**
+ * Builds the canvas inside `root`.
+ *
+ * @param {object} network - As `readNetwork` gives it.
+ * @param {object | null} images - TestImages.
+ * @returns {{redraw: function(): void}} `redraw()` draws again, in the colours of a new theme.
+ */
+function mountCanvas(root, network, images) {
+  const tool = { width: WIDTHS.value, erase: false };
+  let changes = { ...NO_CHANGES };
+  let waiting = false;
+
+  const pad = createPad(() => tool, requestUpdate);
+  const answer = answerPanel(network);
+  const maps = liveMaps();
+  const time = element('p', { class: 'hint time' });
+  const mapsPart = element('div', { hidden: true }, element('h3', {}, 'What each layer makes of it'), maps.node);
+
+  /** Many events come between two frames. One update for all of them is enough. */
+  function requestUpdate() {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      update();
+    });
+  }
+
+  function update() {
+    const start = performance.now();
+    const image = pad.read();
+    mapsPart.hidden = !image;
+    pad.node.classList.toggle('empty', !image);
+    if (!image) {
+      answer.clear();
+      time.textContent = '';
+      return;
+    }
+    const pixels = changedImage(image, changes);
+    const steps = computeNetwork(network, pixels);
+    answer.draw(pixels, steps);
+    maps.draw(steps);
+    time.textContent = `This update took ${(performance.now() - start).toFixed(1)} ms.`;
+  }
+
+  const tools = element(
+    'div',
+    { class: 'controls' },
+    radios('tool', 'Tool', [['pen', 'Pen'], ['eraser', 'Eraser']], 'pen', (value) => (tool.erase = value === 'eraser')),
+    slider('Line width', WIDTHS, (value) => (tool.width = value), String).node,
+    element('button', { type: 'button', onclick: pad.undo }, 'Undo'),
+    element('button', { type: 'button', onclick: pad.clear }, 'Clear'),
+  );
+  const sliders = Object.entries(CHANGES).map(([key, range]) =>
+    slider(range.label, { value: 0, ...range }, (value) => {
+      changes = { ...changes, [key]: value * (range.scale ?? 1) };
+      requestUpdate();
+    }, (value) => `${value}${range.unit}`),
+  );
+  const reset = () => sliders.forEach((each) => each.set(0));
+  const changesPart = element(
+    'fieldset',
+    { class: 'changes' },
+    element('legend', {}, 'Change the image'),
+    ...sliders.map((each) => each.node),
+    element('button', { type: 'button', onclick: reset }, 'Reset'),
+  );
+  const left = element('div', { class: 'draw' }, pad.node, tools, images ? stepper(images, pad.show) : null, changesPart, time);
+  root.append(element('div', { class: 'canvas-view' }, left, answer.node), mapsPart);
+  update();
+  return { redraw: update };
+}
+
+/** A labelled slider: `node`, and `set(value)`. `text(value)` is shown beside the label. */
+function slider(label, { min, max, step, value }, change, text) {
+  const shown = element('output', {}, text(value));
+  const input = element('input', { type: 'range', min, max, step, value });
+  const show = () => {
+    shown.textContent = text(Number(input.value));
+    input.setAttribute('aria-valuetext', shown.textContent);
+    change(Number(input.value));
+  };
+  input.addEventListener('input', show);
+  return {
+    node: element('label', { class: 'slider' }, element('span', {}, `${label} `, shown), input),
+    set(next) {
+      input.value = next;
+      show();
+    },
+  };
+}
+
+/** Steps through the test images of the page. `show(pixels)` lays one on the pad. */
+function stepper(images, show) {
+  const mistakes = Array.from({ length: images.count }, (_, i) => i).filter((i) => images.labels[i] !== images.predictions[i]);
+  const all = Array.from({ length: images.count }, (_, i) => i);
+  let place = -1;
+  const onlyMistakes = element('input', { type: 'checkbox' });
+  const text = element('p', { class: 'hint', role: 'status' }, '');
+  const go = (by) => {
+    const list = onlyMistakes.checked ? mistakes : all;
+    const next = by > 0 ? list.find((i) => i > place) : list.findLast((i) => i < place);
+    place = next ?? (by > 0 ? list[0] : list.at(-1));
+    show(images.pixels(place));
+    const number = `Test image ${images.index[place]} is a ${images.labels[place]}.`;
+    text.textContent = images.labels[place] === images.predictions[place] ? number : `${number} The network reads it as ${images.predictions[place]}.`;
+  };
+  const choice = mistakes.length ? element('label', { class: 'check' }, onlyMistakes, ` only mistakes (${mistakes.length})`) : null;
+  return element(
+    'fieldset',
+    { class: 'test-images' },
+    element('legend', {}, `Or take one of ${images.count} test images`),
+    element('button', { type: 'button', onclick: () => go(-1) }, '← Previous'),
+    element('button', { type: 'button', onclick: () => go(1) }, 'Next →'),
+    choice,
+    text,
+  );
 }
 // --- commands.mjs
 // The commands that train the runs again.
@@ -1687,11 +2431,12 @@ function main() {
   const data = JSON.parse(document.getElementById('report-data').textContent);
   const images = data.images && new TestImages(data.images);
   const network = data.network && !data.network.unsupported ? readNetwork(data.network) : null;
+  const canvas = canvasSection(data, network, images);
   const curves = curvesSection(data);
   const looks = new NetworkView(data, network, images);
   const parts = [
     verdictSection(data),
-    canvasSection(data, network),
+    canvas?.node,
     curves?.node,
     data.runs.length > 1 ? runsSection(data) : null,
     looks.root,
@@ -1700,6 +2445,7 @@ function main() {
   ];
   document.getElementById('main').replaceChildren(...parts.filter(Boolean));
   const redraw = () => {
+    canvas?.redraw?.();
     curves?.redraw();
     looks.draw();
   };
@@ -1718,13 +2464,13 @@ function head(data, redraw) {
   ];
 }
 
-function canvasSection(data, network) {
+function canvasSection(data, network, images) {
   if (!data.network) return null;
-  if (!network) return section('canvas', 'Draw a digit', `The page cannot compute this network. ${data.network.unsupported}`);
+  if (!network) return { node: section('canvas', 'Draw a digit', data.network.unsupported) };
   const root = element('div', {});
-  const made = section('canvas', 'Draw a digit', 'The network reads what you draw, here in this page.', root);
-  mountCanvas(root, data.network, data.images);
-  return made;
+  const lead = 'The network reads what you draw, here in this page. The drawing is centred and scaled as the digits of MNIST were.';
+  const node = section('canvas', 'Draw a digit', lead, root);
+  return { node, ...mountCanvas(root, network, images) };
 }
 
 /** The sections about one network. With several networks, the reader chooses one. */
