@@ -24,6 +24,8 @@ from mnist_lite.insight.report_runs import curves, group_record, published, verd
 from mnist_lite.insight.saved_run import load_run
 from mnist_lite.reporting.html_page import render
 
+MAX_NAMES = 3
+"""In the title of a page."""
 VERSION = 1
 """Of the data in the page."""
 
@@ -42,7 +44,7 @@ def write_report(names: Sequence[str], output: str) -> int:
     if path.is_dir():
         raise UserError(f"output: {path} is a folder; name a file, such as {path / 'report.html'}")
     folder = make_folder(path.parent, paths)
-    data = collect(paths, path.stem)
+    data = collect(paths, Path(names[0]).absolute().name if len(names) == 1 else "")
     content = render(data)
     files.write(folder / path.name, content)
     print(printable(f"{path}  {len(content) / 1e6:.2f} MB; open it in a browser"))
@@ -52,7 +54,8 @@ def write_report(names: Sequence[str], output: str) -> int:
 def collect(paths: Sequence[Path], title: str = "") -> dict[str, Any]:
     """The data of the page of the runs in the folders ``paths``, as plain values.
 
-    ``title`` is the title of the page of several groups. The page of one group has the name of its runs.
+    ``title`` is the title of the page of several groups, such as the name of a sweep. Empty: the names of the groups. The page of
+    one group has the name of its runs.
     """
     comparison = compare_runs(paths)
     comparison, left_out = _shown(comparison)
@@ -68,7 +71,7 @@ def collect(paths: Sequence[Path], title: str = "") -> dict[str, Any]:
     return {
         "version": VERSION,
         "made": date.today().isoformat(),
-        "title": groups[0].name if len(groups) == 1 else title,
+        "title": title if title and len(groups) > 1 else _joined([group.name for group in groups]),
         "verdict": verdict(comparison),
         "runs": [group_record(group) for group in groups],
         "differences": comparison.differences,
@@ -77,7 +80,7 @@ def collect(paths: Sequence[Path], title: str = "") -> dict[str, Any]:
         "images": images,
         "network": network,
         "published": published(),
-        "left_out": [*left_out, *reason, *missing, *reasons, *_not_in_page(tested, images)],
+        "left_out": [*left_out, *reason, *missing, *reasons, *_not_in_page(groups, tested, images)],
     }
 
 
@@ -123,7 +126,9 @@ def _network(groups: Sequence[ComparedGroup]) -> tuple[dict[str, Any] | None, li
     return network, [f"The canvas: {network['unsupported']}"] if network["unsupported"] else []
 
 
-def _not_in_page(tested: Sequence[dict[str, Any]], images: dict[str, Any] | None) -> list[str]:
+def _not_in_page(
+    groups: Sequence[ComparedGroup], tested: Sequence[dict[str, Any]], images: dict[str, Any] | None
+) -> list[str]:
     """What is left out to keep the page small."""
     lines = []
     if tested and images:
@@ -134,10 +139,17 @@ def _not_in_page(tested: Sequence[dict[str, Any]], images: dict[str, Any] | None
     for each in tested:
         shown, total = len(each["mistakes"]), each["mistakes_in_all"]
         if shown < total:
-            lines.append(f"Mistakes: the page has {shown:,} of the {total:,} of network {each['group'] + 1}.")
+            lines.append(f"Mistakes: the page has {shown:,} of the {total:,} of {groups[each['group']].name}.")
     if any(len(each["mistakes"]) for each in tested if each["maps"] is None):
         lines.append("Class maps: a network has no maps that are large enough to show places.")
     return lines
+
+
+def _joined(names: Sequence[str]) -> str:
+    """``a, b and 3 more``."""
+    if len(names) <= MAX_NAMES:
+        return ", ".join(names)
+    return f"{', '.join(names[:MAX_NAMES])} and {len(names) - MAX_NAMES} more"
 
 
 def _file_name(names: Sequence[str], paths: Sequence[Path]) -> str:

@@ -26,7 +26,8 @@ class CurvePanel {
     this.metric = 'accuracy';
     this.axis = 'epoch';
     this.smoothing = 0;
-    this.hidden = new Set();
+    this.several = data.runs.length > 1;
+    this.hidden = new Set(this.several ? ['train', 'training steps'] : []);
     this.plot = null;
     this.readouts = [];
     this.box = element('div', { class: 'plot', tabindex: '0', role: 'group', 'aria-describedby': 'curves-keys', onkeydown: (event) => this.key(event) });
@@ -75,35 +76,24 @@ class CurvePanel {
     return opened;
   }
 
-  /** The lines of the chosen metric: {name, x, mean, low, high, colour, dash, several}. */
+  /** The lines of the chosen metric: {x, mean, low, high, name, group, kind, colour, dash, several, faint}. */
   lines() {
-    const found = [];
-    this.data.runs.forEach((group, i) => {
+    return this.data.runs.flatMap((group, i) => {
       const runs = this.data.curves.filter((run) => run.group === i);
-      if (!runs.length) return;
-      METRICS[this.metric].lines.forEach((line, j) => {
+      return METRICS[this.metric].lines.flatMap((line, j) => {
         const made = groupLine(runs, line, this.axis, this.smoothing);
-        if (!made || !made.x.length) return;
-        const single = this.data.runs.length === 1;
-        const name = single ? line.name : `${group.name}, ${line.name}`;
-        const dash = single ? [] : (NOT_TEST[line.name] ?? seriesDash(i));
-        found.push({ ...made, id: `${i} ${line.name}`, name, dash, colour: seriesColour(single ? j : i), several: runs.length > 1, faint: line.kind === 'steps' && line.name !== 'learning rate' });
+        if (!made || !made.x.length) return [];
+        const kind = line.name;
+        const style = this.several
+          ? { name: `${group.name}, ${kind}`, colour: seriesColour(i), dash: NOT_TEST[kind] ?? seriesDash(i) }
+          : { name: kind, colour: seriesColour(j), dash: [] };
+        return [{ ...made, ...style, group: group.letter, kind, several: runs.length > 1, faint: kind === 'training steps' }];
       });
     });
-    return found;
   }
 
-  /** Of many groups, only the test lines are shown at first. */
   isHidden(line) {
-    if (this.hidden.has(line.id)) return true;
-    return !this.hidden.has(`shown ${line.id}`) && this.data.runs.length > 1 && /(train|training steps)$/.test(line.id);
-  }
-
-  toggle(line) {
-    const hide = !this.isHidden(line);
-    this.hidden.delete(hide ? `shown ${line.id}` : line.id);
-    this.hidden.add(hide ? line.id : `shown ${line.id}`);
-    this.draw();
+    return this.hidden.has(line.group) || this.hidden.has(line.kind);
   }
 
   draw() {
@@ -161,22 +151,30 @@ class CurvePanel {
     if (this.plot && this.plot.width !== this.size().width) this.plot.setSize(this.size());
   }
 
+  /** A button for each group, and one for each kind of line. */
   drawNames() {
     this.readouts = [];
-    const chips = this.drawn.map((line) => {
-      const value = element('span', { class: 'value' });
-      const shown = !this.isHidden(line);
-      if (shown) this.readouts.push([line, value]);
-      const chip = element('button', { type: 'button', class: 'chip', 'aria-pressed': String(shown), onclick: () => this.pressed(line) }, swatch(line), line.name, value);
-      chip.dataset.line = line.id;
-      return chip;
-    });
-    this.names.replaceChildren(...chips);
+    const kinds = [...new Set(this.drawn.map((line) => line.kind))];
+    const chips = kinds.map((kind) => this.chip(kind, kind, this.drawn.filter((line) => line.kind === kind), this.several));
+    const groups = this.several ? this.data.runs.map((run) => [run, this.drawn.filter((line) => line.group === run.letter)]) : [];
+    const own = groups.filter(([, lines]) => lines.length).map(([run, lines]) => this.chip(run.letter, run.name, lines, false));
+    this.names.replaceChildren(...own, ...chips);
   }
 
-  pressed(line) {
-    this.toggle(line);
-    [...this.names.children].find((chip) => chip.dataset.line === line.id)?.focus();
+  /** A button that hides `lines`. It shows the value of the first one that is visible, unless it is `plain`. */
+  chip(key, name, lines, plain) {
+    const value = element('span', { class: 'value' });
+    const line = lines.find((each) => !this.isHidden(each));
+    if (line && !plain) this.readouts.push([line, value]);
+    const sample = plain ? { ...lines[0], colour: 'var(--muted)' } : (line ?? lines[0]);
+    const toggle = () => {
+      if (!this.hidden.delete(key)) this.hidden.add(key);
+      this.draw();
+      [...this.names.children].find((chip) => chip.dataset.key === key)?.focus();
+    };
+    const made = element('button', { type: 'button', class: 'chip', 'aria-pressed': String(!this.hidden.has(key)), onclick: toggle }, swatch(sample), name, value);
+    made.dataset.key = key;
+    return made;
   }
 
   /** Shows the values at `x`, or the last values. */

@@ -1880,7 +1880,8 @@ class CurvePanel {
     this.metric = 'accuracy';
     this.axis = 'epoch';
     this.smoothing = 0;
-    this.hidden = new Set();
+    this.several = data.runs.length > 1;
+    this.hidden = new Set(this.several ? ['train', 'training steps'] : []);
     this.plot = null;
     this.readouts = [];
     this.box = element('div', { class: 'plot', tabindex: '0', role: 'group', 'aria-describedby': 'curves-keys', onkeydown: (event) => this.key(event) });
@@ -1929,35 +1930,24 @@ class CurvePanel {
     return opened;
   }
 
-  /** The lines of the chosen metric: {name, x, mean, low, high, colour, dash, several}. */
+  /** The lines of the chosen metric: {x, mean, low, high, name, group, kind, colour, dash, several, faint}. */
   lines() {
-    const found = [];
-    this.data.runs.forEach((group, i) => {
+    return this.data.runs.flatMap((group, i) => {
       const runs = this.data.curves.filter((run) => run.group === i);
-      if (!runs.length) return;
-      METRICS[this.metric].lines.forEach((line, j) => {
+      return METRICS[this.metric].lines.flatMap((line, j) => {
         const made = groupLine(runs, line, this.axis, this.smoothing);
-        if (!made || !made.x.length) return;
-        const single = this.data.runs.length === 1;
-        const name = single ? line.name : `${group.name}, ${line.name}`;
-        const dash = single ? [] : (NOT_TEST[line.name] ?? seriesDash(i));
-        found.push({ ...made, id: `${i} ${line.name}`, name, dash, colour: seriesColour(single ? j : i), several: runs.length > 1, faint: line.kind === 'steps' && line.name !== 'learning rate' });
+        if (!made || !made.x.length) return [];
+        const kind = line.name;
+        const style = this.several
+          ? { name: `${group.name}, ${kind}`, colour: seriesColour(i), dash: NOT_TEST[kind] ?? seriesDash(i) }
+          : { name: kind, colour: seriesColour(j), dash: [] };
+        return [{ ...made, ...style, group: group.letter, kind, several: runs.length > 1, faint: kind === 'training steps' }];
       });
     });
-    return found;
   }
 
-  /** Of many groups, only the test lines are shown at first. */
   isHidden(line) {
-    if (this.hidden.has(line.id)) return true;
-    return !this.hidden.has(`shown ${line.id}`) && this.data.runs.length > 1 && /(train|training steps)$/.test(line.id);
-  }
-
-  toggle(line) {
-    const hide = !this.isHidden(line);
-    this.hidden.delete(hide ? `shown ${line.id}` : line.id);
-    this.hidden.add(hide ? line.id : `shown ${line.id}`);
-    this.draw();
+    return this.hidden.has(line.group) || this.hidden.has(line.kind);
   }
 
   draw() {
@@ -2015,22 +2005,30 @@ class CurvePanel {
     if (this.plot && this.plot.width !== this.size().width) this.plot.setSize(this.size());
   }
 
+  /** A button for each group, and one for each kind of line. */
   drawNames() {
     this.readouts = [];
-    const chips = this.drawn.map((line) => {
-      const value = element('span', { class: 'value' });
-      const shown = !this.isHidden(line);
-      if (shown) this.readouts.push([line, value]);
-      const chip = element('button', { type: 'button', class: 'chip', 'aria-pressed': String(shown), onclick: () => this.pressed(line) }, swatch(line), line.name, value);
-      chip.dataset.line = line.id;
-      return chip;
-    });
-    this.names.replaceChildren(...chips);
+    const kinds = [...new Set(this.drawn.map((line) => line.kind))];
+    const chips = kinds.map((kind) => this.chip(kind, kind, this.drawn.filter((line) => line.kind === kind), this.several));
+    const groups = this.several ? this.data.runs.map((run) => [run, this.drawn.filter((line) => line.group === run.letter)]) : [];
+    const own = groups.filter(([, lines]) => lines.length).map(([run, lines]) => this.chip(run.letter, run.name, lines, false));
+    this.names.replaceChildren(...own, ...chips);
   }
 
-  pressed(line) {
-    this.toggle(line);
-    [...this.names.children].find((chip) => chip.dataset.line === line.id)?.focus();
+  /** A button that hides `lines`. It shows the value of the first one that is visible, unless it is `plain`. */
+  chip(key, name, lines, plain) {
+    const value = element('span', { class: 'value' });
+    const line = lines.find((each) => !this.isHidden(each));
+    if (line && !plain) this.readouts.push([line, value]);
+    const sample = plain ? { ...lines[0], colour: 'var(--muted)' } : (line ?? lines[0]);
+    const toggle = () => {
+      if (!this.hidden.delete(key)) this.hidden.add(key);
+      this.draw();
+      [...this.names.children].find((chip) => chip.dataset.key === key)?.focus();
+    };
+    const made = element('button', { type: 'button', class: 'chip', 'aria-pressed': String(!this.hidden.has(key)), onclick: toggle }, swatch(sample), name, value);
+    made.dataset.key = key;
+    return made;
   }
 
   /** Shows the values at `x`, or the last values. */
@@ -2252,6 +2250,8 @@ function valueTable(runs, published) {
 // The table of runs, sorted by a click on the head of a column. And where their configs differ.
 
 
+const MAX_CELL = 60;
+
 /** Columns: title, the value to sort by, and the text. */
 const COLUMNS = [
   { title: 'Name', value: (run) => run.name, text: (run) => run.name },
@@ -2319,12 +2319,17 @@ function row(run, place) {
   return element('tr', {}, element('th', { scope: 'row' }, dot, `${run.letter} · ${run.name}`), ...cells);
 }
 
+/** A long value opens with a click. */
+function folded(text) {
+  return text.length <= MAX_CELL ? text : details(`${text.slice(0, MAX_CELL / 2)}…`, text);
+}
+
 function differences(data) {
   if (data.runs.length < 2) return null;
   const title = element('h3', {}, 'Where the configs differ');
   if (!data.differences.length) return [title, element('p', {}, 'The configs do not differ.')];
   const columns = ['Key', ...data.runs.map((run) => run.letter)].map((text) => ({ title: text }));
-  const rows = data.differences.map(([key, cells]) => [element('code', {}, key), ...cells]);
+  const rows = data.differences.map(([key, cells]) => [element('code', {}, key), ...cells.map(folded)]);
   const names = data.runs.map((run) => `${run.letter} is ${run.name}`).join(', ');
   return [title, element('p', { class: 'hint' }, `${counted(rows.length, 'key')}. ${names}.`), table('Where the configs differ', columns, rows, { class: 'differences' })];
 }
@@ -2366,7 +2371,7 @@ function verdictSection(data) {
     element('p', { class: 'figure' }, percent(best.final), element('span', { class: 'unit' }, ' %')),
     element('p', { class: 'headline' }, headline(data, best)),
     several ? answers(data.verdict.answers) : facts(best),
-    data.verdict.checks.length ? budget(data.verdict.checks) : null,
+    data.verdict.checks.length ? budget(data.verdict.checks, several ? `The budget of ${best.name}` : 'The budget') : null,
     notes(data, best, several),
   );
 }
@@ -2391,9 +2396,9 @@ function facts(run) {
   return element('dl', { class: 'facts' }, ...items.map(([name, value]) => element('div', {}, element('dt', {}, name), element('dd', {}, value))));
 }
 
-function budget(checks) {
+function budget(checks, name) {
   const met = checks.filter((check) => check.met === true).length;
-  const title = met === checks.length ? 'The budget is met' : `The budget is not met: ${met} of ${counted(checks.length, 'requirement')}`;
+  const title = met === checks.length ? `${name} is met` : `${name} is not met: ${met} of ${counted(checks.length, 'requirement')}`;
   const items = checks.map((check) => {
     const [sign, word] = { true: ['✓', 'met'], false: ['✗', 'missed'] }[check.met] ?? ['–', 'not judged'];
     const note = check.note ? ` (${check.note})` : '';

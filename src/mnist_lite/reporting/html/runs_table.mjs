@@ -1,8 +1,10 @@
 // The table of runs, sorted by a click on the head of a column. And where their configs differ.
 
 import { seriesColour } from './colours.mjs';
-import { element, scrollable, section, table } from './dom.mjs';
+import { details, element, scrollable, section, table } from './dom.mjs';
 import { counted, duration, percent, thousands } from './format.mjs';
+
+const MAX_CELL = 60;
 
 /** Columns: title, the value to sort by, and the text. */
 export const COLUMNS = [
@@ -71,12 +73,17 @@ function row(run, place) {
   return element('tr', {}, element('th', { scope: 'row' }, dot, `${run.letter} · ${run.name}`), ...cells);
 }
 
+/** A long value opens with a click. */
+function folded(text) {
+  return text.length <= MAX_CELL ? text : details(`${text.slice(0, MAX_CELL / 2)}…`, text);
+}
+
 function differences(data) {
   if (data.runs.length < 2) return null;
   const title = element('h3', {}, 'Where the configs differ');
   if (!data.differences.length) return [title, element('p', {}, 'The configs do not differ.')];
   const columns = ['Key', ...data.runs.map((run) => run.letter)].map((text) => ({ title: text }));
-  const rows = data.differences.map(([key, cells]) => [element('code', {}, key), ...cells]);
+  const rows = data.differences.map(([key, cells]) => [element('code', {}, key), ...cells.map(folded)]);
   const names = data.runs.map((run) => `${run.letter} is ${run.name}`).join(', ');
   return [title, element('p', { class: 'hint' }, `${counted(rows.length, 'key')}. ${names}.`), table('Where the configs differ', columns, rows, { class: 'differences' })];
 }

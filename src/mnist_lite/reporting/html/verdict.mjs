@@ -12,7 +12,7 @@ export function verdictSection(data) {
     element('p', { class: 'figure' }, percent(best.final), element('span', { class: 'unit' }, ' %')),
     element('p', { class: 'headline' }, headline(data, best)),
     several ? answers(data.verdict.answers) : facts(best),
-    data.verdict.checks.length ? budget(data.verdict.checks) : null,
+    data.verdict.checks.length ? budget(data.verdict.checks, several ? `The budget of ${best.name}` : 'The budget') : null,
     notes(data, best, several),
   );
 }
@@ -37,9 +37,9 @@ function facts(run) {
   return element('dl', { class: 'facts' }, ...items.map(([name, value]) => element('div', {}, element('dt', {}, name), element('dd', {}, value))));
 }
 
-function budget(checks) {
+function budget(checks, name) {
   const met = checks.filter((check) => check.met === true).length;
-  const title = met === checks.length ? 'The budget is met' : `The budget is not met: ${met} of ${counted(checks.length, 'requirement')}`;
+  const title = met === checks.length ? `${name} is met` : `${name} is not met: ${met} of ${counted(checks.length, 'requirement')}`;
   const items = checks.map((check) => {
     const [sign, word] = { true: ['✓', 'met'], false: ['✗', 'missed'] }[check.met] ?? ['–', 'not judged'];
     const note = check.note ? ` (${check.note})` : '';
