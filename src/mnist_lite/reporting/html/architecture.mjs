@@ -30,7 +30,7 @@ class LayerPanel {
 
   table() {
     const most = Math.max(1, ...this.run.layers.map((layer) => layer.parameters));
-    const heads = ['#', 'Layer', 'Output', 'Parameters', 'Multiply-adds', 'Sees'].map((title, i) => element('th', { scope: 'col', class: i === 1 ? null : 'number' }, title));
+    const heads = ['#', 'Layer', 'Output', 'Parameters', 'Multiply-adds', 'Receptive field'].map((title, i) => element('th', { scope: 'col', class: i === 1 ? null : 'number' }, title));
     const rows = this.run.layers.map((layer) => this.row(layer, most));
     const caption = element('caption', { class: 'hidden' }, 'Layers');
     return scrollable('Layers', element('table', { class: 'layers' }, caption, element('thead', {}, element('tr', {}, ...heads)), element('tbody', {}, ...rows)));

@@ -9,6 +9,8 @@ import { compact, counted } from './format.mjs';
 const AXES = { step: 'training steps', epoch: 'epochs', seconds: 'seconds of training' };
 const NOT_TEST = { holdout: [2, 4], train: [6, 5], 'training steps': [] };
 const MAX_ROWS = 100;
+/** Distances between ticks of epochs and steps. */
+const WHOLE = [1, 10, 100, 1000, 1e4, 1e5].flatMap((power) => [power, 2 * power, 5 * power]);
 
 /** The section, and a function that draws it again. Null: no run has curves. */
 export function curvesSection(data) {
@@ -135,7 +137,7 @@ class CurvePanel {
       cursor: { drag: { x: true, y: true, uni: 30 }, points: { size: 7 }, focus: { prox: -1 } },
       scales: { x: { time: false }, y: metric.log ? { distr: 3 } : {} },
       axes: [
-        { ...axis, label: AXES[this.axis], size: 34, values: (_, ticks) => ticks.map((tick) => compact(tick)) },
+        { ...axis, label: AXES[this.axis], size: 34, space: 60, incrs: this.axis === 'seconds' ? undefined : WHOLE, values: (_, ticks) => ticks.map((tick) => compact(tick)) },
         { ...axis, label: `${metric.title.toLowerCase()}${unit}`, size: 58, values: (_, ticks) => ticks.map((tick) => (tick === null ? '' : String(Number(tick.toPrecision(6))))) },
       ],
       hooks: { setCursor: [(plot) => this.read(plot.cursor.left >= 0 ? plot.posToVal(plot.cursor.left, 'x') : null)] },

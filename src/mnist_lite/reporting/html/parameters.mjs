@@ -5,6 +5,7 @@ import { seriesColour } from './colours.mjs';
 import { details, element, scrollable, section, svg, table } from './dom.mjs';
 import { compact, percent, thousands } from './format.mjs';
 
+const MAX_LABEL = 24;
 const DECADES = [1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 
 /** The section. The published points are of MNIST, so a page of other data has none. */
@@ -43,17 +44,28 @@ function scatter(runs, published) {
   return scrollable('Picture of accuracy against parameters', element('figure', { class: 'wide' }, picture));
 }
 
-/** Texts to the right of their points, or to the left at the right edge. A text that would cover another one moves down, or is left out. */
+/**
+ * Texts beside their points: to the right, or to the left at the right edge. A text that would cover a point or another text moves up
+ * or down. If there is no free place, it is left out.
+ */
 export function placedLabels(points, box) {
-  const placed = [];
-  for (const point of points) {
-    const width = 7 * Math.min(point.text.length, 24);
-    const text = point.text.length > 24 ? `${point.text.slice(0, 23)}…` : point.text;
-    const left = point.x + 10 + width > box.right + 20 ? point.x - 10 - width : point.x + 10;
-    const free = [4, -10, 18, -24, 32].map((shift) => point.y + shift).find((base) => placed.every((other) => Math.abs(other.base - base) >= 14 || left > other.left + other.width || other.left > left + width));
-    if (free !== undefined) placed.push({ ...point, text, left, base: free, width });
-  }
-  return placed;
+  const taken = points.map((point) => ({ left: point.x - 7, right: point.x + 7, top: point.y - 7, bottom: point.y + 7 }));
+  return points.flatMap((point) => {
+    const text = point.text.length > MAX_LABEL ? `${point.text.slice(0, MAX_LABEL - 1)}…` : point.text;
+    const width = 7 * text.length;
+    const left = point.x + 11 + width > box.right + 20 ? point.x - 11 - width : point.x + 11;
+    for (const base of [4, -8, 16, -20, 28, -32, 40].map((shift) => point.y + shift)) {
+      const place = { left, right: left + width, top: base - 10, bottom: base + 3 };
+      if (taken.some((other) => overlap(place, other))) continue;
+      taken.push(place);
+      return [{ ...point, text, left, base }];
+    }
+    return [];
+  });
+}
+
+function overlap(a, b) {
+  return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
 }
 
 function publishedMark(point, x, y) {

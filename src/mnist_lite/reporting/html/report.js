@@ -695,7 +695,7 @@ class LayerPanel {
 
   table() {
     const most = Math.max(1, ...this.run.layers.map((layer) => layer.parameters));
-    const heads = ['#', 'Layer', 'Output', 'Parameters', 'Multiply-adds', 'Sees'].map((title, i) => element('th', { scope: 'col', class: i === 1 ? null : 'number' }, title));
+    const heads = ['#', 'Layer', 'Output', 'Parameters', 'Multiply-adds', 'Receptive field'].map((title, i) => element('th', { scope: 'col', class: i === 1 ? null : 'number' }, title));
     const rows = this.run.layers.map((layer) => this.row(layer, most));
     const caption = element('caption', { class: 'hidden' }, 'Layers');
     return scrollable('Layers', element('table', { class: 'layers' }, caption, element('thead', {}, element('tr', {}, ...heads)), element('tbody', {}, ...rows)));
@@ -1863,6 +1863,8 @@ function nearest(x, value) {
 const AXES = { step: 'training steps', epoch: 'epochs', seconds: 'seconds of training' };
 const NOT_TEST = { holdout: [2, 4], train: [6, 5], 'training steps': [] };
 const MAX_ROWS = 100;
+/** Distances between ticks of epochs and steps. */
+const WHOLE = [1, 10, 100, 1000, 1e4, 1e5].flatMap((power) => [power, 2 * power, 5 * power]);
 
 /** The section, and a function that draws it again. Null: no run has curves. */
 function curvesSection(data) {
@@ -1989,7 +1991,7 @@ class CurvePanel {
       cursor: { drag: { x: true, y: true, uni: 30 }, points: { size: 7 }, focus: { prox: -1 } },
       scales: { x: { time: false }, y: metric.log ? { distr: 3 } : {} },
       axes: [
-        { ...axis, label: AXES[this.axis], size: 34, values: (_, ticks) => ticks.map((tick) => compact(tick)) },
+        { ...axis, label: AXES[this.axis], size: 34, space: 60, incrs: this.axis === 'seconds' ? undefined : WHOLE, values: (_, ticks) => ticks.map((tick) => compact(tick)) },
         { ...axis, label: `${metric.title.toLowerCase()}${unit}`, size: 58, values: (_, ticks) => ticks.map((tick) => (tick === null ? '' : String(Number(tick.toPrecision(6))))) },
       ],
       hooks: { setCursor: [(plot) => this.read(plot.cursor.left >= 0 ? plot.posToVal(plot.cursor.left, 'x') : null)] },
@@ -2174,6 +2176,7 @@ function card(mistake, i, images, maps) {
 // Accuracy against parameters: the runs of the page, and the published networks.
 
 
+const MAX_LABEL = 24;
 const DECADES = [1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 
 /** The section. The published points are of MNIST, so a page of other data has none. */
@@ -2212,17 +2215,28 @@ function scatter(runs, published) {
   return scrollable('Picture of accuracy against parameters', element('figure', { class: 'wide' }, picture));
 }
 
-/** Texts to the right of their points, or to the left at the right edge. A text that would cover another one moves down, or is left out. */
+/**
+ * Texts beside their points: to the right, or to the left at the right edge. A text that would cover a point or another text moves up
+ * or down. If there is no free place, it is left out.
+ */
 function placedLabels(points, box) {
-  const placed = [];
-  for (const point of points) {
-    const width = 7 * Math.min(point.text.length, 24);
-    const text = point.text.length > 24 ? `${point.text.slice(0, 23)}…` : point.text;
-    const left = point.x + 10 + width > box.right + 20 ? point.x - 10 - width : point.x + 10;
-    const free = [4, -10, 18, -24, 32].map((shift) => point.y + shift).find((base) => placed.every((other) => Math.abs(other.base - base) >= 14 || left > other.left + other.width || other.left > left + width));
-    if (free !== undefined) placed.push({ ...point, text, left, base: free, width });
-  }
-  return placed;
+  const taken = points.map((point) => ({ left: point.x - 7, right: point.x + 7, top: point.y - 7, bottom: point.y + 7 }));
+  return points.flatMap((point) => {
+    const text = point.text.length > MAX_LABEL ? `${point.text.slice(0, MAX_LABEL - 1)}…` : point.text;
+    const width = 7 * text.length;
+    const left = point.x + 11 + width > box.right + 20 ? point.x - 11 - width : point.x + 11;
+    for (const base of [4, -8, 16, -20, 28, -32, 40].map((shift) => point.y + shift)) {
+      const place = { left, right: left + width, top: base - 10, bottom: base + 3 };
+      if (taken.some((other) => overlap(place, other))) continue;
+      taken.push(place);
+      return [{ ...point, text, left, base }];
+    }
+    return [];
+  });
+}
+
+function overlap(a, b) {
+  return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
 }
 
 function publishedMark(point, x, y) {
@@ -2292,30 +2306,31 @@ function runsSection(data) {
 }
 
 function sortableTable(data) {
+  const columns = COLUMNS.filter((column) => data.runs.some((run) => column.value(run) !== null));
   const places = new Map(data.runs.map((run, i) => [run, i]));
   const body = element('tbody', {});
-  const heads = COLUMNS.map((column, i) => {
+  const heads = columns.map((column, i) => {
     const button = element('button', { type: 'button', class: 'sort', onclick: () => sort(i) }, column.title, element('span', { class: 'arrow', 'aria-hidden': 'true' }));
     return element('th', { scope: 'col', class: i ? 'number' : null }, button);
   });
   let current = -1;
   let descending = false;
-  const fill = (runs) => body.replaceChildren(...runs.map((run) => row(run, places.get(run))));
+  const fill = (runs) => body.replaceChildren(...runs.map((run) => row(run, places.get(run), columns)));
   const sort = (i) => {
     descending = i === current ? !descending : i > 0; // the largest number first, and A first
     current = i;
     heads.forEach((head, j) => (j === i ? head.setAttribute('aria-sort', descending ? 'descending' : 'ascending') : head.removeAttribute('aria-sort')));
-    fill(sortedRuns(data.runs, COLUMNS[i], descending));
+    fill(sortedRuns(data.runs, columns[i], descending));
   };
   fill(data.runs);
   const caption = element('caption', { class: 'hidden' }, 'Runs');
   return scrollable('Runs', element('table', { class: 'runs' }, caption, element('thead', {}, element('tr', {}, ...heads)), body));
 }
 
-function row(run, place) {
+function row(run, place, columns) {
   const dot = element('span', { class: 'dot', 'aria-hidden': 'true' });
   dot.style.backgroundColor = seriesColour(place);
-  const cells = COLUMNS.slice(1).map((column) => element('td', { class: 'number' }, column.text(run)));
+  const cells = columns.slice(1).map((column) => element('td', { class: 'number' }, column.text(run)));
   return element('tr', {}, element('th', { scope: 'row' }, dot, `${run.letter} · ${run.name}`), ...cells);
 }
 
@@ -2370,7 +2385,9 @@ function verdictSection(data) {
     { id: 'verdict', 'aria-label': 'Verdict' },
     element('p', { class: 'figure' }, percent(best.final), element('span', { class: 'unit' }, ' %')),
     element('p', { class: 'headline' }, headline(data, best)),
-    several ? answers(data.verdict.answers) : facts(best),
+    several ? element('p', { class: 'best' }, `Best: ${best.letter} · ${best.name}`) : null,
+    facts(best),
+    several ? answers(data.verdict.answers) : null,
     data.verdict.checks.length ? budget(data.verdict.checks, several ? `The budget of ${best.name}` : 'The budget') : null,
     notes(data, best, several),
   );
@@ -2379,9 +2396,9 @@ function verdictSection(data) {
 /** The sentence after the figure. */
 function headline(data, best) {
   const images = listed(data.verdict.images);
-  const runs = best.seeds.length > 1 ? `after the last epoch, as the mean of ${best.seeds.length} seeds` : 'after the last epoch';
-  if (data.runs.length === 1) return `of ${images} are recognised ${runs}, with ${thousands(best.parameters)} parameters.`;
-  return `is the highest test accuracy of ${data.runs.length} networks: ${best.name}, on ${images}, ${runs}, with ${thousands(best.parameters)} parameters.`;
+  const who = data.runs.length > 1 ? ` by the best of ${data.runs.length} groups of runs` : '';
+  const mean = best.seeds.length > 1 ? `, as the mean of ${best.seeds.length} seeds` : '';
+  return `of ${images} are recognised${who} after the last epoch${mean}, with ${thousands(best.parameters)} parameters.`;
 }
 
 function facts(run) {

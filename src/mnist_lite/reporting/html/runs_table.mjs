@@ -46,30 +46,31 @@ export function runsSection(data) {
 }
 
 function sortableTable(data) {
+  const columns = COLUMNS.filter((column) => data.runs.some((run) => column.value(run) !== null));
   const places = new Map(data.runs.map((run, i) => [run, i]));
   const body = element('tbody', {});
-  const heads = COLUMNS.map((column, i) => {
+  const heads = columns.map((column, i) => {
     const button = element('button', { type: 'button', class: 'sort', onclick: () => sort(i) }, column.title, element('span', { class: 'arrow', 'aria-hidden': 'true' }));
     return element('th', { scope: 'col', class: i ? 'number' : null }, button);
   });
   let current = -1;
   let descending = false;
-  const fill = (runs) => body.replaceChildren(...runs.map((run) => row(run, places.get(run))));
+  const fill = (runs) => body.replaceChildren(...runs.map((run) => row(run, places.get(run), columns)));
   const sort = (i) => {
     descending = i === current ? !descending : i > 0; // the largest number first, and A first
     current = i;
     heads.forEach((head, j) => (j === i ? head.setAttribute('aria-sort', descending ? 'descending' : 'ascending') : head.removeAttribute('aria-sort')));
-    fill(sortedRuns(data.runs, COLUMNS[i], descending));
+    fill(sortedRuns(data.runs, columns[i], descending));
   };
   fill(data.runs);
   const caption = element('caption', { class: 'hidden' }, 'Runs');
   return scrollable('Runs', element('table', { class: 'runs' }, caption, element('thead', {}, element('tr', {}, ...heads)), body));
 }
 
-function row(run, place) {
+function row(run, place, columns) {
   const dot = element('span', { class: 'dot', 'aria-hidden': 'true' });
   dot.style.backgroundColor = seriesColour(place);
-  const cells = COLUMNS.slice(1).map((column) => element('td', { class: 'number' }, column.text(run)));
+  const cells = columns.slice(1).map((column) => element('td', { class: 'number' }, column.text(run)));
   return element('tr', {}, element('th', { scope: 'row' }, dot, `${run.letter} · ${run.name}`), ...cells);
 }
 

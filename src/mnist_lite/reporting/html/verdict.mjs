@@ -11,7 +11,9 @@ export function verdictSection(data) {
     { id: 'verdict', 'aria-label': 'Verdict' },
     element('p', { class: 'figure' }, percent(best.final), element('span', { class: 'unit' }, ' %')),
     element('p', { class: 'headline' }, headline(data, best)),
-    several ? answers(data.verdict.answers) : facts(best),
+    several ? element('p', { class: 'best' }, `Best: ${best.letter} · ${best.name}`) : null,
+    facts(best),
+    several ? answers(data.verdict.answers) : null,
     data.verdict.checks.length ? budget(data.verdict.checks, several ? `The budget of ${best.name}` : 'The budget') : null,
     notes(data, best, several),
   );
@@ -20,9 +22,9 @@ export function verdictSection(data) {
 /** The sentence after the figure. */
 export function headline(data, best) {
   const images = listed(data.verdict.images);
-  const runs = best.seeds.length > 1 ? `after the last epoch, as the mean of ${best.seeds.length} seeds` : 'after the last epoch';
-  if (data.runs.length === 1) return `of ${images} are recognised ${runs}, with ${thousands(best.parameters)} parameters.`;
-  return `is the highest test accuracy of ${data.runs.length} networks: ${best.name}, on ${images}, ${runs}, with ${thousands(best.parameters)} parameters.`;
+  const who = data.runs.length > 1 ? ` by the best of ${data.runs.length} groups of runs` : '';
+  const mean = best.seeds.length > 1 ? `, as the mean of ${best.seeds.length} seeds` : '';
+  return `of ${images} are recognised${who} after the last epoch${mean}, with ${thousands(best.parameters)} parameters.`;
 }
 
 function facts(run) {
