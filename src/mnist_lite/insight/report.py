@@ -64,9 +64,7 @@ def collect(paths: Sequence[Path], title: str = "") -> dict[str, Any]:
     networks, data, reasons = _evaluated(groups)
     chosen = chosen_images(networks, data.test) if data else []
     tested = [tested_record(each, chosen, data) for each in networks] if data else []
-    images = image_record(chosen, data.test) if data else None
-    if images and tested:
-        images["predictions"] = tested[0]["predictions"]
+    images = {**image_record(chosen, data.test), "predictions": tested[0]["predictions"]} if data and tested else None
     network, reason = _network(groups)
     return {
         "version": VERSION,
