@@ -12,7 +12,10 @@ export default [
       'no-unused-vars': 'error',
       'no-restricted-properties': [
         'error',
-        ...['innerHTML', 'outerHTML', 'insertAdjacentHTML', 'write'].map((property) => ({ property, message: 'Text from run folders is never markup.' })),
+        ...['innerHTML', 'outerHTML', 'insertAdjacentHTML', 'write'].map((property) => ({
+          property,
+          message: 'Text from run folders is never markup.',
+        })),
       ],
       eqeqeq: 'error',
       'no-var': 'error',

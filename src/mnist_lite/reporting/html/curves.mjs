@@ -32,7 +32,13 @@ class CurvePanel {
     this.hidden = new Set(this.several ? ['train', 'training steps'] : []);
     this.plot = null;
     this.readouts = [];
-    this.box = element('div', { class: 'plot', tabindex: '0', role: 'group', 'aria-describedby': 'curves-keys', onkeydown: (event) => this.key(event) });
+    this.box = element('div', {
+      class: 'plot',
+      tabindex: '0',
+      role: 'group',
+      'aria-describedby': 'curves-keys',
+      onkeydown: (event) => this.key(event),
+    });
     this.names = element('div', { class: 'chips', role: 'group', 'aria-label': 'Lines' });
     this.position = element('p', { class: 'position', 'aria-live': 'polite' });
     this.values = element('div', {});
@@ -60,7 +66,13 @@ class CurvePanel {
       'div',
       { class: 'controls' },
       radios('metric', 'Show', metrics, this.metric, redraw('metric')),
-      radios('axis', 'Against', Object.keys(AXES).map((key) => [key, key]), this.axis, redraw('axis')),
+      radios(
+        'axis',
+        'Against',
+        Object.keys(AXES).map((key) => [key, key]),
+        this.axis,
+        redraw('axis'),
+      ),
       element('label', { class: 'slider' }, 'Smoothing', smoothing),
       element('button', { type: 'button', id: 'zoom-out', onclick: () => this.zoomOut() }, 'Show all'),
     );
@@ -102,12 +114,17 @@ class CurvePanel {
     this.drawn = this.lines();
     this.plot?.destroy();
     const visible = this.drawn.filter((line) => !this.isHidden(line));
-    const columns = visible.flatMap((line) => (line.several ? [line.mean, line.high, line.low] : [line.mean]).map((column) => [line.x, column]));
+    const columns = visible.flatMap((line) =>
+      (line.several ? [line.mean, line.high, line.low] : [line.mean]).map((column) => [line.x, column]),
+    );
     const joined = columns.length ? uPlot.join(columns) : [[0, 1]];
     this.visible = visible;
     this.plot = new uPlot(this.options(visible), joined, this.box);
     this.plot.root.setAttribute('aria-hidden', 'true');
-    this.box.setAttribute('aria-label', `${METRICS[this.metric].title} against ${AXES[this.axis]}, ${counted(visible.length, 'line')}. The values are in the table below.`);
+    this.box.setAttribute(
+      'aria-label',
+      `${METRICS[this.metric].title} against ${AXES[this.axis]}, ${counted(visible.length, 'line')}. The values are in the table below.`,
+    );
     this.drawNames();
     this.fillTable();
     this.read(null);
@@ -117,12 +134,26 @@ class CurvePanel {
     const metric = METRICS[this.metric];
     const ink = resolved('var(--muted)');
     const grid = { stroke: resolved('var(--grid)'), width: 1 };
-    const axis = { stroke: ink, grid, ticks: { ...grid, size: 4 }, font: '12px system-ui, sans-serif', labelFont: '12px system-ui, sans-serif', labelSize: 20 };
+    const axis = {
+      stroke: ink,
+      grid,
+      ticks: { ...grid, size: 4 },
+      font: '12px system-ui, sans-serif',
+      labelFont: '12px system-ui, sans-serif',
+      labelSize: 20,
+    };
     const series = [{}];
     const bands = [];
     for (const line of visible) {
       const colour = resolved(line.colour);
-      series.push({ stroke: colour, width: line.faint ? 1 : 2, alpha: line.faint ? 0.55 : 1, dash: line.dash, spanGaps: true, points: { show: false } });
+      series.push({
+        stroke: colour,
+        width: line.faint ? 1 : 2,
+        alpha: line.faint ? 0.55 : 1,
+        dash: line.dash,
+        spanGaps: true,
+        points: { show: false },
+      });
       if (!line.several) continue;
       const edge = { stroke: 'transparent', width: 0, spanGaps: true, points: { show: false } };
       series.push(edge, edge);
@@ -137,8 +168,20 @@ class CurvePanel {
       cursor: { drag: { x: true, y: true, uni: 30 }, points: { size: 7 }, focus: { prox: -1 } },
       scales: { x: { time: false }, y: metric.log ? { distr: 3 } : {} },
       axes: [
-        { ...axis, label: AXES[this.axis], size: 34, space: 60, incrs: this.axis === 'seconds' ? undefined : WHOLE, values: (_, ticks) => ticks.map((tick) => compact(tick)) },
-        { ...axis, label: `${metric.title.toLowerCase()}${unit}`, size: 58, values: (_, ticks) => ticks.map((tick) => (tick === null ? '' : String(Number(tick.toPrecision(6))))) },
+        {
+          ...axis,
+          label: AXES[this.axis],
+          size: 34,
+          space: 60,
+          incrs: this.axis === 'seconds' ? undefined : WHOLE,
+          values: (_, ticks) => ticks.map((tick) => compact(tick)),
+        },
+        {
+          ...axis,
+          label: `${metric.title.toLowerCase()}${unit}`,
+          size: 58,
+          values: (_, ticks) => ticks.map((tick) => (tick === null ? '' : String(Number(tick.toPrecision(6))))),
+        },
       ],
       hooks: { setCursor: [(plot) => this.read(plot.cursor.left >= 0 ? plot.posToVal(plot.cursor.left, 'x') : null)] },
     };
@@ -157,7 +200,14 @@ class CurvePanel {
   drawNames() {
     this.readouts = [];
     const kinds = [...new Set(this.drawn.map((line) => line.kind))];
-    const chips = kinds.map((kind) => this.chip(kind, kind, this.drawn.filter((line) => line.kind === kind), this.several));
+    const chips = kinds.map((kind) =>
+      this.chip(
+        kind,
+        kind,
+        this.drawn.filter((line) => line.kind === kind),
+        this.several,
+      ),
+    );
     const groups = this.several ? this.data.runs.map((run) => [run, this.drawn.filter((line) => line.group === run.letter)]) : [];
     const own = groups.filter(([, lines]) => lines.length).map(([run, lines]) => this.chip(run.letter, run.name, lines, false));
     this.names.replaceChildren(...own, ...chips);
@@ -174,7 +224,13 @@ class CurvePanel {
       this.draw();
       [...this.names.children].find((chip) => chip.dataset.key === key)?.focus();
     };
-    const made = element('button', { type: 'button', class: 'chip', 'aria-pressed': String(!this.hidden.has(key)), onclick: toggle }, swatch(sample), name, value);
+    const made = element(
+      'button',
+      { type: 'button', class: 'chip', 'aria-pressed': String(!this.hidden.has(key)), onclick: toggle },
+      swatch(sample),
+      name,
+      value,
+    );
     made.dataset.key = key;
     return made;
   }
@@ -184,7 +240,7 @@ class CurvePanel {
     this.at = x;
     for (const [line, node] of this.readouts) {
       const i = x === null ? line.x.length - 1 : nearest(line.x, x);
-      node.textContent = i >= 0 ? ` ${Number(line.mean[i].toPrecision(4))}` : '';
+      node.textContent = i >= 0 ? ` ${shortValue(line.mean[i], this.metric)}` : '';
     }
     const unit = this.axis === 'step' ? 'step' : this.axis === 'epoch' ? 'epoch' : 'second';
     this.position.textContent = x === null ? 'At the end:' : `At ${unit} ${compact(x)}:`;
@@ -253,4 +309,8 @@ function swatch(line) {
   node.style.borderTopColor = line.colour;
   node.style.borderTopStyle = line.dash.length ? 'dashed' : 'solid';
   return node;
+}
+
+function shortValue(value, metric) {
+  return metric === 'accuracy' || metric === 'error' ? value.toFixed(2) : String(Number(value.toPrecision(4)));
 }

@@ -43,7 +43,9 @@ export function digitCanvas(pixels, name) {
 /** A map: 0 is paper, positive values have one colour and negative values another one. `largest` is the full colour. */
 export function mapCanvas(values, width, height, largest, name) {
   const [paper, plus, minus] = [channels('var(--paper)'), channels('var(--plus)'), channels('var(--minus)')];
-  return cells(width, height, name, (i) => mixed(paper, values[i] < 0 ? minus : plus, Math.min(1, Math.abs(values[i]) / largest)));
+  return cells(width, height, name, (i) =>
+    mixed(paper, values[i] < 0 ? minus : plus, Math.min(1, Math.abs(values[i]) / largest)),
+  );
 }
 
 /**

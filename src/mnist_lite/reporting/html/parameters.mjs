@@ -14,13 +14,22 @@ export function parametersSection(data) {
   const lead = published.length
     ? 'Filled points are the runs of this page, after the last epoch. Hollow points are the figures of the authors, of their best epoch or of an epoch that they do not name.'
     : 'The runs of this page, after the last epoch.';
-  return section('parameters', 'Accuracy against parameters', lead, scatter(data.runs, published), valueTable(data.runs, published));
+  return section(
+    'parameters',
+    'Accuracy against parameters',
+    lead,
+    scatter(data.runs, published),
+    valueTable(data.runs, published),
+  );
 }
 
 function scatter(runs, published) {
   const box = { left: 56, right: 820, top: 34, bottom: 380 };
   const counts = [...runs, ...published].map((point) => point.parameters);
-  const values = [...runs.flatMap((run) => [run.final, run.low ?? run.final, run.high ?? run.final]), ...published.map((point) => point.accuracy)];
+  const values = [
+    ...runs.flatMap((run) => [run.final, run.low ?? run.final, run.high ?? run.final]),
+    ...published.map((point) => point.accuracy),
+  ];
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const margin = Math.max(0.1, 0.08 * (high - low));
   const range = [low - margin, Math.min(100, high + margin)];
@@ -29,14 +38,26 @@ function scatter(runs, published) {
   const y = linearScale(range, [box.bottom, box.top]);
   const xTicks = DECADES.flatMap((decade) => [decade, 3 * decade]).filter((tick) => tick >= domain[0] && tick <= domain[1]);
   const yTicks = ticks(range[0], range[1], 6);
-  const labels = placedLabels([
-    ...runs.map((run) => ({ x: x(run.parameters), y: y(run.final), text: run.name, own: true })),
-    ...published.map((point) => ({ x: x(point.parameters), y: y(point.accuracy), text: point.name, own: false })),
-  ], box);
+  const labels = placedLabels(
+    [
+      ...runs.map((run) => ({ x: x(run.parameters), y: y(run.final), text: run.name, own: true })),
+      ...published.map((point) => ({ x: x(point.parameters), y: y(point.accuracy), text: point.name, own: false })),
+    ],
+    box,
+  );
   const picture = svg(
     'svg',
-    { viewBox: '0 0 840 430', class: 'chart', role: 'img', 'aria-label': 'Test accuracy against the number of parameters. The values are in the table below.' },
-    axes(box, { scale: x, ticks: xTicks, text: compact, label: 'parameters (logarithmic)' }, { scale: y, ticks: yTicks, text: (tick) => String(tick), label: 'test accuracy, %' }),
+    {
+      viewBox: '0 0 840 430',
+      class: 'chart',
+      role: 'img',
+      'aria-label': 'Test accuracy against the number of parameters. The values are in the table below.',
+    },
+    axes(
+      box,
+      { scale: x, ticks: xTicks, text: compact, label: 'parameters (logarithmic)' },
+      { scale: y, ticks: yTicks, text: (tick) => String(tick), label: 'test accuracy, %' },
+    ),
     ...published.map((point) => publishedMark(point, x(point.parameters), y(point.accuracy))),
     ...runs.map((run, i) => runMark(run, i, x(run.parameters), y)),
     ...labels.map((label) => svg('text', { x: label.left, y: label.base, class: label.own ? 'name own' : 'name' }, label.text)),
@@ -69,11 +90,20 @@ function overlap(a, b) {
 }
 
 function publishedMark(point, x, y) {
-  return svg('g', { class: 'published' }, svg('title', {}, `${point.name}, published: ${percent(point.accuracy)} %, ${thousands(point.parameters)} parameters`), svg('rect', { x: x - 4, y: y - 4, width: 8, height: 8, transform: `rotate(45 ${x} ${y})` }));
+  return svg(
+    'g',
+    { class: 'published' },
+    svg('title', {}, `${point.name}, published: ${percent(point.accuracy)} %, ${thousands(point.parameters)} parameters`),
+    svg('rect', { x: x - 4, y: y - 4, width: 8, height: 8, transform: `rotate(45 ${x} ${y})` }),
+  );
 }
 
 function runMark(run, i, x, y) {
-  const title = svg('title', {}, `${run.name}: ${percent(run.final)} %, ${thousands(run.parameters)} parameters, ${run.seeds.length} seed${run.seeds.length === 1 ? '' : 's'}`);
+  const title = svg(
+    'title',
+    {},
+    `${run.name}: ${percent(run.final)} %, ${thousands(run.parameters)} parameters, ${run.seeds.length} seed${run.seeds.length === 1 ? '' : 's'}`,
+  );
   const interval = run.low === null ? null : svg('line', { x1: x, x2: x, y1: y(run.low), y2: y(run.high), class: 'interval' });
   const circle = svg('circle', { cx: x, cy: y(run.final), r: 6 });
   const mark = svg('g', { class: 'own' }, title, interval, circle);
@@ -82,9 +112,19 @@ function runMark(run, i, x, y) {
 }
 
 function valueTable(runs, published) {
-  const columns = [{ title: 'Network' }, { title: 'Parameters', number: true }, { title: 'Test accuracy, %', number: true }, { title: 'Source' }];
+  const columns = [
+    { title: 'Network' },
+    { title: 'Parameters', number: true },
+    { title: 'Test accuracy, %', number: true },
+    { title: 'Source' },
+  ];
   const rows = [
-    ...runs.map((run) => [run.name, thousands(run.parameters), percent(run.final), `this page, final, ${run.seeds.length === 1 ? '1 seed' : `mean of ${run.seeds.length} seeds`}`]),
+    ...runs.map((run) => [
+      run.name,
+      thousands(run.parameters),
+      percent(run.final),
+      `this page, final, ${run.seeds.length === 1 ? '1 seed' : `mean of ${run.seeds.length} seeds`}`,
+    ]),
     ...published.map((point) => [point.name, thousands(point.parameters), percent(point.accuracy), 'published by the authors']),
   ];
   return details('The values as a table', table('Accuracy against parameters', columns, rows));

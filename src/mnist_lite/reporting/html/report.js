@@ -58,7 +58,13 @@ function filled(node, attributes, children) {
 /** A section of the page. */
 function section(id, title, lead, ...children) {
   const heading = element('h2', { id: `${id}-title` }, title);
-  return element('section', { id, 'aria-labelledby': `${id}-title` }, heading, lead && element('p', { class: 'lead' }, lead), ...children);
+  return element(
+    'section',
+    { id, 'aria-labelledby': `${id}-title` },
+    heading,
+    lead && element('p', { class: 'lead' }, lead),
+    ...children,
+  );
 }
 
 /** A table that scrolls sideways on a narrow screen. `columns`: {title, number}. `rows`: cells as texts or nodes. */
@@ -66,7 +72,13 @@ function table(caption, columns, rows, attributes = {}) {
   const kind = (i) => (columns[i].number ? 'number' : null);
   const head = element('tr', {}, ...columns.map((column, i) => element('th', { scope: 'col', class: kind(i) }, column.title)));
   const body = rows.map((cells) => element('tr', {}, ...cells.map((cell, i) => bodyCell(cell, i, kind(i)))));
-  const made = element('table', attributes, element('caption', { class: 'hidden' }, caption), element('thead', {}, head), element('tbody', {}, ...body));
+  const made = element(
+    'table',
+    attributes,
+    element('caption', { class: 'hidden' }, caption),
+    element('thead', {}, head),
+    element('tbody', {}, ...body),
+  );
   return scrollable(caption, made);
 }
 
@@ -589,7 +601,9 @@ function digitCanvas(pixels, name) {
 /** A map: 0 is paper, positive values have one colour and negative values another one. `largest` is the full colour. */
 function mapCanvas(values, width, height, largest, name) {
   const [paper, plus, minus] = [channels('var(--paper)'), channels('var(--plus)'), channels('var(--minus)')];
-  return cells(width, height, name, (i) => mixed(paper, values[i] < 0 ? minus : plus, Math.min(1, Math.abs(values[i]) / largest)));
+  return cells(width, height, name, (i) =>
+    mixed(paper, values[i] < 0 ? minus : plus, Math.min(1, Math.abs(values[i]) / largest)),
+  );
 }
 
 /**
@@ -695,15 +709,30 @@ class LayerPanel {
 
   table() {
     const most = Math.max(1, ...this.run.layers.map((layer) => layer.parameters));
-    const heads = ['#', 'Layer', 'Output', 'Parameters', 'Multiply-adds', 'Receptive field'].map((title, i) => element('th', { scope: 'col', class: i === 1 ? null : 'number' }, title));
+    const heads = ['#', 'Layer', 'Output', 'Parameters', 'Multiply-adds', 'Receptive field'].map((title, i) =>
+      element('th', { scope: 'col', class: i === 1 ? null : 'number' }, title),
+    );
     const rows = this.run.layers.map((layer) => this.row(layer, most));
     const caption = element('caption', { class: 'hidden' }, 'Layers');
-    return scrollable('Layers', element('table', { class: 'layers' }, caption, element('thead', {}, element('tr', {}, ...heads)), element('tbody', {}, ...rows)));
+    return scrollable(
+      'Layers',
+      element(
+        'table',
+        { class: 'layers' },
+        caption,
+        element('thead', {}, element('tr', {}, ...heads)),
+        element('tbody', {}, ...rows),
+      ),
+    );
   }
 
   row(layer, most) {
     const name = layer.block ? `${layer.block}: ${layer.text}` : layer.text;
-    const button = element('button', { type: 'button', class: 'link', 'aria-pressed': 'false', onclick: () => this.show(layer) }, name);
+    const button = element(
+      'button',
+      { type: 'button', class: 'link', 'aria-pressed': 'false', onclick: () => this.show(layer) },
+      name,
+    );
     this.buttons.set(layer, button);
     const bar = element('span', { class: 'bar', 'aria-hidden': 'true' });
     bar.style.width = `${(100 * layer.parameters) / most}%`;
@@ -726,19 +755,33 @@ class LayerPanel {
     this.buttons.get(layer).setAttribute('aria-pressed', 'true');
     this.buttons.get(layer).closest('tr').classList.add('chosen');
     const name = `${layer.number} · ${layer.block ? `${layer.block}: ` : ''}${layer.text}`;
-    this.view.replaceChildren(element('h3', { id: 'layer-name' }, name), this.field(), ...[this.steps(), this.maps()].flat().filter(Boolean));
+    this.view.replaceChildren(
+      element('h3', { id: 'layer-name' }, name),
+      this.field(),
+      ...[this.steps(), this.maps()].flat().filter(Boolean),
+    );
   }
 
   field() {
     const { layer } = this;
     const [first, last] = layer.field;
     const side = last - first + 1;
-    const text = first < 0 ? 'The middle value sees only padding.' : `The middle value sees ${side} × ${side} pixels: the square. Neighbouring values are ${layer.jump} ${layer.jump === 1 ? 'pixel' : 'pixels'} apart.`;
+    const text =
+      first < 0
+        ? 'The middle value sees only padding.'
+        : `The middle value sees ${side} × ${side} pixels: the square. Neighbouring values are ${layer.jump} ${layer.jump === 1 ? 'pixel' : 'pixels'} apart.`;
     const pixels = this.images ? this.images.pixels(this.image) : new Uint8Array(SIDE * SIDE);
-    const name = this.images ? `Test image ${this.images.index[this.image]}, a ${this.images.labels[this.image]}` : 'An empty image';
+    const name = this.images
+      ? `Test image ${this.images.index[this.image]}, a ${this.images.labels[this.image]}`
+      : 'An empty image';
     const square = first < 0 ? null : svg('rect', { x: first, y: first, width: side, height: side, class: 'field' });
     const overlay = svg('svg', { viewBox: `-0.3 -0.3 ${SIDE + 0.6} ${SIDE + 0.6}`, 'aria-hidden': 'true' }, square);
-    return element('div', { class: 'field-view' }, element('div', { class: 'digit' }, digitCanvas(pixels, name), overlay), element('p', {}, text));
+    return element(
+      'div',
+      { class: 'field-view' },
+      element('div', { class: 'digit' }, digitCanvas(pixels, name), overlay),
+      element('p', {}, text),
+    );
   }
 
   steps() {
@@ -760,7 +803,11 @@ class LayerPanel {
 
   maps() {
     if (!this.network || !this.images) {
-      return element('p', { class: 'hint' }, 'This page has no maps of this network: only the page of one run of at most 500,000 parameters has them.');
+      return element(
+        'p',
+        { class: 'hint' },
+        'This page has no maps of this network: only the page of one run of at most 500,000 parameters has them.',
+      );
     }
     const steps = rowsOf(computeNetwork(this.network, this.images.pixels(this.image)));
     const { shape, data } = steps.find((step) => step.layer.number === this.layer.number).output;
@@ -770,7 +817,13 @@ class LayerPanel {
     const size = height * width;
     const maps = Array.from({ length: Math.min(count, MAX_MAPS) }, (_, c) => {
       const values = data.subarray(c * size, (c + 1) * size);
-      return mapCanvas(values, width, height, largest, `Map ${c + 1}: from ${compact(Math.min(...values))} to ${compact(Math.max(...values))}`);
+      return mapCanvas(
+        values,
+        width,
+        height,
+        largest,
+        `Map ${c + 1}: from ${compact(Math.min(...values))} to ${compact(Math.max(...values))}`,
+      );
     });
     const shown = maps.length < count ? `The first ${maps.length} of ${counted(count, 'map')}` : counted(count, 'map');
     const text = `${shown} of ${height} × ${width}. One colour is positive, the other is negative. The full colour is ${compact(largest)}.`;
@@ -782,7 +835,13 @@ function vector(values, largest, count) {
   const rows = Array.from(values, (value, i) => {
     const bar = element('span', { class: value < 0 ? 'bar minus' : 'bar', 'aria-hidden': 'true' });
     bar.style.width = `${(100 * Math.abs(value)) / largest}%`;
-    return element('li', {}, element('span', { class: 'name' }, String(i)), element('span', { class: 'track' }, bar), element('span', { class: 'number' }, compact(value)));
+    return element(
+      'li',
+      {},
+      element('span', { class: 'name' }, String(i)),
+      element('span', { class: 'track' }, bar),
+      element('span', { class: 'number' }, compact(value)),
+    );
   });
   const cut = values.length < count ? `The first ${values.length} of ${count} values.` : `${count} values, counted from 0.`;
   return [element('ul', { class: 'values' }, ...rows), element('p', { class: 'hint' }, cut)];
@@ -833,7 +892,9 @@ function axes(box, x, y) {
 const TICKS = [0, 0.2, 0.4, 0.6, 0.8, 1];
 
 function calibrationSection(tested) {
-  const lead = `When the network says 90 %, is it right in 90 % of the cases? The expected calibration error is ${tested.ece.toFixed(2)} percentage points on ${tested.measured_on}. Points under the line: the network is too sure.`;
+  const question = 'When the network says 90 %, is it right in 90 % of the cases?';
+  const error = `The expected calibration error is ${tested.ece.toFixed(2)} percentage points on ${tested.measured_on}.`;
+  const lead = `${question} ${error} Points under the line: the network is too sure.`;
   return section('calibration', 'Calibration', lead, diagram(tested), binTable(tested));
 }
 
@@ -860,7 +921,11 @@ function diagram(tested) {
   const picture = svg(
     'svg',
     { viewBox: '0 0 520 380', class: 'chart narrow', role: 'img', 'aria-label': name },
-    axes(box, { scale: x, ticks: TICKS, text, label: 'probability of the answer' }, { scale: y, ticks: TICKS, text, label: 'share of right answers' }),
+    axes(
+      box,
+      { scale: x, ticks: TICKS, text, label: 'probability of the answer' },
+      { scale: y, ticks: TICKS, text, label: 'share of right answers' },
+    ),
     svg('line', { x1: x(0), y1: y(0), x2: x(1), y2: y(1), class: 'ideal' }),
     ...marks,
   );
@@ -869,7 +934,10 @@ function diagram(tested) {
 }
 
 function binTable(tested) {
-  const columns = ['Probability of the answer', 'Images', 'Mean probability', 'Right', '95 % interval'].map((title) => ({ title, number: true }));
+  const columns = ['Probability of the answer', 'Images', 'Mean probability', 'Right', '95 % interval'].map((title) => ({
+    title,
+    number: true,
+  }));
   const rows = tested.bins
     .filter((bin) => bin.images)
     .map((bin) => [
@@ -1641,24 +1709,48 @@ function stepper(images, show) {
 
 
 function commandsSection(data) {
-  const lead = 'Each command trains a run again. On the same machine with the same versions, the result is the same bit for bit. Elsewhere it is nearly the same.';
+  const lead =
+    'Each command trains a run again. On the same machine with the same versions, the result is the same bit for bit. Elsewhere it is nearly the same.';
   return section('commands', 'Train it again', lead, ...data.runs.map((run) => runCommands(run, data.runs.length > 1)));
 }
 
 function runCommands(run, named) {
   const [first, ...others] = run.commands;
   const rest = others.length ? details(`The other ${counted(others.length, 'seed')}`, ...others.map(command)) : null;
-  return element('div', { class: 'command' }, named ? element('h3', {}, `${run.letter} · ${run.name}`) : null, command(first), rest, element('p', { class: 'hint' }, `Trained on ${run.trained_on}: ${run.conditions}.`));
+  return element(
+    'div',
+    { class: 'command' },
+    named ? element('h3', {}, `${run.letter} · ${run.name}`) : null,
+    command(first),
+    rest,
+    element('p', { class: 'hint' }, `Trained on ${run.trained_on}: ${run.conditions}.`),
+  );
 }
 
 function command(run) {
   if (!run.command) {
-    return element('p', {}, 'No command was found that makes this config from the shipped files. The file ', element('code', {}, 'config.yaml'), ` in the folder ${run.folder} has the whole config.`);
+    return element(
+      'p',
+      {},
+      'No command was found that makes this config from the shipped files. The file ',
+      element('code', {}, 'config.yaml'),
+      ` in the folder ${run.folder} has the whole config.`,
+    );
   }
   const status = element('span', { class: 'hint', role: 'status' });
   const code = element('code', {}, run.command);
-  const copy = element('button', { type: 'button', class: 'quiet', 'aria-label': `Copy the command of seed ${run.seed}`, onclick: () => copied(code, status) }, 'Copy');
-  return element('div', { class: 'line' }, element('pre', { tabindex: '0', 'aria-label': `Command of seed ${run.seed}` }, code), copy, status);
+  const copy = element(
+    'button',
+    { type: 'button', class: 'quiet', 'aria-label': `Copy the command of seed ${run.seed}`, onclick: () => copied(code, status) },
+    'Copy',
+  );
+  return element(
+    'div',
+    { class: 'line' },
+    element('pre', { tabindex: '0', 'aria-label': `Command of seed ${run.seed}` }, code),
+    copy,
+    status,
+  );
 }
 
 /** Some browsers allow no clipboard to a page from a file. Then the text is selected. */
@@ -1707,7 +1799,10 @@ function imagesOfCell(tested, labels, digit, answer) {
 }
 
 function grid(tested, show, chosen) {
-  const most = Math.max(1, ...DIGITS.map((digit) => Math.max(...tested.confusion[digit].map((count, answer) => (answer === digit ? 0 : count)))));
+  const most = Math.max(
+    1,
+    ...DIGITS.map((digit) => Math.max(...tested.confusion[digit].map((count, answer) => (answer === digit ? 0 : count)))),
+  );
   const heads = DIGITS.map((digit) => element('th', { scope: 'col' }, String(digit)));
   let pressed = null;
   const press = (button, digit, answer) => {
@@ -1719,7 +1814,11 @@ function grid(tested, show, chosen) {
   const cell = (digit, answer) => {
     const count = tested.confusion[digit][answer];
     if (!count) return element('td', {}, element('span', { class: 'none' }, '·'));
-    const button = element('button', { type: 'button', 'aria-pressed': 'false', 'aria-label': `${counted(count, 'image')} of ${digit} taken for ${answer}` }, thousands(count));
+    const button = element(
+      'button',
+      { type: 'button', 'aria-pressed': 'false', 'aria-label': `${counted(count, 'image')} of ${digit} taken for ${answer}` },
+      thousands(count),
+    );
     button.addEventListener('click', () => press(button, digit, answer));
     if (digit !== answer) {
       button.style.setProperty('--strength', `${Math.round(12 + (88 * count) / most)}%`);
@@ -1731,10 +1830,21 @@ function grid(tested, show, chosen) {
     }
     return element('td', { class: digit === answer ? 'right' : 'wrong' }, button);
   };
-  const rows = DIGITS.map((digit) => element('tr', {}, element('th', { scope: 'row' }, String(digit)), ...DIGITS.map((answer) => cell(digit, answer))));
+  const rows = DIGITS.map((digit) =>
+    element('tr', {}, element('th', { scope: 'row' }, String(digit)), ...DIGITS.map((answer) => cell(digit, answer))),
+  );
   const corner = element('td', { class: 'corner' }, 'digit ↓ answer →');
   const caption = element('caption', { class: 'hidden' }, 'Confusion matrix');
-  return scrollable('Confusion matrix', element('table', { class: 'confusion' }, caption, element('thead', {}, element('tr', {}, corner, ...heads)), element('tbody', {}, ...rows)));
+  return scrollable(
+    'Confusion matrix',
+    element(
+      'table',
+      { class: 'confusion' },
+      caption,
+      element('thead', {}, element('tr', {}, corner, ...heads)),
+      element('tbody', {}, ...rows),
+    ),
+  );
 }
 
 function showCell(panel, tested, images, digit, answer) {
@@ -1742,21 +1852,37 @@ function showCell(panel, tested, images, digit, answer) {
   const count = tested.confusion[digit][answer];
   const what = digit === answer ? `${digit} recognised` : `${digit} taken for ${answer}`;
   const shown = places.slice(0, MAX_SHOWN);
-  const cut = shown.length < count ? `The page shows ${thousands(shown.length)} of ${counted(count, 'image')}.` : `${counted(count, 'image')}.`;
+  const cut =
+    shown.length < count
+      ? `The page shows ${thousands(shown.length)} of ${counted(count, 'image')}.`
+      : `${counted(count, 'image')}.`;
   const figures = shown.map((i) =>
-    element('figure', {}, digitCanvas(images.pixels(i), `Test image ${images.index[i]}, a ${digit}`), element('figcaption', {}, share(tested.confidence[i]))),
+    element(
+      'figure',
+      {},
+      digitCanvas(images.pixels(i), `Test image ${images.index[i]}, a ${digit}`),
+      element('figcaption', {}, share(tested.confidence[i])),
+    ),
   );
-  panel.replaceChildren(element('h3', {}, what), element('p', { class: 'hint' }, `${cut} Below each image: the probability that the network gave to its answer.`), element('div', { class: 'thumbnails' }, ...figures));
+  panel.replaceChildren(
+    element('h3', {}, what),
+    element('p', { class: 'hint' }, `${cut} Below each image: the probability that the network gave to its answer.`),
+    element('div', { class: 'thumbnails' }, ...figures),
+  );
 }
 
 function classTable(tested) {
-  const heads = ['Digit', 'Images', 'Precision, %', 'Recall, %', 'F1, %'].map((title) => element('th', { scope: 'col', class: 'number' }, title));
+  const heads = ['Digit', 'Images', 'Precision, %', 'Recall, %', 'F1, %'].map((title) =>
+    element('th', { scope: 'col', class: 'number' }, title),
+  );
   const rows = tested.classes.map((each) =>
     element(
       'tr',
       {},
       element('th', { scope: 'row', class: 'number' }, String(each.digit)),
-      ...[thousands(each.images), percent(each.precision), percent(each.recall), percent(each.f1)].map((text) => element('td', { class: 'number' }, text)),
+      ...[thousands(each.images), percent(each.precision), percent(each.recall), percent(each.f1)].map((text) =>
+        element('td', { class: 'number' }, text),
+      ),
     ),
   );
   const caption = element('caption', { class: 'hidden' }, 'Figures of each digit');
@@ -1886,7 +2012,13 @@ class CurvePanel {
     this.hidden = new Set(this.several ? ['train', 'training steps'] : []);
     this.plot = null;
     this.readouts = [];
-    this.box = element('div', { class: 'plot', tabindex: '0', role: 'group', 'aria-describedby': 'curves-keys', onkeydown: (event) => this.key(event) });
+    this.box = element('div', {
+      class: 'plot',
+      tabindex: '0',
+      role: 'group',
+      'aria-describedby': 'curves-keys',
+      onkeydown: (event) => this.key(event),
+    });
     this.names = element('div', { class: 'chips', role: 'group', 'aria-label': 'Lines' });
     this.position = element('p', { class: 'position', 'aria-live': 'polite' });
     this.values = element('div', {});
@@ -1914,7 +2046,13 @@ class CurvePanel {
       'div',
       { class: 'controls' },
       radios('metric', 'Show', metrics, this.metric, redraw('metric')),
-      radios('axis', 'Against', Object.keys(AXES).map((key) => [key, key]), this.axis, redraw('axis')),
+      radios(
+        'axis',
+        'Against',
+        Object.keys(AXES).map((key) => [key, key]),
+        this.axis,
+        redraw('axis'),
+      ),
       element('label', { class: 'slider' }, 'Smoothing', smoothing),
       element('button', { type: 'button', id: 'zoom-out', onclick: () => this.zoomOut() }, 'Show all'),
     );
@@ -1956,12 +2094,17 @@ class CurvePanel {
     this.drawn = this.lines();
     this.plot?.destroy();
     const visible = this.drawn.filter((line) => !this.isHidden(line));
-    const columns = visible.flatMap((line) => (line.several ? [line.mean, line.high, line.low] : [line.mean]).map((column) => [line.x, column]));
+    const columns = visible.flatMap((line) =>
+      (line.several ? [line.mean, line.high, line.low] : [line.mean]).map((column) => [line.x, column]),
+    );
     const joined = columns.length ? uPlot.join(columns) : [[0, 1]];
     this.visible = visible;
     this.plot = new uPlot(this.options(visible), joined, this.box);
     this.plot.root.setAttribute('aria-hidden', 'true');
-    this.box.setAttribute('aria-label', `${METRICS[this.metric].title} against ${AXES[this.axis]}, ${counted(visible.length, 'line')}. The values are in the table below.`);
+    this.box.setAttribute(
+      'aria-label',
+      `${METRICS[this.metric].title} against ${AXES[this.axis]}, ${counted(visible.length, 'line')}. The values are in the table below.`,
+    );
     this.drawNames();
     this.fillTable();
     this.read(null);
@@ -1971,12 +2114,26 @@ class CurvePanel {
     const metric = METRICS[this.metric];
     const ink = resolved('var(--muted)');
     const grid = { stroke: resolved('var(--grid)'), width: 1 };
-    const axis = { stroke: ink, grid, ticks: { ...grid, size: 4 }, font: '12px system-ui, sans-serif', labelFont: '12px system-ui, sans-serif', labelSize: 20 };
+    const axis = {
+      stroke: ink,
+      grid,
+      ticks: { ...grid, size: 4 },
+      font: '12px system-ui, sans-serif',
+      labelFont: '12px system-ui, sans-serif',
+      labelSize: 20,
+    };
     const series = [{}];
     const bands = [];
     for (const line of visible) {
       const colour = resolved(line.colour);
-      series.push({ stroke: colour, width: line.faint ? 1 : 2, alpha: line.faint ? 0.55 : 1, dash: line.dash, spanGaps: true, points: { show: false } });
+      series.push({
+        stroke: colour,
+        width: line.faint ? 1 : 2,
+        alpha: line.faint ? 0.55 : 1,
+        dash: line.dash,
+        spanGaps: true,
+        points: { show: false },
+      });
       if (!line.several) continue;
       const edge = { stroke: 'transparent', width: 0, spanGaps: true, points: { show: false } };
       series.push(edge, edge);
@@ -1991,8 +2148,20 @@ class CurvePanel {
       cursor: { drag: { x: true, y: true, uni: 30 }, points: { size: 7 }, focus: { prox: -1 } },
       scales: { x: { time: false }, y: metric.log ? { distr: 3 } : {} },
       axes: [
-        { ...axis, label: AXES[this.axis], size: 34, space: 60, incrs: this.axis === 'seconds' ? undefined : WHOLE, values: (_, ticks) => ticks.map((tick) => compact(tick)) },
-        { ...axis, label: `${metric.title.toLowerCase()}${unit}`, size: 58, values: (_, ticks) => ticks.map((tick) => (tick === null ? '' : String(Number(tick.toPrecision(6))))) },
+        {
+          ...axis,
+          label: AXES[this.axis],
+          size: 34,
+          space: 60,
+          incrs: this.axis === 'seconds' ? undefined : WHOLE,
+          values: (_, ticks) => ticks.map((tick) => compact(tick)),
+        },
+        {
+          ...axis,
+          label: `${metric.title.toLowerCase()}${unit}`,
+          size: 58,
+          values: (_, ticks) => ticks.map((tick) => (tick === null ? '' : String(Number(tick.toPrecision(6))))),
+        },
       ],
       hooks: { setCursor: [(plot) => this.read(plot.cursor.left >= 0 ? plot.posToVal(plot.cursor.left, 'x') : null)] },
     };
@@ -2011,7 +2180,14 @@ class CurvePanel {
   drawNames() {
     this.readouts = [];
     const kinds = [...new Set(this.drawn.map((line) => line.kind))];
-    const chips = kinds.map((kind) => this.chip(kind, kind, this.drawn.filter((line) => line.kind === kind), this.several));
+    const chips = kinds.map((kind) =>
+      this.chip(
+        kind,
+        kind,
+        this.drawn.filter((line) => line.kind === kind),
+        this.several,
+      ),
+    );
     const groups = this.several ? this.data.runs.map((run) => [run, this.drawn.filter((line) => line.group === run.letter)]) : [];
     const own = groups.filter(([, lines]) => lines.length).map(([run, lines]) => this.chip(run.letter, run.name, lines, false));
     this.names.replaceChildren(...own, ...chips);
@@ -2028,7 +2204,13 @@ class CurvePanel {
       this.draw();
       [...this.names.children].find((chip) => chip.dataset.key === key)?.focus();
     };
-    const made = element('button', { type: 'button', class: 'chip', 'aria-pressed': String(!this.hidden.has(key)), onclick: toggle }, swatch(sample), name, value);
+    const made = element(
+      'button',
+      { type: 'button', class: 'chip', 'aria-pressed': String(!this.hidden.has(key)), onclick: toggle },
+      swatch(sample),
+      name,
+      value,
+    );
     made.dataset.key = key;
     return made;
   }
@@ -2038,7 +2220,7 @@ class CurvePanel {
     this.at = x;
     for (const [line, node] of this.readouts) {
       const i = x === null ? line.x.length - 1 : nearest(line.x, x);
-      node.textContent = i >= 0 ? ` ${Number(line.mean[i].toPrecision(4))}` : '';
+      node.textContent = i >= 0 ? ` ${shortValue(line.mean[i], this.metric)}` : '';
     }
     const unit = this.axis === 'step' ? 'step' : this.axis === 'epoch' ? 'epoch' : 'second';
     this.position.textContent = x === null ? 'At the end:' : `At ${unit} ${compact(x)}:`;
@@ -2108,6 +2290,10 @@ function swatch(line) {
   node.style.borderTopStyle = line.dash.length ? 'dashed' : 'solid';
   return node;
 }
+
+function shortValue(value, metric) {
+  return metric === 'accuracy' || metric === 'error' ? value.toFixed(2) : String(Number(value.toPrecision(4)));
+}
 // --- mistakes.mjs
 // A gallery of mistakes, the worst first. Class maps show which parts of the image spoke for the digit and for the answer.
 
@@ -2155,7 +2341,13 @@ function mapsOf(tested) {
   const size = width * height;
   return {
     count: values.length / (2 * size),
-    of: (i, which) => ({ width, height, start, cell, values: values.subarray((2 * i + which) * size, (2 * i + which + 1) * size) }),
+    of: (i, which) => ({
+      width,
+      height,
+      start,
+      cell,
+      values: values.subarray((2 * i + which) * size, (2 * i + which + 1) * size),
+    }),
   };
 }
 
@@ -2165,12 +2357,23 @@ function card(mistake, i, images, maps) {
   const { true: digit, predicted } = mistake;
   const pictures = [[digitCanvas(pixels, `Test image ${number}, a ${digit}`), `image ${number}`]];
   if (maps && i < maps.count) {
-    pictures.push([overlayCanvas(pixels, maps.of(i, 0), `What speaks for ${digit}`), `for ${digit}: ${share(mistake.true_confidence)}`]);
-    pictures.push([overlayCanvas(pixels, maps.of(i, 1), `What speaks for ${predicted}`), `for ${predicted}: ${share(mistake.predicted_confidence)}`]);
+    pictures.push([
+      overlayCanvas(pixels, maps.of(i, 0), `What speaks for ${digit}`),
+      `for ${digit}: ${share(mistake.true_confidence)}`,
+    ]);
+    pictures.push([
+      overlayCanvas(pixels, maps.of(i, 1), `What speaks for ${predicted}`),
+      `for ${predicted}: ${share(mistake.predicted_confidence)}`,
+    ]);
   }
   const title = element('h3', {}, String(digit), element('span', { class: 'taken' }, ' taken for '), String(predicted));
   const figures = pictures.map(([canvas, text]) => element('figure', {}, canvas, element('figcaption', {}, text)));
-  return element('article', { class: 'mistake', 'aria-label': `Test image ${number}: ${digit} taken for ${predicted}` }, title, element('div', { class: 'triple' }, ...figures));
+  return element(
+    'article',
+    { class: 'mistake', 'aria-label': `Test image ${number}: ${digit} taken for ${predicted}` },
+    title,
+    element('div', { class: 'triple' }, ...figures),
+  );
 }
 // --- parameters.mjs
 // Accuracy against parameters: the runs of the page, and the published networks.
@@ -2185,13 +2388,22 @@ function parametersSection(data) {
   const lead = published.length
     ? 'Filled points are the runs of this page, after the last epoch. Hollow points are the figures of the authors, of their best epoch or of an epoch that they do not name.'
     : 'The runs of this page, after the last epoch.';
-  return section('parameters', 'Accuracy against parameters', lead, scatter(data.runs, published), valueTable(data.runs, published));
+  return section(
+    'parameters',
+    'Accuracy against parameters',
+    lead,
+    scatter(data.runs, published),
+    valueTable(data.runs, published),
+  );
 }
 
 function scatter(runs, published) {
   const box = { left: 56, right: 820, top: 34, bottom: 380 };
   const counts = [...runs, ...published].map((point) => point.parameters);
-  const values = [...runs.flatMap((run) => [run.final, run.low ?? run.final, run.high ?? run.final]), ...published.map((point) => point.accuracy)];
+  const values = [
+    ...runs.flatMap((run) => [run.final, run.low ?? run.final, run.high ?? run.final]),
+    ...published.map((point) => point.accuracy),
+  ];
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const margin = Math.max(0.1, 0.08 * (high - low));
   const range = [low - margin, Math.min(100, high + margin)];
@@ -2200,14 +2412,26 @@ function scatter(runs, published) {
   const y = linearScale(range, [box.bottom, box.top]);
   const xTicks = DECADES.flatMap((decade) => [decade, 3 * decade]).filter((tick) => tick >= domain[0] && tick <= domain[1]);
   const yTicks = ticks(range[0], range[1], 6);
-  const labels = placedLabels([
-    ...runs.map((run) => ({ x: x(run.parameters), y: y(run.final), text: run.name, own: true })),
-    ...published.map((point) => ({ x: x(point.parameters), y: y(point.accuracy), text: point.name, own: false })),
-  ], box);
+  const labels = placedLabels(
+    [
+      ...runs.map((run) => ({ x: x(run.parameters), y: y(run.final), text: run.name, own: true })),
+      ...published.map((point) => ({ x: x(point.parameters), y: y(point.accuracy), text: point.name, own: false })),
+    ],
+    box,
+  );
   const picture = svg(
     'svg',
-    { viewBox: '0 0 840 430', class: 'chart', role: 'img', 'aria-label': 'Test accuracy against the number of parameters. The values are in the table below.' },
-    axes(box, { scale: x, ticks: xTicks, text: compact, label: 'parameters (logarithmic)' }, { scale: y, ticks: yTicks, text: (tick) => String(tick), label: 'test accuracy, %' }),
+    {
+      viewBox: '0 0 840 430',
+      class: 'chart',
+      role: 'img',
+      'aria-label': 'Test accuracy against the number of parameters. The values are in the table below.',
+    },
+    axes(
+      box,
+      { scale: x, ticks: xTicks, text: compact, label: 'parameters (logarithmic)' },
+      { scale: y, ticks: yTicks, text: (tick) => String(tick), label: 'test accuracy, %' },
+    ),
     ...published.map((point) => publishedMark(point, x(point.parameters), y(point.accuracy))),
     ...runs.map((run, i) => runMark(run, i, x(run.parameters), y)),
     ...labels.map((label) => svg('text', { x: label.left, y: label.base, class: label.own ? 'name own' : 'name' }, label.text)),
@@ -2240,11 +2464,20 @@ function overlap(a, b) {
 }
 
 function publishedMark(point, x, y) {
-  return svg('g', { class: 'published' }, svg('title', {}, `${point.name}, published: ${percent(point.accuracy)} %, ${thousands(point.parameters)} parameters`), svg('rect', { x: x - 4, y: y - 4, width: 8, height: 8, transform: `rotate(45 ${x} ${y})` }));
+  return svg(
+    'g',
+    { class: 'published' },
+    svg('title', {}, `${point.name}, published: ${percent(point.accuracy)} %, ${thousands(point.parameters)} parameters`),
+    svg('rect', { x: x - 4, y: y - 4, width: 8, height: 8, transform: `rotate(45 ${x} ${y})` }),
+  );
 }
 
 function runMark(run, i, x, y) {
-  const title = svg('title', {}, `${run.name}: ${percent(run.final)} %, ${thousands(run.parameters)} parameters, ${run.seeds.length} seed${run.seeds.length === 1 ? '' : 's'}`);
+  const title = svg(
+    'title',
+    {},
+    `${run.name}: ${percent(run.final)} %, ${thousands(run.parameters)} parameters, ${run.seeds.length} seed${run.seeds.length === 1 ? '' : 's'}`,
+  );
   const interval = run.low === null ? null : svg('line', { x1: x, x2: x, y1: y(run.low), y2: y(run.high), class: 'interval' });
   const circle = svg('circle', { cx: x, cy: y(run.final), r: 6 });
   const mark = svg('g', { class: 'own' }, title, interval, circle);
@@ -2253,9 +2486,19 @@ function runMark(run, i, x, y) {
 }
 
 function valueTable(runs, published) {
-  const columns = [{ title: 'Network' }, { title: 'Parameters', number: true }, { title: 'Test accuracy, %', number: true }, { title: 'Source' }];
+  const columns = [
+    { title: 'Network' },
+    { title: 'Parameters', number: true },
+    { title: 'Test accuracy, %', number: true },
+    { title: 'Source' },
+  ];
   const rows = [
-    ...runs.map((run) => [run.name, thousands(run.parameters), percent(run.final), `this page, final, ${run.seeds.length === 1 ? '1 seed' : `mean of ${run.seeds.length} seeds`}`]),
+    ...runs.map((run) => [
+      run.name,
+      thousands(run.parameters),
+      percent(run.final),
+      `this page, final, ${run.seeds.length === 1 ? '1 seed' : `mean of ${run.seeds.length} seeds`}`,
+    ]),
     ...published.map((point) => [point.name, thousands(point.parameters), percent(point.accuracy), 'published by the authors']),
   ];
   return details('The values as a table', table('Accuracy against parameters', columns, rows));
@@ -2274,7 +2517,11 @@ const COLUMNS = [
   { title: 'Epochs', value: (run) => run.epochs, text: (run) => String(Number(run.epochs.toFixed(1))) },
   { title: 'Time', value: (run) => run.seconds, text: (run) => duration(run.seconds) },
   { title: 'Final test accuracy, %', value: (run) => run.final, text: (run) => percent(run.final) },
-  { title: '95 % interval', value: (run) => run.low, text: (run) => (run.low === null ? '' : `${percent(run.low)} to ${percent(run.high)}`) },
+  {
+    title: '95 % interval',
+    value: (run) => run.low,
+    text: (run) => (run.low === null ? '' : `${percent(run.low)} to ${percent(run.high)}`),
+  },
   { title: 'Best epoch', value: (run) => run.best, text: (run) => percent(run.best) },
   { title: 'Mean of last 5', value: (run) => run.mean_last_5, text: (run) => percent(run.mean_last_5) },
   { title: 'Train minus test', value: (run) => run.gap, text: (run) => percent(run.gap) },
@@ -2301,7 +2548,8 @@ function budgetText(run) {
 
 function runsSection(data) {
   const images = [...new Set(data.runs.map((run) => run.images))].join(' and ');
-  const lead = `Each row is ${data.runs.some((run) => run.seeds.length > 1) ? 'the mean of runs that differ in their seed only' : 'a run'}. Test accuracy in % on ${images}. A click on a head sorts the table.`;
+  const row = data.runs.some((run) => run.seeds.length > 1) ? 'the mean of runs that differ in their seed only' : 'a run';
+  const lead = `Each row is ${row}. Test accuracy in % on ${images}. A click on a head sorts the table.`;
   return section('runs', 'Runs', lead, sortableTable(data), differences(data));
 }
 
@@ -2310,7 +2558,12 @@ function sortableTable(data) {
   const places = new Map(data.runs.map((run, i) => [run, i]));
   const body = element('tbody', {});
   const heads = columns.map((column, i) => {
-    const button = element('button', { type: 'button', class: 'sort', onclick: () => sort(i) }, column.title, element('span', { class: 'arrow', 'aria-hidden': 'true' }));
+    const button = element(
+      'button',
+      { type: 'button', class: 'sort', onclick: () => sort(i) },
+      column.title,
+      element('span', { class: 'arrow', 'aria-hidden': 'true' }),
+    );
     return element('th', { scope: 'col', class: i ? 'number' : null }, button);
   });
   let current = -1;
@@ -2319,12 +2572,17 @@ function sortableTable(data) {
   const sort = (i) => {
     descending = i === current ? !descending : i > 0; // the largest number first, and A first
     current = i;
-    heads.forEach((head, j) => (j === i ? head.setAttribute('aria-sort', descending ? 'descending' : 'ascending') : head.removeAttribute('aria-sort')));
+    heads.forEach((head, j) =>
+      j === i ? head.setAttribute('aria-sort', descending ? 'descending' : 'ascending') : head.removeAttribute('aria-sort'),
+    );
     fill(sortedRuns(data.runs, columns[i], descending));
   };
   fill(data.runs);
   const caption = element('caption', { class: 'hidden' }, 'Runs');
-  return scrollable('Runs', element('table', { class: 'runs' }, caption, element('thead', {}, element('tr', {}, ...heads)), body));
+  return scrollable(
+    'Runs',
+    element('table', { class: 'runs' }, caption, element('thead', {}, element('tr', {}, ...heads)), body),
+  );
 }
 
 function row(run, place, columns) {
@@ -2346,7 +2604,11 @@ function differences(data) {
   const columns = ['Key', ...data.runs.map((run) => run.letter)].map((text) => ({ title: text }));
   const rows = data.differences.map(([key, cells]) => [element('code', {}, key), ...cells.map(folded)]);
   const names = data.runs.map((run) => `${run.letter} is ${run.name}`).join(', ');
-  return [title, element('p', { class: 'hint' }, `${counted(rows.length, 'key')}. ${names}.`), table('Where the configs differ', columns, rows, { class: 'differences' })];
+  return [
+    title,
+    element('p', { class: 'hint' }, `${counted(rows.length, 'key')}. ${names}.`),
+    table('Where the configs differ', columns, rows, { class: 'differences' }),
+  ];
 }
 // --- theme.mjs
 // Light or dark: as the system has it, until the reader changes it.
@@ -2410,12 +2672,19 @@ function facts(run) {
     ['train minus test', `${run.gap >= 0 ? '+' : '−'}${Math.abs(run.gap).toFixed(2)}`],
   ];
   if (run.low !== null) items.unshift(['95 % interval over seeds', `${percent(run.low)} to ${percent(run.high)}`]);
-  return element('dl', { class: 'facts' }, ...items.map(([name, value]) => element('div', {}, element('dt', {}, name), element('dd', {}, value))));
+  return element(
+    'dl',
+    { class: 'facts' },
+    ...items.map(([name, value]) => element('div', {}, element('dt', {}, name), element('dd', {}, value))),
+  );
 }
 
 function budget(checks, name) {
   const met = checks.filter((check) => check.met === true).length;
-  const title = met === checks.length ? `${name} is met` : `${name} is not met: ${met} of ${counted(checks.length, 'requirement')}`;
+  const judged = checks.some((check) => check.met === false) || met === checks.length;
+  const result =
+    met === checks.length ? 'met' : `${judged ? 'not met' : 'not judged'}: ${met} of ${counted(checks.length, 'requirement')}`;
+  const title = `${name} is ${result}`;
   const items = checks.map((check) => {
     const [sign, word] = { true: ['✓', 'met'], false: ['✗', 'missed'] }[check.met] ?? ['–', 'not judged'];
     const note = check.note ? ` (${check.note})` : '';
@@ -2431,7 +2700,12 @@ function budget(checks, name) {
 }
 
 function answers(sentences) {
-  return element('div', { class: 'answers' }, element('h2', {}, 'Which is better?'), ...sentences.map((sentence) => element('p', {}, sentence)));
+  return element(
+    'div',
+    { class: 'answers' },
+    element('h2', {}, 'Which is better?'),
+    ...sentences.map((sentence) => element('p', {}, sentence)),
+  );
 }
 
 function notes(data, best, several) {
@@ -2439,7 +2713,9 @@ function notes(data, best, several) {
   const epochs = [...new Set(best.best_epochs)];
   if (!several) {
     const when = epochs.length === 1 ? ` (epoch ${epochs[0]})` : '';
-    lines.unshift(`The best epoch had ${percent(best.best)} %${when}. It is chosen with the test images, so its accuracy is too high.`);
+    lines.unshift(
+      `The best epoch had ${percent(best.best)} %${when}. It is chosen with the test images, so its accuracy is too high.`,
+    );
     lines.unshift(`Trained on ${best.trained_on}.`);
   }
   return element('ul', { class: 'notes' }, ...lines.map((line) => element('li', {}, line)));
@@ -2477,10 +2753,17 @@ function main() {
 
 function head(data, redraw) {
   const sections = [...document.querySelectorAll('main section[id]')].filter((part) => part.id !== 'verdict');
-  const links = sections.map((part) => element('li', {}, element('a', { href: `#${part.id}` }, part.querySelector('h2').textContent)));
+  const links = sections.map((part) =>
+    element('li', {}, element('a', { href: `#${part.id}` }, part.querySelector('h2').textContent)),
+  );
   const title = element('h1', {}, data.title);
   return [
-    element('div', { class: 'bar-top' }, element('span', { class: 'made' }, `mnist-lite report, ${data.made}`), themeButton(redraw)),
+    element(
+      'div',
+      { class: 'bar-top' },
+      element('span', { class: 'made' }, `mnist-lite report, ${data.made}`),
+      themeButton(redraw),
+    ),
     title,
     element('nav', { 'aria-label': 'Sections' }, element('ul', {}, ...links)),
   ];
@@ -2490,7 +2773,8 @@ function canvasSection(data, network, images) {
   if (!data.network) return null;
   if (!network) return { node: section('canvas', 'Draw a digit', data.network.unsupported) };
   const root = element('div', {});
-  const lead = 'The network reads what you draw, here in this page. The drawing is centred and scaled as the digits of MNIST were.';
+  const lead =
+    'The network reads what you draw, here in this page. The drawing is centred and scaled as the digits of MNIST were.';
   const node = section('canvas', 'Draw a digit', lead, root);
   return { node, ...mountCanvas(root, network, images) };
 }
@@ -2506,19 +2790,26 @@ class NetworkView {
   }
 
   picker() {
-    const options = this.data.runs.map((run, i) => element('option', { value: String(i), selected: i === this.group }, `${run.letter} · ${run.name}`));
+    const options = this.data.runs.map((run, i) =>
+      element('option', { value: String(i), selected: i === this.group }, `${run.letter} · ${run.name}`),
+    );
     const choose = (event) => {
       this.group = Number(event.target.value);
       this.draw();
     };
-    return element('p', { class: 'picker' }, element('label', {}, 'One network in detail: ', element('select', { onchange: choose }, ...options)));
+    return element(
+      'p',
+      { class: 'picker' },
+      element('label', {}, 'One network in detail: ', element('select', { onchange: choose }, ...options)),
+    );
   }
 
   draw() {
     const run = this.data.runs[this.group];
     const tested = this.data.tested.find((each) => each.group === this.group);
     const parts = [architectureSection(run, this.network, this.images)];
-    if (tested) parts.push(confusionSection(tested, this.images), mistakesSection(tested, this.images), calibrationSection(tested));
+    if (tested)
+      parts.push(confusionSection(tested, this.images), mistakesSection(tested, this.images), calibrationSection(tested));
     this.parts.replaceChildren(...parts);
   }
 }
@@ -2526,7 +2817,17 @@ class NetworkView {
 function foot(data) {
   const left = data.left_out.map((line) => element('li', {}, line));
   const made = 'This file has everything inside. It loads nothing from the network and sends nothing.';
-  return [left.length ? element('section', { 'aria-labelledby': 'left-out' }, element('h2', { id: 'left-out' }, 'Not in this page'), element('ul', {}, ...left)) : null, element('p', { class: 'hint' }, made)].filter(Boolean);
+  return [
+    left.length
+      ? element(
+          'section',
+          { 'aria-labelledby': 'left-out' },
+          element('h2', { id: 'left-out' }, 'Not in this page'),
+          element('ul', {}, ...left),
+        )
+      : null,
+    element('p', { class: 'hint' }, made),
+  ].filter(Boolean);
 }
 main();
 })();

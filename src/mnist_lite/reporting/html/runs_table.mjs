@@ -14,7 +14,11 @@ export const COLUMNS = [
   { title: 'Epochs', value: (run) => run.epochs, text: (run) => String(Number(run.epochs.toFixed(1))) },
   { title: 'Time', value: (run) => run.seconds, text: (run) => duration(run.seconds) },
   { title: 'Final test accuracy, %', value: (run) => run.final, text: (run) => percent(run.final) },
-  { title: '95 % interval', value: (run) => run.low, text: (run) => (run.low === null ? '' : `${percent(run.low)} to ${percent(run.high)}`) },
+  {
+    title: '95 % interval',
+    value: (run) => run.low,
+    text: (run) => (run.low === null ? '' : `${percent(run.low)} to ${percent(run.high)}`),
+  },
   { title: 'Best epoch', value: (run) => run.best, text: (run) => percent(run.best) },
   { title: 'Mean of last 5', value: (run) => run.mean_last_5, text: (run) => percent(run.mean_last_5) },
   { title: 'Train minus test', value: (run) => run.gap, text: (run) => percent(run.gap) },
@@ -41,7 +45,8 @@ function budgetText(run) {
 
 export function runsSection(data) {
   const images = [...new Set(data.runs.map((run) => run.images))].join(' and ');
-  const lead = `Each row is ${data.runs.some((run) => run.seeds.length > 1) ? 'the mean of runs that differ in their seed only' : 'a run'}. Test accuracy in % on ${images}. A click on a head sorts the table.`;
+  const row = data.runs.some((run) => run.seeds.length > 1) ? 'the mean of runs that differ in their seed only' : 'a run';
+  const lead = `Each row is ${row}. Test accuracy in % on ${images}. A click on a head sorts the table.`;
   return section('runs', 'Runs', lead, sortableTable(data), differences(data));
 }
 
@@ -50,7 +55,12 @@ function sortableTable(data) {
   const places = new Map(data.runs.map((run, i) => [run, i]));
   const body = element('tbody', {});
   const heads = columns.map((column, i) => {
-    const button = element('button', { type: 'button', class: 'sort', onclick: () => sort(i) }, column.title, element('span', { class: 'arrow', 'aria-hidden': 'true' }));
+    const button = element(
+      'button',
+      { type: 'button', class: 'sort', onclick: () => sort(i) },
+      column.title,
+      element('span', { class: 'arrow', 'aria-hidden': 'true' }),
+    );
     return element('th', { scope: 'col', class: i ? 'number' : null }, button);
   });
   let current = -1;
@@ -59,12 +69,17 @@ function sortableTable(data) {
   const sort = (i) => {
     descending = i === current ? !descending : i > 0; // the largest number first, and A first
     current = i;
-    heads.forEach((head, j) => (j === i ? head.setAttribute('aria-sort', descending ? 'descending' : 'ascending') : head.removeAttribute('aria-sort')));
+    heads.forEach((head, j) =>
+      j === i ? head.setAttribute('aria-sort', descending ? 'descending' : 'ascending') : head.removeAttribute('aria-sort'),
+    );
     fill(sortedRuns(data.runs, columns[i], descending));
   };
   fill(data.runs);
   const caption = element('caption', { class: 'hidden' }, 'Runs');
-  return scrollable('Runs', element('table', { class: 'runs' }, caption, element('thead', {}, element('tr', {}, ...heads)), body));
+  return scrollable(
+    'Runs',
+    element('table', { class: 'runs' }, caption, element('thead', {}, element('tr', {}, ...heads)), body),
+  );
 }
 
 function row(run, place, columns) {
@@ -86,5 +101,9 @@ function differences(data) {
   const columns = ['Key', ...data.runs.map((run) => run.letter)].map((text) => ({ title: text }));
   const rows = data.differences.map(([key, cells]) => [element('code', {}, key), ...cells.map(folded)]);
   const names = data.runs.map((run) => `${run.letter} is ${run.name}`).join(', ');
-  return [title, element('p', { class: 'hint' }, `${counted(rows.length, 'key')}. ${names}.`), table('Where the configs differ', columns, rows, { class: 'differences' })];
+  return [
+    title,
+    element('p', { class: 'hint' }, `${counted(rows.length, 'key')}. ${names}.`),
+    table('Where the configs differ', columns, rows, { class: 'differences' }),
+  ];
 }

@@ -36,12 +36,19 @@ function facts(run) {
     ['train minus test', `${run.gap >= 0 ? '+' : '−'}${Math.abs(run.gap).toFixed(2)}`],
   ];
   if (run.low !== null) items.unshift(['95 % interval over seeds', `${percent(run.low)} to ${percent(run.high)}`]);
-  return element('dl', { class: 'facts' }, ...items.map(([name, value]) => element('div', {}, element('dt', {}, name), element('dd', {}, value))));
+  return element(
+    'dl',
+    { class: 'facts' },
+    ...items.map(([name, value]) => element('div', {}, element('dt', {}, name), element('dd', {}, value))),
+  );
 }
 
 function budget(checks, name) {
   const met = checks.filter((check) => check.met === true).length;
-  const title = met === checks.length ? `${name} is met` : `${name} is not met: ${met} of ${counted(checks.length, 'requirement')}`;
+  const judged = checks.some((check) => check.met === false) || met === checks.length;
+  const result =
+    met === checks.length ? 'met' : `${judged ? 'not met' : 'not judged'}: ${met} of ${counted(checks.length, 'requirement')}`;
+  const title = `${name} is ${result}`;
   const items = checks.map((check) => {
     const [sign, word] = { true: ['✓', 'met'], false: ['✗', 'missed'] }[check.met] ?? ['–', 'not judged'];
     const note = check.note ? ` (${check.note})` : '';
@@ -57,7 +64,12 @@ function budget(checks, name) {
 }
 
 function answers(sentences) {
-  return element('div', { class: 'answers' }, element('h2', {}, 'Which is better?'), ...sentences.map((sentence) => element('p', {}, sentence)));
+  return element(
+    'div',
+    { class: 'answers' },
+    element('h2', {}, 'Which is better?'),
+    ...sentences.map((sentence) => element('p', {}, sentence)),
+  );
 }
 
 function notes(data, best, several) {
@@ -65,7 +77,9 @@ function notes(data, best, several) {
   const epochs = [...new Set(best.best_epochs)];
   if (!several) {
     const when = epochs.length === 1 ? ` (epoch ${epochs[0]})` : '';
-    lines.unshift(`The best epoch had ${percent(best.best)} %${when}. It is chosen with the test images, so its accuracy is too high.`);
+    lines.unshift(
+      `The best epoch had ${percent(best.best)} %${when}. It is chosen with the test images, so its accuracy is too high.`,
+    );
     lines.unshift(`Trained on ${best.trained_on}.`);
   }
   return element('ul', { class: 'notes' }, ...lines.map((line) => element('li', {}, line)));
