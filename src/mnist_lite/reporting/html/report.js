@@ -2230,20 +2230,25 @@ class CurvePanel {
     this.plot.setData(this.plot.data, true);
   }
 
-  zoom(factor, move) {
+  /** Shows a part of the picture that is `factor` times as wide, around the position of the reader. */
+  zoom(factor) {
     const { min, max } = this.plot.scales.x;
-    const [first, last] = [this.plot.data[0][0], this.plot.data[0].at(-1)];
-    const middle = Math.min(max, Math.max(min, this.at ?? (min + max) / 2)) + move * (max - min);
-    const half = (factor * (max - min)) / 2;
-    const low = Math.max(first, middle - half);
-    const high = Math.min(last, middle + half);
-    if (high > low) this.plot.setScale('x', { min: low, max: high });
+    const [first, last] = this.ends();
+    const width = Math.min(last - first, factor * (max - min));
+    const middle = this.at ?? (min + max) / 2;
+    const low = Math.min(last - width, Math.max(first, middle - width / 2));
+    this.plot.setScale('x', { min: low, max: low + width });
+  }
+
+  ends() {
+    const [x] = this.plot.data;
+    return [x[0], x.at(-1)];
   }
 
   key(event) {
     const direction = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     const zoom = { '+': 0.5, '=': 0.5, '-': 2 }[event.key];
-    if (zoom) this.zoom(zoom, 0);
+    if (zoom) this.zoom(zoom);
     else if (event.key === '0') this.zoomOut();
     else if (direction && event.shiftKey) this.move(direction);
     else if (direction) this.step(direction);
@@ -2253,7 +2258,7 @@ class CurvePanel {
 
   move(direction) {
     const { min, max } = this.plot.scales.x;
-    const [first, last] = [this.plot.data[0][0], this.plot.data[0].at(-1)];
+    const [first, last] = this.ends();
     const by = direction > 0 ? Math.min((max - min) / 4, last - max) : Math.max((min - max) / 4, first - min);
     this.plot.setScale('x', { min: min + by, max: max + by });
   }
