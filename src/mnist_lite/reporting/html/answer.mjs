@@ -2,13 +2,13 @@
 
 import { classMap } from './class_map.mjs';
 import { digitCanvas, overlayCanvas } from './digit_image.mjs';
-import { element } from './dom.mjs';
+import { element, setText } from './dom.mjs';
 import { share } from './format.mjs';
 import { argmax, logitsOf, softmax } from './network.mjs';
 
 const NO_ANSWER = '–';
 
-/** `node`, `draw(pixels, steps)` and `clear()`. */
+/** `nodes`, `draw(pixels, steps)` and `clear()`. */
 export function answerPanel(network) {
   const digit = element('span', { class: 'figure' }, NO_ANSWER);
   const spoken = element('p', { class: 'headline', role: 'status' }, 'Nothing is drawn yet.');
@@ -45,12 +45,10 @@ export function answerPanel(network) {
   }
 
   return {
-    node: element(
-      'div',
-      { class: 'answer' },
+    nodes: [
       element('div', { class: 'reads' }, digit, spoken, table),
       element('div', { class: 'pictures' }, ...pictures, element('p', { class: 'hint' }, hint(network))),
-    ),
+    ],
     draw(pixels, steps) {
       const probabilities = softmax(logitsOf(steps));
       const answer = argmax(probabilities);
@@ -71,11 +69,6 @@ export function answerPanel(network) {
       looksText.textContent = 'Where the network looks';
     },
   };
-}
-
-/** A screen reader reads a status aloud when it changes, so the same text is not set again. */
-function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text;
 }
 
 function probabilityRow(digit, press) {
@@ -108,7 +101,7 @@ function scaledMap(network, steps, digit) {
 function hint(network) {
   if (!network.class_maps) return 'This network has no maps that show where it looks.';
   const { layers, exact, field } = network.class_maps;
-  const layer = network.layers[layers - 1];
+  const layer = network.layers.slice(0, layers).findLast((each) => each.kind !== 'identity');
   const press = 'Press a digit in the table to see what speaks for that digit. Press it again to follow the answer.';
   const kind = exact
     ? 'One colour speaks for the digit, the other one speaks against it. The mean of the map is the logit.'

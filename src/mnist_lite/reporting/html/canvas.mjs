@@ -1,7 +1,8 @@
 // The canvas: the reader draws a digit, or changes a test image, and sees the network's answer at once.
 
 import { answerPanel } from './answer.mjs';
-import { element, radios } from './dom.mjs';
+import { element, radios, setText } from './dom.mjs';
+import { counted } from './format.mjs';
 import { changedImage, NO_CHANGES } from './image_changes.mjs';
 import { liveMaps } from './live_maps.mjs';
 import { computeNetwork } from './network.mjs';
@@ -20,7 +21,7 @@ const CHANGES = {
  *
  * @param {object} network - As `readNetwork` gives it.
  * @param {object | null} images - TestImages.
- * @returns {{redraw: function(): void}} `redraw()` draws again, in the colours of a new theme.
+ * @returns {{redraw: function(): void}} `redraw()` draws again in the colours of the theme.
  */
 export function mountCanvas(root, network, images) {
   const tool = { width: WIDTHS.value, erase: false };
@@ -46,6 +47,7 @@ export function mountCanvas(root, network, images) {
   function update() {
     const start = performance.now();
     const image = pad.read();
+    testImages?.describe(pad.text());
     mapsPart.hidden = !image;
     pad.node.classList.toggle('empty', !image);
     if (!image) {
@@ -65,8 +67,7 @@ export function mountCanvas(root, network, images) {
     { class: 'controls' },
     radios('tool', 'Tool', [['pen', 'Pen'], ['eraser', 'Eraser']], 'pen', (value) => (tool.erase = value === 'eraser')),
     slider('Line width', WIDTHS, (value) => (tool.width = value), String).node,
-    element('button', { type: 'button', onclick: pad.undo }, 'Undo'),
-    element('button', { type: 'button', onclick: pad.clear }, 'Clear'),
+    element('div', { class: 'pair' }, element('button', { type: 'button', onclick: pad.undo }, 'Undo'), element('button', { type: 'button', onclick: pad.clear }, 'Clear')),
   );
   const sliders = Object.entries(CHANGES).map(([key, range]) =>
     slider(range.label, { value: 0, ...range }, (value) => {
@@ -77,15 +78,17 @@ export function mountCanvas(root, network, images) {
   const reset = () => sliders.forEach((each) => each.set(0));
   const changesPart = element(
     'fieldset',
-    { class: 'changes' },
+    {},
     element('legend', {}, 'Change the image'),
     ...sliders.map((each) => each.node),
     element('button', { type: 'button', onclick: reset }, 'Reset'),
   );
-  const left = element('div', { class: 'draw' }, pad.node, tools, images ? stepper(images, pad.show) : null, changesPart, time);
-  root.append(element('div', { class: 'canvas-view' }, left, answer.node), mapsPart);
-  update();
-  return { redraw: update };
+  const testImages = images && stepper(images, pad.show);
+  const more = element('div', { class: 'more' }, testImages?.node, changesPart);
+  const draw = element('div', { class: 'draw' }, pad.node, tools);
+  root.append(element('div', { class: 'canvas-view' }, draw, ...answer.nodes, more), time, mapsPart);
+  pad.redraw();
+  return { redraw: pad.redraw };
 }
 
 /** A labelled slider: `node`, and `set(value)`. `text(value)` is shown beside the label. */
@@ -107,29 +110,34 @@ function slider(label, { min, max, step, value }, change, text) {
   };
 }
 
-/** Steps through the test images of the page. `show(pixels)` lays one on the pad. */
+/** Steps through the test images of the page: `node`, and `describe(text)`. `show` lays one on the pad. */
 function stepper(images, show) {
-  const mistakes = Array.from({ length: images.count }, (_, i) => i).filter((i) => images.labels[i] !== images.predictions[i]);
   const all = Array.from({ length: images.count }, (_, i) => i);
+  const mistakes = all.filter((i) => images.labels[i] !== images.predictions[i]);
   let place = -1;
   const onlyMistakes = element('input', { type: 'checkbox' });
-  const text = element('p', { class: 'hint', role: 'status' }, '');
+  const text = element('p', { class: 'hint', role: 'status' });
   const go = (by) => {
     const list = onlyMistakes.checked ? mistakes : all;
     const next = by > 0 ? list.find((i) => i > place) : list.findLast((i) => i < place);
     place = next ?? (by > 0 ? list[0] : list.at(-1));
-    show(images.pixels(place));
-    const number = `Test image ${images.index[place]} is a ${images.labels[place]}.`;
-    text.textContent = images.labels[place] === images.predictions[place] ? number : `${number} The network reads it as ${images.predictions[place]}.`;
+    show({ pixels: images.pixels(place), text: description(images, place) });
   };
-  const choice = mistakes.length ? element('label', { class: 'check' }, onlyMistakes, ` only mistakes (${mistakes.length})`) : null;
-  return element(
+  const choice = mistakes.length ? element('label', {}, onlyMistakes, ` only the ${counted(mistakes.length, 'mistake')}`) : null;
+  const node = element(
     'fieldset',
-    { class: 'test-images' },
-    element('legend', {}, `Or take one of ${images.count} test images`),
+    {},
+    element('legend', {}, `Take one of ${counted(images.count, 'test image')}`),
     element('button', { type: 'button', onclick: () => go(-1) }, '← Previous'),
     element('button', { type: 'button', onclick: () => go(1) }, 'Next →'),
     choice,
     text,
   );
+  return { node, describe: (described) => setText(text, described || 'You can draw on it and erase parts of it.') };
+}
+
+function description(images, i) {
+  const [label, prediction] = [images.labels[i], images.predictions[i]];
+  const taken = label === prediction ? '' : ` The network takes it for a ${prediction}.`;
+  return `Test image ${images.index[i]} is a ${label}.${taken}`;
 }

@@ -77,3 +77,8 @@ export function radios(name, legend, options, chosen, choose) {
   );
   return element('fieldset', { class: 'radios' }, element('legend', {}, legend), ...inputs);
 }
+
+/** A screen reader reads a status aloud when it changes, so the same text is not set again. */
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}

@@ -2,6 +2,7 @@
 //
 // The opacity of a pixel is its ink. An image of the test split can lie on the pad; strokes of pen and eraser change it.
 
+import { channels } from './colours.mjs';
 import { asMnist, resampled } from './digit.mjs';
 import { element } from './dom.mjs';
 
@@ -22,10 +23,10 @@ export function createPad(tool, changed) {
   context.clip();
   Object.assign(context, { lineCap: 'round', lineJoin: 'round' });
 
-  /** `image`: 784 values, or null for an empty sheet. */
+  /** `image`: {pixels, text}, or null for an empty sheet. */
   let sheet = { image: null, strokes: [] };
   const earlier = [];
-  let pen = { x: PAD_SIDE / 2, y: PAD_SIDE / 2, down: false };
+  const pen = { x: PAD_SIDE / 2, y: PAD_SIDE / 2, down: false };
 
   function replace(next) {
     earlier.push(sheet);
@@ -35,9 +36,11 @@ export function createPad(tool, changed) {
   }
 
   function redraw() {
+    const ink = channels('var(--ink)').join(' ');
     context.globalCompositeOperation = 'source-over';
     context.clearRect(0, 0, PAD_SIDE, PAD_SIDE);
-    if (sheet.image) drawImage(context, sheet.image);
+    if (sheet.image) drawImage(context, sheet.image.pixels, ink);
+    context.strokeStyle = `rgb(${ink})`;
     for (const stroke of sheet.strokes) drawStroke(context, stroke.points, stroke);
     changed();
   }
@@ -65,6 +68,10 @@ export function createPad(tool, changed) {
     redraw();
   }
 
+  function clear() {
+    replace({ image: null, strokes: [] });
+  }
+
   function liftPen() {
     pen.down = false;
     cursor.classList.remove('down');
@@ -81,8 +88,6 @@ export function createPad(tool, changed) {
   let pointer = null;
   canvas.addEventListener('pointerdown', (event) => {
     if (pointer !== null || event.button > 0 === (event.pointerType === 'mouse')) return;
-    event.preventDefault();
-    canvas.focus({ preventScroll: true });
     liftPen();
     pointer = event.pointerId;
     canvas.setPointerCapture(pointer);
@@ -109,7 +114,7 @@ export function createPad(tool, changed) {
     if (arrow) {
       const step = event.shiftKey ? STEP / 4 : STEP;
       const inside = (value) => Math.min(Math.max(value, 0), PAD_SIDE);
-      pen = { ...pen, x: inside(pen.x + step * arrow[0]), y: inside(pen.y + step * arrow[1]) };
+      Object.assign(pen, { x: inside(pen.x + step * arrow[0]), y: inside(pen.y + step * arrow[1]) });
       showCursor();
       if (pen.down) extend({ x: pen.x, y: pen.y });
     } else if (event.key === ' ') {
@@ -119,7 +124,7 @@ export function createPad(tool, changed) {
     } else if (event.key === 'Backspace' || (event.key === 'z' && (event.ctrlKey || event.metaKey))) {
       undo();
     } else if (event.key === 'Delete') {
-      replace({ image: null, strokes: [] });
+      clear();
     } else {
       return;
     }
@@ -131,8 +136,12 @@ export function createPad(tool, changed) {
   return {
     node: element('div', { class: 'pad' }, canvas, cursor),
     undo,
-    clear: () => replace({ image: null, strokes: [] }),
+    redraw,
+    clear,
+    /** Lays an image, {pixels, text}, on the pad. */
     show: (image) => replace({ image, strokes: [] }),
+    /** The text of the image on the pad. */
+    text: () => sheet.image?.text ?? '',
     /** 784 values: the drawing as MNIST has it, or the image with its changes. Null: nothing is drawn. */
     read() {
       if (!sheet.image && !sheet.strokes.length) return null;
@@ -159,12 +168,11 @@ function drawStroke(context, points, { width, erase }) {
   context.stroke();
 }
 
-/** Draws 784 values as squares. */
-function drawImage(context, image) {
-  image.forEach((value, i) => {
+/** Draws 784 values as squares. `ink` is a colour, such as `0 0 0`. */
+function drawImage(context, pixels, ink) {
+  pixels.forEach((value, i) => {
     if (!value) return;
-    context.fillStyle = `rgb(0 0 0 / ${value / 255})`;
+    context.fillStyle = `rgb(${ink} / ${value / 255})`;
     context.fillRect((i % 28) * STEP, Math.floor(i / 28) * STEP, STEP, STEP);
   });
-  context.fillStyle = '#000';
 }

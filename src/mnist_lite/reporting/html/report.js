@@ -108,6 +108,11 @@ function radios(name, legend, options, chosen, choose) {
   );
   return element('fieldset', { class: 'radios' }, element('legend', {}, legend), ...inputs);
 }
+
+/** A screen reader reads a status aloud when it changes, so the same text is not set again. */
+function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
 // --- activation.mjs
 // Activation functions, forward and backward. See convolution.mjs for the form of tensors and operations.
 
@@ -996,7 +1001,7 @@ function gradCamValues(network, steps, maps, digit) {
 
 const NO_ANSWER = '–';
 
-/** `node`, `draw(pixels, steps)` and `clear()`. */
+/** `nodes`, `draw(pixels, steps)` and `clear()`. */
 function answerPanel(network) {
   const digit = element('span', { class: 'figure' }, NO_ANSWER);
   const spoken = element('p', { class: 'headline', role: 'status' }, 'Nothing is drawn yet.');
@@ -1033,12 +1038,10 @@ function answerPanel(network) {
   }
 
   return {
-    node: element(
-      'div',
-      { class: 'answer' },
+    nodes: [
       element('div', { class: 'reads' }, digit, spoken, table),
       element('div', { class: 'pictures' }, ...pictures, element('p', { class: 'hint' }, hint(network))),
-    ),
+    ],
     draw(pixels, steps) {
       const probabilities = softmax(logitsOf(steps));
       const answer = argmax(probabilities);
@@ -1059,11 +1062,6 @@ function answerPanel(network) {
       looksText.textContent = 'Where the network looks';
     },
   };
-}
-
-/** A screen reader reads a status aloud when it changes, so the same text is not set again. */
-function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text;
 }
 
 function probabilityRow(digit, press) {
@@ -1096,7 +1094,7 @@ function scaledMap(network, steps, digit) {
 function hint(network) {
   if (!network.class_maps) return 'This network has no maps that show where it looks.';
   const { layers, exact, field } = network.class_maps;
-  const layer = network.layers[layers - 1];
+  const layer = network.layers.slice(0, layers).findLast((each) => each.kind !== 'identity');
   const press = 'Press a digit in the table to see what speaks for that digit. Press it again to follow the answer.';
   const kind = exact
     ? 'One colour speaks for the digit, the other one speaks against it. The mean of the map is the logit.'
@@ -1162,6 +1160,8 @@ function normalNumber(random) {
 
 const MAPS_SHOWN = 32;
 const PER_ROW = 16;
+const TILE = 26; // the least side of a map on the canvas
+const GAP = 3;
 const HIDDEN = ['identity', 'flatten']; // they change no value
 
 /** `node`, and `draw(steps)`, which shows the outputs of the steps. */
@@ -1186,7 +1186,8 @@ function mapRow({ layer, output }) {
   const [count, height = 1, width = 1] = output.shape;
   const maps = Math.min(count, MAPS_SHOWN);
   const columns = Math.min(maps, PER_ROW);
-  const size = { width: columns * (width + 1) - 1, height: Math.ceil(maps / columns) * (height + 1) - 1 };
+  const zoom = Math.max(1, Math.round((height * width === 1 ? TILE / 2 : TILE) / height));
+  const size = { width: columns * (zoom * width + GAP) - GAP, height: Math.ceil(maps / columns) * (zoom * height + GAP) - GAP };
   const name = `${layer.number} · ${layer.block ? `${layer.block}: ` : ''}${layer.text}`;
   const what = height * width === 1 ? 'values' : `maps of ${height} × ${width}`;
   const cut = maps < count ? `${maps} of ${thousands(count)}` : count;
@@ -1196,7 +1197,7 @@ function mapRow({ layer, output }) {
   const image = context.createImageData(size.width, size.height);
   const range = element('span', {});
   return {
-    node: element('figure', {}, element('figcaption', {}, element('b', {}, name), ` ${cut} ${what}`, element('br'), range), canvas),
+    node: element('figure', {}, element('figcaption', {}, element('b', {}, name), element('span', {}, `${cut} ${what}`), range), canvas),
     draw({ data }, [plus, minus]) {
       let [lowest, highest] = [0, 0];
       for (let i = 0; i < data.length; i++) {
@@ -1204,19 +1205,23 @@ function mapRow({ layer, output }) {
         if (data[i] > highest) highest = data[i];
       }
       const scale = 255 / Math.max(highest, -lowest, 1e-12);
-      for (let map = 0, i = 0; map < maps; map++) {
-        const corner = Math.floor(map / columns) * (height + 1) * size.width + (map % columns) * (width + 1);
-        for (let y = 0; y < height; y++) {
-          for (let x = 0; x < width; x++, i++) {
-            const pixel = 4 * (corner + y * size.width + x);
-            const colour = data[i] < 0 ? minus : plus;
-            for (let c = 0; c < 3; c++) image.data[pixel + c] = colour[c];
-            image.data[pixel + 3] = Math.abs(data[i]) * scale;
+      for (let map = 0; map < maps; map++) {
+        const [top, left] = [Math.floor(map / columns) * (zoom * height + GAP), (map % columns) * (zoom * width + GAP)];
+        for (let y = 0; y < zoom * height; y++) {
+          const row = (map * height + Math.floor(y / zoom)) * width;
+          let pixel = 4 * ((top + y) * size.width + left);
+          for (let x = 0; x < zoom * width; x++, pixel += 4) {
+            const value = data[row + Math.floor(x / zoom)];
+            const colour = value < 0 ? minus : plus;
+            image.data[pixel] = colour[0];
+            image.data[pixel + 1] = colour[1];
+            image.data[pixel + 2] = colour[2];
+            image.data[pixel + 3] = Math.abs(value) * scale;
           }
         }
       }
       context.putImageData(image, 0, 0);
-      range.textContent = `from ${compact(lowest)} to ${compact(highest)}`;
+      range.textContent = `${compact(lowest)} to ${compact(highest)}`.replace('-', '−');
     },
   };
 }
@@ -1428,10 +1433,10 @@ function createPad(tool, changed) {
   context.clip();
   Object.assign(context, { lineCap: 'round', lineJoin: 'round' });
 
-  /** `image`: 784 values, or null for an empty sheet. */
+  /** `image`: {pixels, text}, or null for an empty sheet. */
   let sheet = { image: null, strokes: [] };
   const earlier = [];
-  let pen = { x: PAD_SIDE / 2, y: PAD_SIDE / 2, down: false };
+  const pen = { x: PAD_SIDE / 2, y: PAD_SIDE / 2, down: false };
 
   function replace(next) {
     earlier.push(sheet);
@@ -1441,9 +1446,11 @@ function createPad(tool, changed) {
   }
 
   function redraw() {
+    const ink = channels('var(--ink)').join(' ');
     context.globalCompositeOperation = 'source-over';
     context.clearRect(0, 0, PAD_SIDE, PAD_SIDE);
-    if (sheet.image) drawImage(context, sheet.image);
+    if (sheet.image) drawImage(context, sheet.image.pixels, ink);
+    context.strokeStyle = `rgb(${ink})`;
     for (const stroke of sheet.strokes) drawStroke(context, stroke.points, stroke);
     changed();
   }
@@ -1471,6 +1478,10 @@ function createPad(tool, changed) {
     redraw();
   }
 
+  function clear() {
+    replace({ image: null, strokes: [] });
+  }
+
   function liftPen() {
     pen.down = false;
     cursor.classList.remove('down');
@@ -1487,8 +1498,6 @@ function createPad(tool, changed) {
   let pointer = null;
   canvas.addEventListener('pointerdown', (event) => {
     if (pointer !== null || event.button > 0 === (event.pointerType === 'mouse')) return;
-    event.preventDefault();
-    canvas.focus({ preventScroll: true });
     liftPen();
     pointer = event.pointerId;
     canvas.setPointerCapture(pointer);
@@ -1515,7 +1524,7 @@ function createPad(tool, changed) {
     if (arrow) {
       const step = event.shiftKey ? STEP / 4 : STEP;
       const inside = (value) => Math.min(Math.max(value, 0), PAD_SIDE);
-      pen = { ...pen, x: inside(pen.x + step * arrow[0]), y: inside(pen.y + step * arrow[1]) };
+      Object.assign(pen, { x: inside(pen.x + step * arrow[0]), y: inside(pen.y + step * arrow[1]) });
       showCursor();
       if (pen.down) extend({ x: pen.x, y: pen.y });
     } else if (event.key === ' ') {
@@ -1525,7 +1534,7 @@ function createPad(tool, changed) {
     } else if (event.key === 'Backspace' || (event.key === 'z' && (event.ctrlKey || event.metaKey))) {
       undo();
     } else if (event.key === 'Delete') {
-      replace({ image: null, strokes: [] });
+      clear();
     } else {
       return;
     }
@@ -1537,8 +1546,12 @@ function createPad(tool, changed) {
   return {
     node: element('div', { class: 'pad' }, canvas, cursor),
     undo,
-    clear: () => replace({ image: null, strokes: [] }),
+    redraw,
+    clear,
+    /** Lays an image, {pixels, text}, on the pad. */
     show: (image) => replace({ image, strokes: [] }),
+    /** The text of the image on the pad. */
+    text: () => sheet.image?.text ?? '',
     /** 784 values: the drawing as MNIST has it, or the image with its changes. Null: nothing is drawn. */
     read() {
       if (!sheet.image && !sheet.strokes.length) return null;
@@ -1565,14 +1578,13 @@ function drawStroke(context, points, { width, erase }) {
   context.stroke();
 }
 
-/** Draws 784 values as squares. */
-function drawImage(context, image) {
-  image.forEach((value, i) => {
+/** Draws 784 values as squares. `ink` is a colour, such as `0 0 0`. */
+function drawImage(context, pixels, ink) {
+  pixels.forEach((value, i) => {
     if (!value) return;
-    context.fillStyle = `rgb(0 0 0 / ${value / 255})`;
+    context.fillStyle = `rgb(${ink} / ${value / 255})`;
     context.fillRect((i % 28) * STEP, Math.floor(i / 28) * STEP, STEP, STEP);
   });
-  context.fillStyle = '#000';
 }
 // --- canvas.mjs
 // The canvas: the reader draws a digit, or changes a test image, and sees the network's answer at once.
@@ -1591,7 +1603,7 @@ const CHANGES = {
  *
  * @param {object} network - As `readNetwork` gives it.
  * @param {object | null} images - TestImages.
- * @returns {{redraw: function(): void}} `redraw()` draws again, in the colours of a new theme.
+ * @returns {{redraw: function(): void}} `redraw()` draws again in the colours of the theme.
  */
 function mountCanvas(root, network, images) {
   const tool = { width: WIDTHS.value, erase: false };
@@ -1617,6 +1629,7 @@ function mountCanvas(root, network, images) {
   function update() {
     const start = performance.now();
     const image = pad.read();
+    testImages?.describe(pad.text());
     mapsPart.hidden = !image;
     pad.node.classList.toggle('empty', !image);
     if (!image) {
@@ -1636,8 +1649,7 @@ function mountCanvas(root, network, images) {
     { class: 'controls' },
     radios('tool', 'Tool', [['pen', 'Pen'], ['eraser', 'Eraser']], 'pen', (value) => (tool.erase = value === 'eraser')),
     slider('Line width', WIDTHS, (value) => (tool.width = value), String).node,
-    element('button', { type: 'button', onclick: pad.undo }, 'Undo'),
-    element('button', { type: 'button', onclick: pad.clear }, 'Clear'),
+    element('div', { class: 'pair' }, element('button', { type: 'button', onclick: pad.undo }, 'Undo'), element('button', { type: 'button', onclick: pad.clear }, 'Clear')),
   );
   const sliders = Object.entries(CHANGES).map(([key, range]) =>
     slider(range.label, { value: 0, ...range }, (value) => {
@@ -1648,15 +1660,17 @@ function mountCanvas(root, network, images) {
   const reset = () => sliders.forEach((each) => each.set(0));
   const changesPart = element(
     'fieldset',
-    { class: 'changes' },
+    {},
     element('legend', {}, 'Change the image'),
     ...sliders.map((each) => each.node),
     element('button', { type: 'button', onclick: reset }, 'Reset'),
   );
-  const left = element('div', { class: 'draw' }, pad.node, tools, images ? stepper(images, pad.show) : null, changesPart, time);
-  root.append(element('div', { class: 'canvas-view' }, left, answer.node), mapsPart);
-  update();
-  return { redraw: update };
+  const testImages = images && stepper(images, pad.show);
+  const more = element('div', { class: 'more' }, testImages?.node, changesPart);
+  const draw = element('div', { class: 'draw' }, pad.node, tools);
+  root.append(element('div', { class: 'canvas-view' }, draw, ...answer.nodes, more), time, mapsPart);
+  pad.redraw();
+  return { redraw: pad.redraw };
 }
 
 /** A labelled slider: `node`, and `set(value)`. `text(value)` is shown beside the label. */
@@ -1678,31 +1692,36 @@ function slider(label, { min, max, step, value }, change, text) {
   };
 }
 
-/** Steps through the test images of the page. `show(pixels)` lays one on the pad. */
+/** Steps through the test images of the page: `node`, and `describe(text)`. `show` lays one on the pad. */
 function stepper(images, show) {
-  const mistakes = Array.from({ length: images.count }, (_, i) => i).filter((i) => images.labels[i] !== images.predictions[i]);
   const all = Array.from({ length: images.count }, (_, i) => i);
+  const mistakes = all.filter((i) => images.labels[i] !== images.predictions[i]);
   let place = -1;
   const onlyMistakes = element('input', { type: 'checkbox' });
-  const text = element('p', { class: 'hint', role: 'status' }, '');
+  const text = element('p', { class: 'hint', role: 'status' });
   const go = (by) => {
     const list = onlyMistakes.checked ? mistakes : all;
     const next = by > 0 ? list.find((i) => i > place) : list.findLast((i) => i < place);
     place = next ?? (by > 0 ? list[0] : list.at(-1));
-    show(images.pixels(place));
-    const number = `Test image ${images.index[place]} is a ${images.labels[place]}.`;
-    text.textContent = images.labels[place] === images.predictions[place] ? number : `${number} The network reads it as ${images.predictions[place]}.`;
+    show({ pixels: images.pixels(place), text: description(images, place) });
   };
-  const choice = mistakes.length ? element('label', { class: 'check' }, onlyMistakes, ` only mistakes (${mistakes.length})`) : null;
-  return element(
+  const choice = mistakes.length ? element('label', {}, onlyMistakes, ` only the ${counted(mistakes.length, 'mistake')}`) : null;
+  const node = element(
     'fieldset',
-    { class: 'test-images' },
-    element('legend', {}, `Or take one of ${images.count} test images`),
+    {},
+    element('legend', {}, `Take one of ${counted(images.count, 'test image')}`),
     element('button', { type: 'button', onclick: () => go(-1) }, '← Previous'),
     element('button', { type: 'button', onclick: () => go(1) }, 'Next →'),
     choice,
     text,
   );
+  return { node, describe: (described) => setText(text, described || 'You can draw on it and erase parts of it.') };
+}
+
+function description(images, i) {
+  const [label, prediction] = [images.labels[i], images.predictions[i]];
+  const taken = label === prediction ? '' : ` The network takes it for a ${prediction}.`;
+  return `Test image ${images.index[i]} is a ${label}.${taken}`;
 }
 // --- commands.mjs
 // The commands that train the runs again.
