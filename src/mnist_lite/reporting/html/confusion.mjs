@@ -58,8 +58,7 @@ function grid(tested, show, chosen) {
     );
     button.addEventListener('click', () => press(button, digit, answer));
     if (digit !== answer) {
-      button.style.setProperty('--strength', `${Math.round(12 + (88 * count) / most)}%`);
-      if (count / most > 0.5) button.classList.add('strong');
+      button.style.setProperty('--strength', `${Math.round(10 + (40 * count) / most)}%`);
     }
     if (chosen && digit === chosen[0] && answer === chosen[1]) {
       pressed = button;
