@@ -1885,7 +1885,7 @@ function showCell(panel, tested, images, digit, answer) {
   panel.replaceChildren(
     element('h3', {}, what),
     element('p', { class: 'hint' }, `${cut} Below each image: the probability that the network gave to its answer.`),
-    element('div', { class: 'thumbnails' }, ...figures),
+    element('div', { class: 'thumbnails', tabindex: '0', role: 'group', 'aria-label': 'Images of the cell' }, ...figures),
   );
 }
 
