@@ -17,7 +17,11 @@ from pathlib import Path
 
 HTML = Path(__file__).resolve().parents[1] / "src" / "mnist_lite" / "reporting" / "html"
 UPLOT = "1.6.32"
-UPLOT_FILES = {"LICENSE": "uPlot.LICENSE", "dist/uPlot.iife.min.js": "uPlot.iife.min.js", "dist/uPlot.min.css": "uPlot.min.css"}
+UPLOT_FILES = {
+    "LICENSE": "uPlot.LICENSE",
+    "dist/uPlot.iife.min.js": "uPlot.iife.min.js",
+    "dist/uPlot.min.css": "uPlot.min.css",
+}
 IMPORT = re.compile(r"^import (?:\{[^}]*\} from )?'\./(\w+)\.mjs';\n", re.MULTILINE)
 TOP_LEVEL = re.compile(r"^(?:async )?(?:function\*?|class|const|let) (\w+)", re.MULTILINE)
 

@@ -16,7 +16,9 @@ def main() -> None:
     options = {"output": Option("", "the HTML file; empty: <name of the run or the sweep>.html, in this folder")}
 
     def work() -> int:
-        arguments = parse_arguments("report", sys.argv[1:], "run folders, sweeps, patterns, latest or zoo:<name>", options)
+        arguments = parse_arguments(
+            "report", sys.argv[1:], "run folders, sweeps, patterns, latest or zoo:<name>", options
+        )
         from mnist_lite.insight.report import write_report  # imports torch, which takes seconds
 
         return write_report(arguments.names, arguments.options["output"])

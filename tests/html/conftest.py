@@ -131,7 +131,9 @@ def open_page(browser: Any) -> Iterator[OpenPage]:
         page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=theme)
         opened.append(page)
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.append(message.text) if message.type in ("error", "warning") else None)
+        page.on(
+            "console", lambda message: errors.append(message.text) if message.type in ("error", "warning") else None
+        )
         page.on("request", lambda request: requests.append(request.url) if request.url != path.as_uri() else None)
         page.goto(path.as_uri())
         return page

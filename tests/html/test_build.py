@@ -47,8 +47,14 @@ def test_a_module_comes_after_those_that_it_imports(tmp_path: Path):
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        ({"main": "import { a } from './a.mjs';\nconst x = 1;\n", "a": "const x = 2;\n"}, "x is in a.mjs and in main.mjs"),
-        ({"main": "import { a } from './a.mjs';\n", "a": "import { main } from './main.mjs';\n"}, "circle: main -> a -> main"),
+        (
+            {"main": "import { a } from './a.mjs';\nconst x = 1;\n", "a": "const x = 2;\n"},
+            "x is in a.mjs and in main.mjs",
+        ),
+        (
+            {"main": "import { a } from './a.mjs';\n", "a": "import { main } from './main.mjs';\n"},
+            "circle: main -> a -> main",
+        ),
         ({"main": "const end = '</script>';\n"}, "ends it in HTML"),
     ],
 )

@@ -31,7 +31,10 @@ STEM: list[Any] = [{"conv": 6, "kernel": 5, "stride": 2, "bias": True}]  # 12 x 
 END: list[Any] = [{"conv": 10, "kernel": 3}, "global_avg_pool"]
 BLOCK: list[Any] = [{"conv": 8, "kernel": 3, "padding": 1, "stride": 2}, "batch_norm", "relu"]
 LAYER_LISTS: dict[str, list[Any]] = {
-    "conv": [{"conv": 12, "kernel": 3, "padding": 2, "dilation": 2, "groups": "in", "stride": 2}, {"conv": 8, "groups": 4}],
+    "conv": [
+        {"conv": 12, "kernel": 3, "padding": 2, "dilation": 2, "groups": "in", "stride": 2},
+        {"conv": 8, "groups": 4},
+    ],
     "linear": ["flatten", {"linear": 20, "bias": False}, "relu", {"linear": 10}],
     "flatten": ["flatten", {"linear": 12}, "batch_norm", {"prelu": 0.3}, {"group_norm": 3}, {"linear": 10}],
     "batch_norm": [{"batch_norm": 0.3, "eps": 0.01}],
@@ -99,7 +102,9 @@ def random_model(composed: Compose, model: str) -> SavedRun:
 
 
 @pytest.mark.parametrize("model", [model for model in MODELS if model not in TOO_LARGE])
-def test_published_networks_give_the_same_logits(model: str, composed: Compose, bare_page: Any, test_images: torch.Tensor):
+def test_published_networks_give_the_same_logits(
+    model: str, composed: Compose, bare_page: Any, test_images: torch.Tensor
+):
     run = random_model(composed, model)
     assert_same_answers(logits_in_browser(bare_page, run, test_images), predict_with_torch(run, test_images))
 
@@ -145,7 +150,9 @@ def test_class_maps_are_those_of_torch(word: str, bare_page: Any):
         }""",
         [described, pixels_of(images)],
     )
-    torch.testing.assert_close(torch.tensor(found).reshape(expected.maps.shape), expected.maps, atol=TOLERANCE, rtol=1e-4)
+    torch.testing.assert_close(
+        torch.tensor(found).reshape(expected.maps.shape), expected.maps, atol=TOLERANCE, rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("word", VOCABULARY)

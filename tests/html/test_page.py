@@ -198,7 +198,9 @@ def test_the_calibration_has_a_point_for_each_bin(run_page: Path, open_page: Ope
     bins = [each for each in tested["bins"] if each["images"]]
     circles = page.locator("#calibration circle")
     assert circles.count() == len(bins) and sum(each["images"] for each in bins) == len(TEST)
-    box = page.locator("#calibration line.ideal").evaluate("l => ['x1', 'y1', 'x2', 'y2'].map((n) => Number(l.getAttribute(n)))")
+    box = page.locator("#calibration line.ideal").evaluate(
+        "l => ['x1', 'y1', 'x2', 'y2'].map((n) => Number(l.getAttribute(n)))"
+    )
     x, y = (float(circles.first.get_attribute(name)) for name in ("cx", "cy"))
     assert (x - box[0]) / (box[2] - box[0]) == pytest.approx(bins[0]["confidence"], abs=1e-6)
     assert (y - box[1]) / (box[3] - box[1]) == pytest.approx(bins[0]["accuracy"], abs=1e-6)
@@ -239,7 +241,10 @@ def test_a_comparison_says_which_is_better(compared_folders: list[Path], compare
     page, groups = open_page(compared_page), compare_runs(compared_folders).groups
     assert page.locator("#verdict .figure").inner_text() == "96.10 %"
     assert page.locator("#verdict .best").inner_text() == f"Best: B · {groups[1].name}"
-    assert "Is B better than A? Yes: the mean difference is +6.000 percentage points" in page.locator(".answers").inner_text()
+    assert (
+        "Is B better than A? Yes: the mean difference is +6.000 percentage points"
+        in page.locator(".answers").inner_text()
+    )
     assert page.locator("#canvas").count() == 0
     assert "The canvas: only the page of a single run has it" in page.locator("footer").inner_text()
 

@@ -18,7 +18,7 @@ from mnist_lite.insight.comparison_text import MAX_GROUPS, shown_groups
 from mnist_lite.insight.evaluate_runs import make_folder
 from mnist_lite.insight.locate import find_runs
 from mnist_lite.insight.predictions import load_data
-from mnist_lite.insight.report_images import TestedRun, chosen_images, image_record, test_run, tested_record
+from mnist_lite.insight.report_images import RunAnswers, answers_of, chosen_images, image_record, tested_record
 from mnist_lite.insight.report_network import network_for_page
 from mnist_lite.insight.report_runs import curves, group_record, published, verdict
 from mnist_lite.insight.saved_run import load_run
@@ -93,12 +93,12 @@ def _shown(comparison: Comparison) -> tuple[Comparison, list[str]]:
     return shown, [f"Groups of runs: the page has the {MAX_GROUPS} best of {len(comparison.groups):,}."]
 
 
-def _evaluated(groups: Sequence[ComparedGroup]) -> tuple[list[TestedRun], Dataset | None, list[str]]:
+def _evaluated(groups: Sequence[ComparedGroup]) -> tuple[list[RunAnswers], Dataset | None, list[str]]:
     """The first run of each group on all test images. And the data, and why runs are missing.
 
     The runs of a page share their images, so runs on another data set than that of the first one are not evaluated.
     """
-    tested: list[TestedRun] = []
+    tested: list[RunAnswers] = []
     data: Dataset | None = None
     reasons = []
     for i, group in tqdm(list(enumerate(groups)), "report", unit="network", delay=2, disable=None, leave=False):
@@ -107,7 +107,7 @@ def _evaluated(groups: Sequence[ComparedGroup]) -> tuple[list[TestedRun], Datase
             data = data or load_data(run)
             if run.data["name"] != data.name:
                 raise UserError(f"it was trained on {run.data['name']}, and the images of this page are of {data.name}")
-            tested.append(test_run(run, i, data))
+            tested.append(answers_of(run, i, data))
         except UserError as error:
             reasons.append(f"Confusion matrix, mistakes and calibration of {group.name}: {error}.")
     return tested, data, reasons

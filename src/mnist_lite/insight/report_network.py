@@ -6,7 +6,6 @@ The layers are ``reporting/html/network.mjs``'s. All weights are in one base64 t
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -113,7 +112,13 @@ class _Description:
                 sizes = ("kernel_size", "stride", "padding", "dilation")
                 kernel, stride, padding, dilation = (getattr(module, name)[0] for name in sizes)
                 place = {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
-                return {"kind": "conv", "out": module.out_channels, **place, "groups": module.groups, **self.both(module)}
+                return {
+                    "kind": "conv",
+                    "out": module.out_channels,
+                    **place,
+                    "groups": module.groups,
+                    **self.both(module),
+                }
             case nn.Linear():
                 return {"kind": "linear", "out": module.out_features, **self.both(module)}
             case nn.BatchNorm1d() | nn.BatchNorm2d():
@@ -141,7 +146,9 @@ class _Description:
             case _ if type(module) in ACTIVATIONS:
                 return {"kind": ACTIVATIONS[type(module)]}
         row = self.rows[id(module)]
-        raise UnknownLayerError(f"The page cannot compute layer {row.number} ({row.text}): its JavaScript has no such layer.")
+        raise UnknownLayerError(
+            f"The page cannot compute layer {row.number} ({row.text}): its JavaScript has no such layer."
+        )
 
     def both(self, module: nn.Module) -> dict[str, Any]:
         """The ``weight`` and the ``bias`` of ``module``; None where it has none."""
