@@ -93,7 +93,7 @@ export function mountCanvas(root, network, images) {
 
 /** A labelled slider: `node`, and `set(value)`. `text(value)` is shown beside the label. */
 function slider(label, { min, max, step, value }, change, text) {
-  const shown = element('output', {}, text(value));
+  const shown = element('span', {}, text(value));
   const input = element('input', { type: 'range', min, max, step, value });
   const show = () => {
     shown.textContent = text(Number(input.value));

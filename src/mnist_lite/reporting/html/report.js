@@ -1446,11 +1446,10 @@ function createPad(tool, changed) {
   }
 
   function redraw() {
-    const ink = channels('var(--ink)').join(' ');
+    canvas.classList.toggle('light-ink', channels('var(--ink)')[0] > 127); // the pixels are black in both themes
     context.globalCompositeOperation = 'source-over';
     context.clearRect(0, 0, PAD_SIDE, PAD_SIDE);
-    if (sheet.image) drawImage(context, sheet.image.pixels, ink);
-    context.strokeStyle = `rgb(${ink})`;
+    if (sheet.image) drawImage(context, sheet.image.pixels);
     for (const stroke of sheet.strokes) drawStroke(context, stroke.points, stroke);
     changed();
   }
@@ -1497,7 +1496,7 @@ function createPad(tool, changed) {
 
   let pointer = null;
   canvas.addEventListener('pointerdown', (event) => {
-    if (pointer !== null || event.button > 0 === (event.pointerType === 'mouse')) return;
+    if (pointer !== null || (event.pointerType === 'mouse' && event.button > 0)) return;
     liftPen();
     pointer = event.pointerId;
     canvas.setPointerCapture(pointer);
@@ -1569,20 +1568,23 @@ function inkOf(context) {
   return ink;
 }
 
+/** Line by line, as the points came: one long path would have other soft edges. */
 function drawStroke(context, points, { width, erase }) {
   context.globalCompositeOperation = erase ? 'destination-out' : 'source-over';
   context.lineWidth = width;
-  context.beginPath();
-  context.moveTo(points[0].x, points[0].y);
-  for (const point of points.slice(1)) context.lineTo(point.x, point.y);
-  context.stroke();
+  for (let i = 1; i < points.length; i++) {
+    context.beginPath();
+    context.moveTo(points[i - 1].x, points[i - 1].y);
+    context.lineTo(points[i].x, points[i].y);
+    context.stroke();
+  }
 }
 
-/** Draws 784 values as squares. `ink` is a colour, such as `0 0 0`. */
-function drawImage(context, pixels, ink) {
+/** Draws 784 values as squares. */
+function drawImage(context, pixels) {
   pixels.forEach((value, i) => {
     if (!value) return;
-    context.fillStyle = `rgb(${ink} / ${value / 255})`;
+    context.fillStyle = `rgb(0 0 0 / ${value / 255})`;
     context.fillRect((i % 28) * STEP, Math.floor(i / 28) * STEP, STEP, STEP);
   });
 }
@@ -1675,7 +1677,7 @@ function mountCanvas(root, network, images) {
 
 /** A labelled slider: `node`, and `set(value)`. `text(value)` is shown beside the label. */
 function slider(label, { min, max, step, value }, change, text) {
-  const shown = element('output', {}, text(value));
+  const shown = element('span', {}, text(value));
   const input = element('input', { type: 'range', min, max, step, value });
   const show = () => {
     shown.textContent = text(Number(input.value));
