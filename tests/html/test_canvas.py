@@ -131,7 +131,9 @@ def open_canvas(browser: Any, era4: SavedRun) -> Iterator[Callable[..., Canvas]]
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         style = (HTML / "report.css").read_text(encoding="utf-8")
-        page.set_content(f"<!doctype html><html lang=en><title>t</title><meta name=viewport content=width=device-width><style>{style}</style><main></main>")
+        page.set_content(
+            f"<!doctype html><html lang=en><title>t</title><meta name=viewport content=width=device-width><style>{style}</style><main></main>"
+        )
         page.add_script_tag(content=joined_modules())
         page.evaluate(MOUNT, [network_for_page(run or era4), record_of(run or era4, images)])
         canvas = Canvas(page)

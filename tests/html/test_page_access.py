@@ -92,8 +92,11 @@ def test_every_picture_has_a_table_as_its_text(run_page: Path, open_page: OpenPa
     for section in ("curves", "calibration", "parameters"):
         page.locator(f"#{section} summary").first.click()
         assert page.locator(f"#{section} details table tbody tr").count() >= 1
-    unnamed = "[...document.querySelectorAll('canvas, svg')].filter((p) => !p.closest('[aria-hidden], .plot') && !p.getAttribute('aria-label'))"
-    assert page.evaluate(f"{unnamed}.length") == 0
+    unnamed = (
+        "[...document.querySelectorAll('canvas, svg')]"
+        ".filter((each) => !each.closest('[aria-hidden], .plot') && !each.getAttribute('aria-label')).length"
+    )
+    assert page.evaluate(unnamed) == 0
 
 
 def test_print_has_no_controls_and_is_light(run_page: Path, open_page: OpenPage):

@@ -164,7 +164,8 @@ def _conditions(group: ComparedGroup) -> str:
     own = summary.versions.get("mnist-lite", "of an unknown version")
     threads = f"{summary.threads} thread{'s' * (summary.threads != 1)}"
     commit = f", commit {summary.git[:12]}" if summary.git else ""
-    return f"{summary.device} with {threads}, {summary.precision}, {summary.backend}; torch {torch_version}, mnist-lite {own}{commit}"
+    machine = f"{summary.device} with {threads}, {summary.precision}, {summary.backend}"
+    return f"{machine}; torch {torch_version}, mnist-lite {own}{commit}"
 
 
 def _test_images(groups: Sequence[ComparedGroup]) -> list[str]:
