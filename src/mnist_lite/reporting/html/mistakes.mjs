@@ -34,8 +34,8 @@ function lead(tested, maps) {
   const first = `${counted(tested.mistakes_in_all, 'mistake')} on ${tested.measured_on}. The worst come first: those where the network gave the digit the lowest probability.`;
   if (!maps) return first;
   const kind = tested.maps.exact
-    ? 'Class maps: one colour speaks for the class, the other one against it, and the mean of the map is the logit.'
-    : 'Class maps by Grad-CAM: the coloured parts speak for the class.';
+    ? 'Class maps: orange speaks for the class, blue against it, and the mean of the map is the logit.'
+    : 'Class maps by Grad-CAM: orange parts speak for the class.';
   return `${first} ${kind}`;
 }
 

@@ -73,7 +73,7 @@ export function placedLabels(points, box) {
   const taken = points.map((point) => ({ left: point.x - 7, right: point.x + 7, top: point.y - 7, bottom: point.y + 7 }));
   return points.flatMap((point) => {
     const text = point.text.length > MAX_LABEL ? `${point.text.slice(0, MAX_LABEL - 1)}…` : point.text;
-    const width = 7 * text.length;
+    const width = (point.own ? 8 : 7) * text.length;
     const left = point.x + 11 + width > box.right + 20 ? point.x - 11 - width : point.x + 11;
     for (const base of [4, -8, 16, -20, 28, -32, 40].map((shift) => point.y + shift)) {
       const place = { left, right: left + width, top: base - 10, bottom: base + 3 };

@@ -831,7 +831,7 @@ class LayerPanel {
       );
     });
     const shown = maps.length < count ? `The first ${maps.length} of ${counted(count, 'map')}` : counted(count, 'map');
-    const text = `${shown} of ${height} × ${width}. One colour is positive, the other is negative. The full colour is ${compact(largest)}.`;
+    const text = `${shown} of ${height} × ${width}. Orange is positive, blue is negative. The full colour is ${compact(largest)}.`;
     return [element('div', { class: 'maps' }, ...maps), element('p', { class: 'hint' }, text)];
   }
 }
@@ -2352,8 +2352,8 @@ function lead(tested, maps) {
   const first = `${counted(tested.mistakes_in_all, 'mistake')} on ${tested.measured_on}. The worst come first: those where the network gave the digit the lowest probability.`;
   if (!maps) return first;
   const kind = tested.maps.exact
-    ? 'Class maps: one colour speaks for the class, the other one against it, and the mean of the map is the logit.'
-    : 'Class maps by Grad-CAM: the coloured parts speak for the class.';
+    ? 'Class maps: orange speaks for the class, blue against it, and the mean of the map is the logit.'
+    : 'Class maps by Grad-CAM: orange parts speak for the class.';
   return `${first} ${kind}`;
 }
 
@@ -2472,7 +2472,7 @@ function placedLabels(points, box) {
   const taken = points.map((point) => ({ left: point.x - 7, right: point.x + 7, top: point.y - 7, bottom: point.y + 7 }));
   return points.flatMap((point) => {
     const text = point.text.length > MAX_LABEL ? `${point.text.slice(0, MAX_LABEL - 1)}…` : point.text;
-    const width = 7 * text.length;
+    const width = (point.own ? 8 : 7) * text.length;
     const left = point.x + 11 + width > box.right + 20 ? point.x - 11 - width : point.x + 11;
     for (const base of [4, -8, 16, -20, 28, -32, 40].map((shift) => point.y + shift)) {
       const place = { left, right: left + width, top: base - 10, bottom: base + 3 };
