@@ -27,7 +27,20 @@ TOP_LEVEL = re.compile(r"^(?:async )?(?:function\*?|class|const|let) (\w+)", re.
 
 
 def joined(folder: Path = HTML) -> str:
-    """The text of report.js.
+    """The text of report.js: uPlot, our modules, and the call that builds the page.
+
+    Raises:
+        ValueError: see ``modules``. Or the script would end early in HTML.
+    """
+    uplot = (folder / "vendor" / "uPlot.iife.min.js").read_text(encoding="utf-8")
+    script = f"{uplot.strip()}\n(() => {{\n'use strict';\n{modules(folder)}main();\n}})();\n"
+    if "</script" in script.lower() or "<!--" in script:
+        raise ValueError("the script has a sign that ends it in HTML")
+    return script
+
+
+def modules(folder: Path = HTML) -> str:
+    """``main.mjs`` and all modules that it needs, one after the other.
 
     Raises:
         ValueError: modules import each other in a circle, or two of them have the same name at the top level.
@@ -42,11 +55,7 @@ def joined(folder: Path = HTML) -> str:
                 raise ValueError(f"{found} is in {owner[found]}.mjs and in {name}.mjs; names must be unique")
             owner[found] = name
         parts.append(f"// --- {name}.mjs\n{text.strip()}\n")
-    uplot = (folder / "vendor" / "uPlot.iife.min.js").read_text(encoding="utf-8")
-    script = f"{uplot.strip()}\n(() => {{\n'use strict';\n{''.join(parts)}main();\n}})();\n"
-    if "</script" in script.lower() or "<!--" in script:
-        raise ValueError("the script has a sign that ends it in HTML")
-    return script
+    return "".join(parts)
 
 
 def _in_order(folder: Path, name: str, above: list[str]) -> list[str]:

@@ -25,6 +25,8 @@ OUTPUT = {
     "sweep=seeds": "2 done",
     "sweep=search_rates": "holdout accuracy",
     "compare": "4 done",
+    "report zoo:era4": "era4.html",
+    "report runs/sweeps": "MB; open it in a browser",
     "resume=runs/<run> ": "epoch 20/20",
     "bench": "ratio (min, median, max)",
 }

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from mnist_lite.config.compose import compose_shipped, config_dir
 from mnist_lite.config.error_messages import RENAMED
@@ -30,14 +30,27 @@ def changes(config: Mapping[str, Any]) -> list[str]:
     """
     chosen = _chosen(config)
     try:
-        choices, values, _ = different_values(config)
+        found = compare_with_shipped(config)
     except UserError:  # files that do not fit together
         return [f"{group}={name}" for group, name in chosen.items()]
-    return [f"{key}={as_value(value)}" for key, value in {**choices, **values}.items()]
+    return [f"{key}={as_value(value)}" for key, value in {**found.choices, **found.values, **found.added}.items()]
 
 
-def different_values(config: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any], list[str]]:
-    """What turns the shipped files into ``config``: files by group, values by key, and keys that ``config`` does not have.
+class Difference(NamedTuple):
+    """What turns the shipped files into a config."""
+
+    choices: dict[str, str]
+    """Files by group. They may be files that are not shipped."""
+    values: dict[str, Any]
+    """Values of keys that the shipped files have."""
+    added: dict[str, Any]
+    """Values of other keys."""
+    removed: list[str]
+    """Keys of the shipped files that the config does not have."""
+
+
+def compare_with_shipped(config: Mapping[str, Any]) -> Difference:
+    """What turns the shipped files into ``config``. A file that is not shipped is replaced by the default file.
 
     Raises:
         UserError: the files do not fit together.
@@ -48,14 +61,13 @@ def different_values(config: Mapping[str, Any]) -> tuple[dict[str, str], dict[st
     _, usual = _recipe(first)
     changed = {group: name for group, name in chosen.items() if name != usual.get(group)}
     recipe, _ = _recipe(first, *((group, name) for group, name in changed.items() if group in shipped))
-    original, own = dict(leaves(recipe)), dict(leaves(config))
-    different = {
-        key: value
-        for key, value in own.items()
-        if not _is_hidden(key) and (key not in original or _resolved(original[key], config) != value)
-    }
-    unused = [key for key in original if key not in own and not _is_hidden(key)]
-    return {**dict([first] if first else []), **changed}, different, unused
+    original, own = dict(leaves(recipe)), {key: value for key, value in leaves(config) if not _is_hidden(key)}
+    return Difference(
+        {**dict([first] if first else []), **changed},
+        {key: own[key] for key in own if key in original and _resolved(original[key], config) != own[key]},
+        {key: own[key] for key in own if key not in original},
+        [key for key in original if key not in own and not _is_hidden(key)],
+    )
 
 
 def is_shipped(group: str, name: str) -> bool:

@@ -18,12 +18,14 @@ from mnist_lite.insight.comparison_text import MAX_GROUPS, shown_groups
 from mnist_lite.insight.evaluate_runs import make_folder
 from mnist_lite.insight.locate import find_runs
 from mnist_lite.insight.predictions import load_data
-from mnist_lite.insight.report_images import TestedRun, chosen_images, image_record, test_run, tested_record
+from mnist_lite.insight.report_images import RunAnswers, answers_of, chosen_images, image_record, tested_record
 from mnist_lite.insight.report_network import network_for_page
 from mnist_lite.insight.report_runs import curves, group_record, published, verdict
 from mnist_lite.insight.saved_run import load_run
 from mnist_lite.reporting.html_page import render
 
+MAX_NAMES = 3
+"""In the title of a page."""
 VERSION = 1
 """Of the data in the page."""
 
@@ -42,7 +44,7 @@ def write_report(names: Sequence[str], output: str) -> int:
     if path.is_dir():
         raise UserError(f"output: {path} is a folder; name a file, such as {path / 'report.html'}")
     folder = make_folder(path.parent, paths)
-    data = collect(paths, path.stem)
+    data = collect(paths, Path(names[0]).absolute().name if len(names) == 1 else "")
     content = render(data)
     files.write(folder / path.name, content)
     print(printable(f"{path}  {len(content) / 1e6:.2f} MB; open it in a browser"))
@@ -52,7 +54,8 @@ def write_report(names: Sequence[str], output: str) -> int:
 def collect(paths: Sequence[Path], title: str = "") -> dict[str, Any]:
     """The data of the page of the runs in the folders ``paths``, as plain values.
 
-    ``title`` is the title of the page of several groups. The page of one group has the name of its runs.
+    ``title`` is the title of the page of several groups, such as the name of a sweep. Empty: the names of the groups. The page of
+    one group has the name of its runs.
     """
     comparison = compare_runs(paths)
     comparison, left_out = _shown(comparison)
@@ -61,14 +64,12 @@ def collect(paths: Sequence[Path], title: str = "") -> dict[str, Any]:
     networks, data, reasons = _evaluated(groups)
     chosen = chosen_images(networks, data.test) if data else []
     tested = [tested_record(each, chosen, data) for each in networks] if data else []
-    images = image_record(chosen, data.test) if data else None
-    if images and tested:
-        images["predictions"] = tested[0]["predictions"]
+    images = {**image_record(chosen, data.test), "predictions": tested[0]["predictions"]} if data and tested else None
     network, reason = _network(groups)
     return {
         "version": VERSION,
         "made": date.today().isoformat(),
-        "title": groups[0].name if len(groups) == 1 else title,
+        "title": title if title and len(groups) > 1 else _joined([group.name for group in groups]),
         "verdict": verdict(comparison),
         "runs": [group_record(group) for group in groups],
         "differences": comparison.differences,
@@ -77,7 +78,7 @@ def collect(paths: Sequence[Path], title: str = "") -> dict[str, Any]:
         "images": images,
         "network": network,
         "published": published(),
-        "left_out": [*left_out, *reason, *missing, *reasons, *_not_in_page(tested, images)],
+        "left_out": [*left_out, *reason, *missing, *reasons, *_not_in_page(groups, tested, images)],
     }
 
 
@@ -92,12 +93,12 @@ def _shown(comparison: Comparison) -> tuple[Comparison, list[str]]:
     return shown, [f"Groups of runs: the page has the {MAX_GROUPS} best of {len(comparison.groups):,}."]
 
 
-def _evaluated(groups: Sequence[ComparedGroup]) -> tuple[list[TestedRun], Dataset | None, list[str]]:
+def _evaluated(groups: Sequence[ComparedGroup]) -> tuple[list[RunAnswers], Dataset | None, list[str]]:
     """The first run of each group on all test images. And the data, and why runs are missing.
 
     The runs of a page share their images, so runs on another data set than that of the first one are not evaluated.
     """
-    tested: list[TestedRun] = []
+    tested: list[RunAnswers] = []
     data: Dataset | None = None
     reasons = []
     for i, group in tqdm(list(enumerate(groups)), "report", unit="network", delay=2, disable=None, leave=False):
@@ -106,7 +107,7 @@ def _evaluated(groups: Sequence[ComparedGroup]) -> tuple[list[TestedRun], Datase
             data = data or load_data(run)
             if run.data["name"] != data.name:
                 raise UserError(f"it was trained on {run.data['name']}, and the images of this page are of {data.name}")
-            tested.append(test_run(run, i, data))
+            tested.append(answers_of(run, i, data))
         except UserError as error:
             reasons.append(f"Confusion matrix, mistakes and calibration of {group.name}: {error}.")
     return tested, data, reasons
@@ -123,7 +124,9 @@ def _network(groups: Sequence[ComparedGroup]) -> tuple[dict[str, Any] | None, li
     return network, [f"The canvas: {network['unsupported']}"] if network["unsupported"] else []
 
 
-def _not_in_page(tested: Sequence[dict[str, Any]], images: dict[str, Any] | None) -> list[str]:
+def _not_in_page(
+    groups: Sequence[ComparedGroup], tested: Sequence[dict[str, Any]], images: dict[str, Any] | None
+) -> list[str]:
     """What is left out to keep the page small."""
     lines = []
     if tested and images:
@@ -134,10 +137,17 @@ def _not_in_page(tested: Sequence[dict[str, Any]], images: dict[str, Any] | None
     for each in tested:
         shown, total = len(each["mistakes"]), each["mistakes_in_all"]
         if shown < total:
-            lines.append(f"Mistakes: the page has {shown:,} of the {total:,} of network {each['group'] + 1}.")
+            lines.append(f"Mistakes: the page has {shown:,} of the {total:,} of {groups[each['group']].name}.")
     if any(len(each["mistakes"]) for each in tested if each["maps"] is None):
         lines.append("Class maps: a network has no maps that are large enough to show places.")
     return lines
+
+
+def _joined(names: Sequence[str]) -> str:
+    """``a, b and 3 more``."""
+    if len(names) <= MAX_NAMES:
+        return ", ".join(names)
+    return f"{', '.join(names[:MAX_NAMES])} and {len(names) - MAX_NAMES} more"
 
 
 def _file_name(names: Sequence[str], paths: Sequence[Path]) -> str:

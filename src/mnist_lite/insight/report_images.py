@@ -31,7 +31,7 @@ MAX_MAPS = 200
 
 
 @dataclass(frozen=True)
-class TestedRun:
+class RunAnswers:
     """A run and its answers for all test images of its data set."""
 
     run: SavedRun
@@ -41,7 +41,7 @@ class TestedRun:
     test: Evaluation
 
 
-def test_run(run: SavedRun, group: int, data: Dataset) -> TestedRun:
+def answers_of(run: SavedRun, group: int, data: Dataset) -> RunAnswers:
     """Evaluates ``run`` on all test images of ``data``.
 
     Raises:
@@ -49,10 +49,10 @@ def test_run(run: SavedRun, group: int, data: Dataset) -> TestedRun:
     """
     check_size(run)
     logits = predict(run, data.test.images)
-    return TestedRun(run, group, logits, evaluate(logits, data.test.labels))
+    return RunAnswers(run, group, logits, evaluate(logits, data.test.labels))
 
 
-def chosen_images(tested: Sequence[TestedRun], split: Split) -> list[int]:
+def chosen_images(tested: Sequence[RunAnswers], split: Split) -> list[int]:
     """The numbers of the test images of the page: the mistakes of all runs, worst first, then others of each class."""
     columns = [[mistake.index for mistake in each.test.mistakes] for each in tested]
     longest = max(map(len, columns), default=0)
@@ -77,7 +77,7 @@ def image_record(chosen: Sequence[int], split: Split) -> dict[str, Any]:
     }
 
 
-def tested_record(tested: TestedRun, chosen: Sequence[int], data: Dataset) -> dict[str, Any]:
+def tested_record(tested: RunAnswers, chosen: Sequence[int], data: Dataset) -> dict[str, Any]:
     """The figures of a run on all test images, and its answers for the ``chosen`` ones."""
     test, indices = tested.test, torch.tensor(list(chosen), dtype=torch.int64)
     probabilities = tested.logits[indices].double().softmax(1)

@@ -50,7 +50,7 @@ def verdict(comparison: Comparison) -> dict[str, Any]:
 
 def group_record(group: ComparedGroup) -> dict[str, Any]:
     """A row of the table of runs: the figures of a group, its layers, and the commands that train its runs."""
-    final, summary = group.final, group.summary
+    final, summary, network = group.final, group.summary, _shape_of(group.runs[0].config)
     verdicts = [row.budget for row in group.results.rows if row.budget]
     return {
         "letter": group.letter,
@@ -74,15 +74,10 @@ def group_record(group: ComparedGroup) -> dict[str, Any]:
         "budget": {"met": verdicts.count("met"), "judged": len(verdicts) - verdicts.count("not judged")}
         if verdicts
         else None,
-        "commands": _commands(group.runs),
+        "commands": _commands(group.runs, None if network is None else overrides_of(group.runs[0].config)),
         "conditions": _conditions(group),
-        "layers": layer_rows(network) if (network := _shape_of(group.runs[0].config)) else None,
+        "layers": None if network is None else [_layer_row(layer) for layer in network.layers],
     }
-
-
-def layer_rows(network: Network) -> list[dict[str, Any]]:
-    """The layer table. ``field`` has the first and the last row of the image that the middle value of the map depends on."""
-    return [_layer_row(layer) for layer in network.layers]
 
 
 def curves(groups: Sequence[ComparedGroup]) -> tuple[list[dict[str, Any]], list[str]]:
@@ -125,6 +120,7 @@ def published() -> list[dict[str, Any]]:
 
 
 def _layer_row(layer: Layer) -> dict[str, Any]:
+    """``field`` has the first and the last row of the image that the middle value of the map depends on."""
     return {
         "number": layer.number,
         "text": layer.text,
@@ -148,9 +144,8 @@ def _shape_of(config: Mapping[str, Any]) -> Network | None:
         return None
 
 
-def _commands(runs: Sequence[FinishedRun]) -> list[dict[str, Any]]:
-    """For each run, the command that trains it again. None: there is none, because its config is not of shipped files."""
-    overrides = overrides_of(runs[0].config)
+def _commands(runs: Sequence[FinishedRun], overrides: list[str] | None) -> list[dict[str, Any]]:
+    """For each run, the command that trains it again. ``overrides`` are those of the first one. None: there is no command."""
     commands = []
     for run in runs:
         command = None
@@ -169,7 +164,8 @@ def _conditions(group: ComparedGroup) -> str:
     own = summary.versions.get("mnist-lite", "of an unknown version")
     threads = f"{summary.threads} thread{'s' * (summary.threads != 1)}"
     commit = f", commit {summary.git[:12]}" if summary.git else ""
-    return f"{summary.device} with {threads}, {summary.precision}, {summary.backend}; torch {torch_version}, mnist-lite {own}{commit}"
+    machine = f"{summary.device} with {threads}, {summary.precision}, {summary.backend}"
+    return f"{machine}; torch {torch_version}, mnist-lite {own}{commit}"
 
 
 def _test_images(groups: Sequence[ComparedGroup]) -> list[str]:

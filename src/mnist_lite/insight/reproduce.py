@@ -12,7 +12,7 @@ from mnist_lite.config.compose import compose_run
 from mnist_lite.config.overrides import quoted
 from mnist_lite.config.schema import Config
 from mnist_lite.errors import UserError
-from mnist_lite.insight.changes import different_values, is_shipped
+from mnist_lite.insight.changes import compare_with_shipped, is_shipped
 from mnist_lite.runner.identity import normalized_config
 
 _WORD = re.compile(r"[A-Za-z_][\w./-]*")
@@ -28,23 +28,19 @@ def overrides_of(config: Mapping[str, Any]) -> list[str] | None:
     """
     known = {spec.name for spec in fields(Config)}
     try:
-        choices, values, unused = different_values(config)
-        if not all(_KEY.fullmatch(key) and key.partition(".")[0] in known for key in values):
+        found = compare_with_shipped(config)
+        if not all(_KEY.fullmatch(key) and key.partition(".")[0] in known for key in [*found.values, *found.added]):
             return None
         overrides = [
-            *(f"{group}={name}" for group, name in choices.items() if is_shipped(group, name)),
-            *(f"~{key}" for key in unused),
-            *(f"{_sign(key)}{key}={_value(value)}" for key, value in values.items()),
+            *(f"{group}={name}" for group, name in found.choices.items() if is_shipped(group, name)),
+            *(f"~{key}" for key in found.removed),
+            *(f"{key}={_value(value)}" for key, value in found.values.items()),
+            *(f"++{key}={_value(value)}" for key, value in found.added.items()),
         ]
         composed = asdict(compose_run(overrides))
         return overrides if _identity(composed) == _identity(config) else None
     except (UserError, KeyError, TypeError, ValueError, AttributeError):
         return None
-
-
-def _sign(key: str) -> str:
-    """``++`` where a file may have keys of its own: then the override adds the key."""
-    return "++" if key.partition(".")[0] in ("model", "augment", "optimizer", "scheduler") else ""
 
 
 def _identity(config: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """One HTML page from plain values. It has everything inside: data, script, style. It loads nothing.
 
-Values may come from a stranger. They reach the page as JSON in a ``<script>`` that is not run, and the script shows them as text. A
-Content-Security-Policy forbids every other script and all use of the network.
+Values may come from a stranger. They reach the page as JSON in a ``<script>`` that is not run, and the script shows them as text.
+A Content-Security-Policy forbids every other script and all use of the network.
 """
 
 from __future__ import annotations

@@ -30,15 +30,30 @@ class LayerPanel {
 
   table() {
     const most = Math.max(1, ...this.run.layers.map((layer) => layer.parameters));
-    const heads = ['#', 'Layer', 'Output', 'Parameters', 'Multiply-adds', 'Sees'].map((title, i) => element('th', { scope: 'col', class: i === 1 ? null : 'number' }, title));
+    const heads = ['#', 'Layer', 'Output', 'Parameters', 'Multiply-adds', 'Receptive field'].map((title, i) =>
+      element('th', { scope: 'col', class: i === 1 ? null : 'number' }, title),
+    );
     const rows = this.run.layers.map((layer) => this.row(layer, most));
     const caption = element('caption', { class: 'hidden' }, 'Layers');
-    return scrollable('Layers', element('table', { class: 'layers' }, caption, element('thead', {}, element('tr', {}, ...heads)), element('tbody', {}, ...rows)));
+    return scrollable(
+      'Layers',
+      element(
+        'table',
+        { class: 'layers' },
+        caption,
+        element('thead', {}, element('tr', {}, ...heads)),
+        element('tbody', {}, ...rows),
+      ),
+    );
   }
 
   row(layer, most) {
     const name = layer.block ? `${layer.block}: ${layer.text}` : layer.text;
-    const button = element('button', { type: 'button', class: 'link', 'aria-pressed': 'false', onclick: () => this.show(layer) }, name);
+    const button = element(
+      'button',
+      { type: 'button', class: 'link', 'aria-pressed': 'false', onclick: () => this.show(layer) },
+      name,
+    );
     this.buttons.set(layer, button);
     const bar = element('span', { class: 'bar', 'aria-hidden': 'true' });
     bar.style.width = `${(100 * layer.parameters) / most}%`;
@@ -61,19 +76,33 @@ class LayerPanel {
     this.buttons.get(layer).setAttribute('aria-pressed', 'true');
     this.buttons.get(layer).closest('tr').classList.add('chosen');
     const name = `${layer.number} · ${layer.block ? `${layer.block}: ` : ''}${layer.text}`;
-    this.view.replaceChildren(element('h3', { id: 'layer-name' }, name), this.field(), this.steps(), this.maps());
+    this.view.replaceChildren(
+      element('h3', { id: 'layer-name' }, name),
+      this.field(),
+      ...[this.steps(), this.maps()].flat().filter(Boolean),
+    );
   }
 
   field() {
     const { layer } = this;
     const [first, last] = layer.field;
     const side = last - first + 1;
-    const text = first < 0 ? 'The middle value sees only padding.' : `The middle value sees ${side} × ${side} pixels: the square. Neighbouring values are ${layer.jump} ${layer.jump === 1 ? 'pixel' : 'pixels'} apart.`;
+    const text =
+      first < 0
+        ? 'The middle value sees only padding.'
+        : `The middle value sees ${side} × ${side} pixels: the square. Neighbouring values are ${layer.jump} ${layer.jump === 1 ? 'pixel' : 'pixels'} apart.`;
     const pixels = this.images ? this.images.pixels(this.image) : new Uint8Array(SIDE * SIDE);
-    const name = this.images ? `Test image ${this.images.index[this.image]}, a ${this.images.labels[this.image]}` : 'An empty image';
+    const name = this.images
+      ? `Test image ${this.images.index[this.image]}, a ${this.images.labels[this.image]}`
+      : 'An empty image';
     const square = first < 0 ? null : svg('rect', { x: first, y: first, width: side, height: side, class: 'field' });
     const overlay = svg('svg', { viewBox: `-0.3 -0.3 ${SIDE + 0.6} ${SIDE + 0.6}`, 'aria-hidden': 'true' }, square);
-    return element('div', { class: 'field-view' }, element('div', { class: 'digit' }, digitCanvas(pixels, name), overlay), element('p', {}, text));
+    return element(
+      'div',
+      { class: 'field-view' },
+      element('div', { class: 'digit' }, digitCanvas(pixels, name), overlay),
+      element('p', {}, text),
+    );
   }
 
   steps() {
@@ -95,7 +124,11 @@ class LayerPanel {
 
   maps() {
     if (!this.network || !this.images) {
-      return element('p', { class: 'hint' }, 'This page has no maps of this network: only the page of one run of at most 500,000 parameters has them.');
+      return element(
+        'p',
+        { class: 'hint' },
+        'This page has no maps of this network: only the page of one run of at most 500,000 parameters has them.',
+      );
     }
     const steps = rowsOf(computeNetwork(this.network, this.images.pixels(this.image)));
     const { shape, data } = steps.find((step) => step.layer.number === this.layer.number).output;
@@ -105,10 +138,16 @@ class LayerPanel {
     const size = height * width;
     const maps = Array.from({ length: Math.min(count, MAX_MAPS) }, (_, c) => {
       const values = data.subarray(c * size, (c + 1) * size);
-      return mapCanvas(values, width, height, largest, `Map ${c + 1}: from ${compact(Math.min(...values))} to ${compact(Math.max(...values))}`);
+      return mapCanvas(
+        values,
+        width,
+        height,
+        largest,
+        `Map ${c + 1}: from ${compact(Math.min(...values))} to ${compact(Math.max(...values))}`,
+      );
     });
     const shown = maps.length < count ? `The first ${maps.length} of ${counted(count, 'map')}` : counted(count, 'map');
-    const text = `${shown} of ${height} × ${width}. One colour is positive, the other is negative. The full colour is ${compact(largest)}.`;
+    const text = `${shown} of ${height} × ${width}. Orange is positive, blue is negative. The full colour is ${compact(largest)}.`;
     return [element('div', { class: 'maps' }, ...maps), element('p', { class: 'hint' }, text)];
   }
 }
@@ -117,7 +156,13 @@ function vector(values, largest, count) {
   const rows = Array.from(values, (value, i) => {
     const bar = element('span', { class: value < 0 ? 'bar minus' : 'bar', 'aria-hidden': 'true' });
     bar.style.width = `${(100 * Math.abs(value)) / largest}%`;
-    return element('li', {}, element('span', { class: 'name' }, String(i)), element('span', { class: 'track' }, bar), element('span', { class: 'number' }, compact(value)));
+    return element(
+      'li',
+      {},
+      element('span', { class: 'name' }, String(i)),
+      element('span', { class: 'track' }, bar),
+      element('span', { class: 'number' }, compact(value)),
+    );
   });
   const cut = values.length < count ? `The first ${values.length} of ${count} values.` : `${count} values, counted from 0.`;
   return [element('ul', { class: 'values' }, ...rows), element('p', { class: 'hint' }, cut)];

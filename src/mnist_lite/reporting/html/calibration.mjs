@@ -7,7 +7,9 @@ import { percent, share, thousands } from './format.mjs';
 const TICKS = [0, 0.2, 0.4, 0.6, 0.8, 1];
 
 export function calibrationSection(tested) {
-  const lead = `When the network says 90 %, is it right in 90 % of the cases? The expected calibration error is ${tested.ece.toFixed(2)} percentage points on ${tested.measured_on}. Points under the line: the network is too sure.`;
+  const question = 'When the network says 90 %, is it right in 90 % of the cases?';
+  const error = `The expected calibration error is ${tested.ece.toFixed(2)} percentage points on ${tested.measured_on}.`;
+  const lead = `${question} ${error} Points under the line: the network is too sure.`;
   return section('calibration', 'Calibration', lead, diagram(tested), binTable(tested));
 }
 
@@ -34,7 +36,11 @@ function diagram(tested) {
   const picture = svg(
     'svg',
     { viewBox: '0 0 520 380', class: 'chart narrow', role: 'img', 'aria-label': name },
-    axes(box, { scale: x, ticks: TICKS, text, label: 'probability of the answer' }, { scale: y, ticks: TICKS, text, label: 'share of right answers' }),
+    axes(
+      box,
+      { scale: x, ticks: TICKS, text, label: 'probability of the answer' },
+      { scale: y, ticks: TICKS, text, label: 'share of right answers' },
+    ),
     svg('line', { x1: x(0), y1: y(0), x2: x(1), y2: y(1), class: 'ideal' }),
     ...marks,
   );
@@ -43,7 +49,10 @@ function diagram(tested) {
 }
 
 function binTable(tested) {
-  const columns = ['Probability of the answer', 'Images', 'Mean probability', 'Right', '95 % interval'].map((title) => ({ title, number: true }));
+  const columns = ['Probability of the answer', 'Images', 'Mean probability', 'Right', '95 % interval'].map((title) => ({
+    title,
+    number: true,
+  }));
   const rows = tested.bins
     .filter((bin) => bin.images)
     .map((bin) => [

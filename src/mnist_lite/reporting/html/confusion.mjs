@@ -36,7 +36,10 @@ export function imagesOfCell(tested, labels, digit, answer) {
 }
 
 function grid(tested, show, chosen) {
-  const most = Math.max(1, ...DIGITS.map((digit) => Math.max(...tested.confusion[digit].map((count, answer) => (answer === digit ? 0 : count)))));
+  const most = Math.max(
+    1,
+    ...DIGITS.map((digit) => Math.max(...tested.confusion[digit].map((count, answer) => (answer === digit ? 0 : count)))),
+  );
   const heads = DIGITS.map((digit) => element('th', { scope: 'col' }, String(digit)));
   let pressed = null;
   const press = (button, digit, answer) => {
@@ -48,11 +51,14 @@ function grid(tested, show, chosen) {
   const cell = (digit, answer) => {
     const count = tested.confusion[digit][answer];
     if (!count) return element('td', {}, element('span', { class: 'none' }, '·'));
-    const button = element('button', { type: 'button', 'aria-pressed': 'false', 'aria-label': `${counted(count, 'image')} of ${digit} taken for ${answer}` }, thousands(count));
+    const button = element(
+      'button',
+      { type: 'button', 'aria-pressed': 'false', 'aria-label': `${counted(count, 'image')} of ${digit} taken for ${answer}` },
+      thousands(count),
+    );
     button.addEventListener('click', () => press(button, digit, answer));
     if (digit !== answer) {
-      button.style.setProperty('--strength', `${Math.round(12 + (88 * count) / most)}%`);
-      if (count / most > 0.5) button.classList.add('strong');
+      button.style.setProperty('--strength', `${Math.round(10 + (40 * count) / most)}%`);
     }
     if (chosen && digit === chosen[0] && answer === chosen[1]) {
       pressed = button;
@@ -60,10 +66,21 @@ function grid(tested, show, chosen) {
     }
     return element('td', { class: digit === answer ? 'right' : 'wrong' }, button);
   };
-  const rows = DIGITS.map((digit) => element('tr', {}, element('th', { scope: 'row' }, String(digit)), ...DIGITS.map((answer) => cell(digit, answer))));
+  const rows = DIGITS.map((digit) =>
+    element('tr', {}, element('th', { scope: 'row' }, String(digit)), ...DIGITS.map((answer) => cell(digit, answer))),
+  );
   const corner = element('td', { class: 'corner' }, 'digit ↓ answer →');
   const caption = element('caption', { class: 'hidden' }, 'Confusion matrix');
-  return scrollable('Confusion matrix', element('table', { class: 'confusion' }, caption, element('thead', {}, element('tr', {}, corner, ...heads)), element('tbody', {}, ...rows)));
+  return scrollable(
+    'Confusion matrix',
+    element(
+      'table',
+      { class: 'confusion' },
+      caption,
+      element('thead', {}, element('tr', {}, corner, ...heads)),
+      element('tbody', {}, ...rows),
+    ),
+  );
 }
 
 function showCell(panel, tested, images, digit, answer) {
@@ -71,21 +88,37 @@ function showCell(panel, tested, images, digit, answer) {
   const count = tested.confusion[digit][answer];
   const what = digit === answer ? `${digit} recognised` : `${digit} taken for ${answer}`;
   const shown = places.slice(0, MAX_SHOWN);
-  const cut = shown.length < count ? `The page shows ${thousands(shown.length)} of ${counted(count, 'image')}.` : `${counted(count, 'image')}.`;
+  const cut =
+    shown.length < count
+      ? `The page shows ${thousands(shown.length)} of ${counted(count, 'image')}.`
+      : `${counted(count, 'image')}.`;
   const figures = shown.map((i) =>
-    element('figure', {}, digitCanvas(images.pixels(i), `Test image ${images.index[i]}, a ${digit}`), element('figcaption', {}, share(tested.confidence[i]))),
+    element(
+      'figure',
+      {},
+      digitCanvas(images.pixels(i), `Test image ${images.index[i]}, a ${digit}`),
+      element('figcaption', {}, share(tested.confidence[i])),
+    ),
   );
-  panel.replaceChildren(element('h3', {}, what), element('p', { class: 'hint' }, `${cut} Below each image: the probability that the network gave to its answer.`), element('div', { class: 'thumbnails' }, ...figures));
+  panel.replaceChildren(
+    element('h3', {}, what),
+    element('p', { class: 'hint' }, `${cut} Below each image: the probability that the network gave to its answer.`),
+    element('div', { class: 'thumbnails', tabindex: '0', role: 'group', 'aria-label': 'Images of the cell' }, ...figures),
+  );
 }
 
 function classTable(tested) {
-  const heads = ['Digit', 'Images', 'Precision, %', 'Recall, %', 'F1, %'].map((title) => element('th', { scope: 'col', class: 'number' }, title));
+  const heads = ['Digit', 'Images', 'Precision, %', 'Recall, %', 'F1, %'].map((title) =>
+    element('th', { scope: 'col', class: 'number' }, title),
+  );
   const rows = tested.classes.map((each) =>
     element(
       'tr',
       {},
       element('th', { scope: 'row', class: 'number' }, String(each.digit)),
-      ...[thousands(each.images), percent(each.precision), percent(each.recall), percent(each.f1)].map((text) => element('td', { class: 'number' }, text)),
+      ...[thousands(each.images), percent(each.precision), percent(each.recall), percent(each.f1)].map((text) =>
+        element('td', { class: 'number' }, text),
+      ),
     ),
   );
   const caption = element('caption', { class: 'hidden' }, 'Figures of each digit');

@@ -9,6 +9,8 @@ import { compact, counted } from './format.mjs';
 const AXES = { step: 'training steps', epoch: 'epochs', seconds: 'seconds of training' };
 const NOT_TEST = { holdout: [2, 4], train: [6, 5], 'training steps': [] };
 const MAX_ROWS = 100;
+/** Distances between ticks of epochs and steps. */
+const WHOLE = [1, 10, 100, 1000, 1e4, 1e5].flatMap((power) => [power, 2 * power, 5 * power]);
 
 /** The section, and a function that draws it again. Null: no run has curves. */
 export function curvesSection(data) {
@@ -26,10 +28,17 @@ class CurvePanel {
     this.metric = 'accuracy';
     this.axis = 'epoch';
     this.smoothing = 0;
-    this.hidden = new Set();
+    this.several = data.runs.length > 1;
+    this.hidden = new Set(this.several ? ['train', 'training steps'] : []);
     this.plot = null;
     this.readouts = [];
-    this.box = element('div', { class: 'plot', tabindex: '0', role: 'group', 'aria-describedby': 'curves-keys', onkeydown: (event) => this.key(event) });
+    this.box = element('div', {
+      class: 'plot',
+      tabindex: '0',
+      role: 'group',
+      'aria-describedby': 'curves-keys',
+      onkeydown: (event) => this.key(event),
+    });
     this.names = element('div', { class: 'chips', role: 'group', 'aria-label': 'Lines' });
     this.position = element('p', { class: 'position', 'aria-live': 'polite' });
     this.values = element('div', {});
@@ -57,7 +66,13 @@ class CurvePanel {
       'div',
       { class: 'controls' },
       radios('metric', 'Show', metrics, this.metric, redraw('metric')),
-      radios('axis', 'Against', Object.keys(AXES).map((key) => [key, key]), this.axis, redraw('axis')),
+      radios(
+        'axis',
+        'Against',
+        Object.keys(AXES).map((key) => [key, key]),
+        this.axis,
+        redraw('axis'),
+      ),
       element('label', { class: 'slider' }, 'Smoothing', smoothing),
       element('button', { type: 'button', id: 'zoom-out', onclick: () => this.zoomOut() }, 'Show all'),
     );
@@ -75,47 +90,41 @@ class CurvePanel {
     return opened;
   }
 
-  /** The lines of the chosen metric: {name, x, mean, low, high, colour, dash, several}. */
+  /** The lines of the chosen metric: {x, mean, low, high, name, group, kind, colour, dash, several, faint}. */
   lines() {
-    const found = [];
-    this.data.runs.forEach((group, i) => {
+    return this.data.runs.flatMap((group, i) => {
       const runs = this.data.curves.filter((run) => run.group === i);
-      if (!runs.length) return;
-      METRICS[this.metric].lines.forEach((line, j) => {
+      return METRICS[this.metric].lines.flatMap((line, j) => {
         const made = groupLine(runs, line, this.axis, this.smoothing);
-        if (!made || !made.x.length) return;
-        const single = this.data.runs.length === 1;
-        const name = single ? line.name : `${group.name}, ${line.name}`;
-        const dash = single ? [] : (NOT_TEST[line.name] ?? seriesDash(i));
-        found.push({ ...made, id: `${i} ${line.name}`, name, dash, colour: seriesColour(single ? j : i), several: runs.length > 1, faint: line.kind === 'steps' && line.name !== 'learning rate' });
+        if (!made || !made.x.length) return [];
+        const kind = line.name;
+        const style = this.several
+          ? { name: `${group.name}, ${kind}`, colour: seriesColour(i), dash: NOT_TEST[kind] ?? seriesDash(i) }
+          : { name: kind, colour: seriesColour(j), dash: [] };
+        return [{ ...made, ...style, group: group.letter, kind, several: runs.length > 1, faint: kind === 'training steps' }];
       });
     });
-    return found;
   }
 
-  /** Of many groups, only the test lines are shown at first. */
   isHidden(line) {
-    if (this.hidden.has(line.id)) return true;
-    return !this.hidden.has(`shown ${line.id}`) && this.data.runs.length > 1 && /(train|training steps)$/.test(line.id);
-  }
-
-  toggle(line) {
-    const hide = !this.isHidden(line);
-    this.hidden.delete(hide ? `shown ${line.id}` : line.id);
-    this.hidden.add(hide ? line.id : `shown ${line.id}`);
-    this.draw();
+    return this.hidden.has(line.group) || this.hidden.has(line.kind);
   }
 
   draw() {
     this.drawn = this.lines();
     this.plot?.destroy();
     const visible = this.drawn.filter((line) => !this.isHidden(line));
-    const columns = visible.flatMap((line) => (line.several ? [line.mean, line.high, line.low] : [line.mean]).map((column) => [line.x, column]));
+    const columns = visible.flatMap((line) =>
+      (line.several ? [line.mean, line.high, line.low] : [line.mean]).map((column) => [line.x, column]),
+    );
     const joined = columns.length ? uPlot.join(columns) : [[0, 1]];
     this.visible = visible;
     this.plot = new uPlot(this.options(visible), joined, this.box);
     this.plot.root.setAttribute('aria-hidden', 'true');
-    this.box.setAttribute('aria-label', `${METRICS[this.metric].title} against ${AXES[this.axis]}, ${counted(visible.length, 'line')}. The values are in the table below.`);
+    this.box.setAttribute(
+      'aria-label',
+      `${METRICS[this.metric].title} against ${AXES[this.axis]}, ${counted(visible.length, 'line')}. The values are in the table below.`,
+    );
     this.drawNames();
     this.fillTable();
     this.read(null);
@@ -125,12 +134,26 @@ class CurvePanel {
     const metric = METRICS[this.metric];
     const ink = resolved('var(--muted)');
     const grid = { stroke: resolved('var(--grid)'), width: 1 };
-    const axis = { stroke: ink, grid, ticks: { ...grid, size: 4 }, font: '12px system-ui, sans-serif', labelFont: '12px system-ui, sans-serif', labelSize: 20 };
+    const axis = {
+      stroke: ink,
+      grid,
+      ticks: { ...grid, size: 4 },
+      font: '12px system-ui, sans-serif',
+      labelFont: '12px system-ui, sans-serif',
+      labelSize: 20,
+    };
     const series = [{}];
     const bands = [];
     for (const line of visible) {
       const colour = resolved(line.colour);
-      series.push({ stroke: colour, width: line.faint ? 1 : 2, alpha: line.faint ? 0.55 : 1, dash: line.dash, spanGaps: true, points: { show: false } });
+      series.push({
+        stroke: colour,
+        width: line.faint ? 1 : 2,
+        alpha: line.faint ? 0.55 : 1,
+        dash: line.dash,
+        spanGaps: true,
+        points: { show: false },
+      });
       if (!line.several) continue;
       const edge = { stroke: 'transparent', width: 0, spanGaps: true, points: { show: false } };
       series.push(edge, edge);
@@ -145,8 +168,20 @@ class CurvePanel {
       cursor: { drag: { x: true, y: true, uni: 30 }, points: { size: 7 }, focus: { prox: -1 } },
       scales: { x: { time: false }, y: metric.log ? { distr: 3 } : {} },
       axes: [
-        { ...axis, label: AXES[this.axis], values: (_, ticks) => ticks.map((tick) => compact(tick)) },
-        { ...axis, label: `${metric.title.toLowerCase()}${unit}`, size: 58, values: (_, ticks) => ticks.map((tick) => (tick === null ? '' : String(Number(tick.toPrecision(6))))) },
+        {
+          ...axis,
+          label: AXES[this.axis],
+          size: 34,
+          space: 60,
+          incrs: this.axis === 'seconds' ? undefined : WHOLE,
+          values: (_, ticks) => ticks.map((tick) => compact(tick)),
+        },
+        {
+          ...axis,
+          label: `${metric.title.toLowerCase()}${unit}`,
+          size: 58,
+          values: (_, ticks) => ticks.map((tick) => (tick === null ? '' : String(Number(tick.toPrecision(6))))),
+        },
       ],
       hooks: { setCursor: [(plot) => this.read(plot.cursor.left >= 0 ? plot.posToVal(plot.cursor.left, 'x') : null)] },
     };
@@ -161,22 +196,43 @@ class CurvePanel {
     if (this.plot && this.plot.width !== this.size().width) this.plot.setSize(this.size());
   }
 
+  /** A button for each group, and one for each kind of line. */
   drawNames() {
     this.readouts = [];
-    const chips = this.drawn.map((line) => {
-      const value = element('span', { class: 'value' });
-      const shown = !this.isHidden(line);
-      if (shown) this.readouts.push([line, value]);
-      const chip = element('button', { type: 'button', class: 'chip', 'aria-pressed': String(shown), onclick: () => this.pressed(line) }, swatch(line), line.name, value);
-      chip.dataset.line = line.id;
-      return chip;
-    });
-    this.names.replaceChildren(...chips);
+    const kinds = [...new Set(this.drawn.map((line) => line.kind))];
+    const chips = kinds.map((kind) =>
+      this.chip(
+        kind,
+        kind,
+        this.drawn.filter((line) => line.kind === kind),
+        this.several,
+      ),
+    );
+    const groups = this.several ? this.data.runs.map((run) => [run, this.drawn.filter((line) => line.group === run.letter)]) : [];
+    const own = groups.filter(([, lines]) => lines.length).map(([run, lines]) => this.chip(run.letter, run.name, lines, false));
+    this.names.replaceChildren(...own, ...chips);
   }
 
-  pressed(line) {
-    this.toggle(line);
-    [...this.names.children].find((chip) => chip.dataset.line === line.id)?.focus();
+  /** A button that hides `lines`. It shows the value of the first one that is visible, unless it is `plain`. */
+  chip(key, name, lines, plain) {
+    const value = element('span', { class: 'value' });
+    const line = lines.find((each) => !this.isHidden(each));
+    if (line && !plain) this.readouts.push([line, value]);
+    const sample = plain ? { ...lines[0], colour: 'var(--muted)' } : (line ?? lines[0]);
+    const toggle = () => {
+      if (!this.hidden.delete(key)) this.hidden.add(key);
+      this.draw();
+      [...this.names.children].find((chip) => chip.dataset.key === key)?.focus();
+    };
+    const made = element(
+      'button',
+      { type: 'button', class: 'chip', 'aria-pressed': String(!this.hidden.has(key)), onclick: toggle },
+      swatch(sample),
+      name,
+      value,
+    );
+    made.dataset.key = key;
+    return made;
   }
 
   /** Shows the values at `x`, or the last values. */
@@ -184,7 +240,7 @@ class CurvePanel {
     this.at = x;
     for (const [line, node] of this.readouts) {
       const i = x === null ? line.x.length - 1 : nearest(line.x, x);
-      node.textContent = i >= 0 ? ` ${Number(line.mean[i].toPrecision(4))}` : '';
+      node.textContent = i >= 0 ? ` ${shortValue(line.mean[i], this.metric)}` : '';
     }
     const unit = this.axis === 'step' ? 'step' : this.axis === 'epoch' ? 'epoch' : 'second';
     this.position.textContent = x === null ? 'At the end:' : `At ${unit} ${compact(x)}:`;
@@ -194,20 +250,25 @@ class CurvePanel {
     this.plot.setData(this.plot.data, true);
   }
 
-  zoom(factor, move) {
+  /** Shows a part of the picture that is `factor` times as wide, around the position of the reader. */
+  zoom(factor) {
     const { min, max } = this.plot.scales.x;
-    const [first, last] = [this.plot.data[0][0], this.plot.data[0].at(-1)];
-    const middle = Math.min(max, Math.max(min, this.at ?? (min + max) / 2)) + move * (max - min);
-    const half = (factor * (max - min)) / 2;
-    const low = Math.max(first, middle - half);
-    const high = Math.min(last, middle + half);
-    if (high > low) this.plot.setScale('x', { min: low, max: high });
+    const [first, last] = this.ends();
+    const width = Math.min(last - first, factor * (max - min));
+    const middle = this.at ?? (min + max) / 2;
+    const low = Math.min(last - width, Math.max(first, middle - width / 2));
+    this.plot.setScale('x', { min: low, max: low + width });
+  }
+
+  ends() {
+    const [x] = this.plot.data;
+    return [x[0], x.at(-1)];
   }
 
   key(event) {
     const direction = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     const zoom = { '+': 0.5, '=': 0.5, '-': 2 }[event.key];
-    if (zoom) this.zoom(zoom, 0);
+    if (zoom) this.zoom(zoom);
     else if (event.key === '0') this.zoomOut();
     else if (direction && event.shiftKey) this.move(direction);
     else if (direction) this.step(direction);
@@ -217,7 +278,7 @@ class CurvePanel {
 
   move(direction) {
     const { min, max } = this.plot.scales.x;
-    const [first, last] = [this.plot.data[0][0], this.plot.data[0].at(-1)];
+    const [first, last] = this.ends();
     const by = direction > 0 ? Math.min((max - min) / 4, last - max) : Math.max((min - max) / 4, first - min);
     this.plot.setScale('x', { min: min + by, max: max + by });
   }
@@ -253,4 +314,8 @@ function swatch(line) {
   node.style.borderTopColor = line.colour;
   node.style.borderTopStyle = line.dash.length ? 'dashed' : 'solid';
   return node;
+}
+
+function shortValue(value, metric) {
+  return metric === 'accuracy' || metric === 'error' ? value.toFixed(2) : String(Number(value.toPrecision(4)));
 }

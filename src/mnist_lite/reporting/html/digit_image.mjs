@@ -43,7 +43,9 @@ export function digitCanvas(pixels, name) {
 /** A map: 0 is paper, positive values have one colour and negative values another one. `largest` is the full colour. */
 export function mapCanvas(values, width, height, largest, name) {
   const [paper, plus, minus] = [channels('var(--paper)'), channels('var(--plus)'), channels('var(--minus)')];
-  return cells(width, height, name, (i) => mixed(paper, values[i] < 0 ? minus : plus, Math.min(1, Math.abs(values[i]) / largest)));
+  return cells(width, height, name, (i) =>
+    mixed(paper, values[i] < 0 ? minus : plus, Math.min(1, Math.abs(values[i]) / largest)),
+  );
 }
 
 /**
@@ -60,13 +62,13 @@ export function overlayCanvas(pixels, map, name) {
   });
 }
 
-/** The value of a map at a place of the image, between the centres of its cells. Outside of the centres, that of the edge. */
+/** The value of a map at a place of the image, between the centres of its cells. Outside of the map it is 0. */
 export function interpolated(map, x, y) {
-  const [column, row] = [x, y].map((place, i) => {
-    const last = (i ? map.height : map.width) - 1;
-    // the centre of pixel p is at p + 0.5, and `start` counts from the centre of pixel 0
-    return Math.min(last, Math.max(0, (place - 0.5 - map.start) / map.cell - 0.5));
-  });
+  // the centre of pixel p is at p + 0.5, and `start` counts from the centre of pixel 0
+  const [across, down] = [x, y].map((place) => (place - 0.5 - map.start) / map.cell);
+  if (across < 0 || down < 0 || across > map.width || down > map.height) return 0;
+  const column = Math.min(map.width - 1, Math.max(0, across - 0.5));
+  const row = Math.min(map.height - 1, Math.max(0, down - 0.5));
   const [left, top] = [Math.floor(column), Math.floor(row)];
   const [right, bottom] = [Math.min(left + 1, map.width - 1), Math.min(top + 1, map.height - 1)];
   const [h, v] = [column - left, row - top];

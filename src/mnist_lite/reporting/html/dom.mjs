@@ -27,7 +27,13 @@ function filled(node, attributes, children) {
 /** A section of the page. */
 export function section(id, title, lead, ...children) {
   const heading = element('h2', { id: `${id}-title` }, title);
-  return element('section', { id, 'aria-labelledby': `${id}-title` }, heading, lead && element('p', { class: 'lead' }, lead), ...children);
+  return element(
+    'section',
+    { id, 'aria-labelledby': `${id}-title` },
+    heading,
+    lead && element('p', { class: 'lead' }, lead),
+    ...children,
+  );
 }
 
 /** A table that scrolls sideways on a narrow screen. `columns`: {title, number}. `rows`: cells as texts or nodes. */
@@ -35,7 +41,13 @@ export function table(caption, columns, rows, attributes = {}) {
   const kind = (i) => (columns[i].number ? 'number' : null);
   const head = element('tr', {}, ...columns.map((column, i) => element('th', { scope: 'col', class: kind(i) }, column.title)));
   const body = rows.map((cells) => element('tr', {}, ...cells.map((cell, i) => bodyCell(cell, i, kind(i)))));
-  const made = element('table', attributes, element('caption', { class: 'hidden' }, caption), element('thead', {}, head), element('tbody', {}, ...body));
+  const made = element(
+    'table',
+    attributes,
+    element('caption', { class: 'hidden' }, caption),
+    element('thead', {}, head),
+    element('tbody', {}, ...body),
+  );
   return scrollable(caption, made);
 }
 

@@ -44,10 +44,17 @@ export function main() {
 
 function head(data, redraw) {
   const sections = [...document.querySelectorAll('main section[id]')].filter((part) => part.id !== 'verdict');
-  const links = sections.map((part) => element('li', {}, element('a', { href: `#${part.id}` }, part.querySelector('h2').textContent)));
+  const links = sections.map((part) =>
+    element('li', {}, element('a', { href: `#${part.id}` }, part.querySelector('h2').textContent)),
+  );
   const title = element('h1', {}, data.title);
   return [
-    element('div', { class: 'bar-top' }, element('span', { class: 'made' }, `mnist-lite report, ${data.made}`), themeButton(redraw)),
+    element(
+      'div',
+      { class: 'bar-top' },
+      element('span', { class: 'made' }, `mnist-lite report, ${data.made}`),
+      themeButton(redraw),
+    ),
     title,
     element('nav', { 'aria-label': 'Sections' }, element('ul', {}, ...links)),
   ];
@@ -57,7 +64,8 @@ function canvasSection(data, network, images) {
   if (!data.network) return null;
   if (!network) return { node: section('canvas', 'Draw a digit', data.network.unsupported) };
   const root = element('div', {});
-  const lead = 'The network reads what you draw, here in this page. The drawing is centred and scaled as the digits of MNIST were.';
+  const lead =
+    'The network reads what you draw, here in this page. The drawing is centred and scaled as the digits of MNIST were.';
   const node = section('canvas', 'Draw a digit', lead, root);
   return { node, ...mountCanvas(root, network, images) };
 }
@@ -73,19 +81,26 @@ class NetworkView {
   }
 
   picker() {
-    const options = this.data.runs.map((run, i) => element('option', { value: String(i), selected: i === this.group }, `${run.letter} · ${run.name}`));
+    const options = this.data.runs.map((run, i) =>
+      element('option', { value: String(i), selected: i === this.group }, `${run.letter} · ${run.name}`),
+    );
     const choose = (event) => {
       this.group = Number(event.target.value);
       this.draw();
     };
-    return element('p', { class: 'picker' }, element('label', {}, 'One network in detail: ', element('select', { onchange: choose }, ...options)));
+    return element(
+      'p',
+      { class: 'picker' },
+      element('label', {}, 'One network in detail: ', element('select', { onchange: choose }, ...options)),
+    );
   }
 
   draw() {
     const run = this.data.runs[this.group];
     const tested = this.data.tested.find((each) => each.group === this.group);
     const parts = [architectureSection(run, this.network, this.images)];
-    if (tested) parts.push(confusionSection(tested, this.images), mistakesSection(tested, this.images), calibrationSection(tested));
+    if (tested)
+      parts.push(confusionSection(tested, this.images), mistakesSection(tested, this.images), calibrationSection(tested));
     this.parts.replaceChildren(...parts);
   }
 }
@@ -93,5 +108,15 @@ class NetworkView {
 function foot(data) {
   const left = data.left_out.map((line) => element('li', {}, line));
   const made = 'This file has everything inside. It loads nothing from the network and sends nothing.';
-  return [left.length ? element('section', { 'aria-labelledby': 'left-out' }, element('h2', { id: 'left-out' }, 'Not in this page'), element('ul', {}, ...left)) : null, element('p', { class: 'hint' }, made)].filter(Boolean);
+  return [
+    left.length
+      ? element(
+          'section',
+          { 'aria-labelledby': 'left-out' },
+          element('h2', { id: 'left-out' }, 'Not in this page'),
+          element('ul', {}, ...left),
+        )
+      : null,
+    element('p', { class: 'hint' }, made),
+  ].filter(Boolean);
 }

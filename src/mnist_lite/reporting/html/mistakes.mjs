@@ -34,8 +34,8 @@ function lead(tested, maps) {
   const first = `${counted(tested.mistakes_in_all, 'mistake')} on ${tested.measured_on}. The worst come first: those where the network gave the digit the lowest probability.`;
   if (!maps) return first;
   const kind = tested.maps.exact
-    ? 'Class maps: one colour speaks for the class, the other one against it, and the mean of the map is the logit.'
-    : 'Class maps by Grad-CAM: the coloured parts speak for the class.';
+    ? 'Class maps: orange speaks for the class, blue against it, and the mean of the map is the logit.'
+    : 'Class maps by Grad-CAM: orange parts speak for the class.';
   return `${first} ${kind}`;
 }
 
@@ -48,7 +48,13 @@ export function mapsOf(tested) {
   const size = width * height;
   return {
     count: values.length / (2 * size),
-    of: (i, which) => ({ width, height, start, cell, values: values.subarray((2 * i + which) * size, (2 * i + which + 1) * size) }),
+    of: (i, which) => ({
+      width,
+      height,
+      start,
+      cell,
+      values: values.subarray((2 * i + which) * size, (2 * i + which + 1) * size),
+    }),
   };
 }
 
@@ -58,10 +64,21 @@ function card(mistake, i, images, maps) {
   const { true: digit, predicted } = mistake;
   const pictures = [[digitCanvas(pixels, `Test image ${number}, a ${digit}`), `image ${number}`]];
   if (maps && i < maps.count) {
-    pictures.push([overlayCanvas(pixels, maps.of(i, 0), `What speaks for ${digit}`), `for ${digit}: ${share(mistake.true_confidence)}`]);
-    pictures.push([overlayCanvas(pixels, maps.of(i, 1), `What speaks for ${predicted}`), `for ${predicted}: ${share(mistake.predicted_confidence)}`]);
+    pictures.push([
+      overlayCanvas(pixels, maps.of(i, 0), `What speaks for ${digit}`),
+      `for ${digit}: ${share(mistake.true_confidence)}`,
+    ]);
+    pictures.push([
+      overlayCanvas(pixels, maps.of(i, 1), `What speaks for ${predicted}`),
+      `for ${predicted}: ${share(mistake.predicted_confidence)}`,
+    ]);
   }
   const title = element('h3', {}, String(digit), element('span', { class: 'taken' }, ' taken for '), String(predicted));
   const figures = pictures.map(([canvas, text]) => element('figure', {}, canvas, element('figcaption', {}, text)));
-  return element('article', { class: 'mistake', 'aria-label': `Test image ${number}: ${digit} taken for ${predicted}` }, title, element('div', { class: 'triple' }, ...figures));
+  return element(
+    'article',
+    { class: 'mistake', 'aria-label': `Test image ${number}: ${digit} taken for ${predicted}` },
+    title,
+    element('div', { class: 'triple' }, ...figures),
+  );
 }

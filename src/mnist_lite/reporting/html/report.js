@@ -58,7 +58,13 @@ function filled(node, attributes, children) {
 /** A section of the page. */
 function section(id, title, lead, ...children) {
   const heading = element('h2', { id: `${id}-title` }, title);
-  return element('section', { id, 'aria-labelledby': `${id}-title` }, heading, lead && element('p', { class: 'lead' }, lead), ...children);
+  return element(
+    'section',
+    { id, 'aria-labelledby': `${id}-title` },
+    heading,
+    lead && element('p', { class: 'lead' }, lead),
+    ...children,
+  );
 }
 
 /** A table that scrolls sideways on a narrow screen. `columns`: {title, number}. `rows`: cells as texts or nodes. */
@@ -66,7 +72,13 @@ function table(caption, columns, rows, attributes = {}) {
   const kind = (i) => (columns[i].number ? 'number' : null);
   const head = element('tr', {}, ...columns.map((column, i) => element('th', { scope: 'col', class: kind(i) }, column.title)));
   const body = rows.map((cells) => element('tr', {}, ...cells.map((cell, i) => bodyCell(cell, i, kind(i)))));
-  const made = element('table', attributes, element('caption', { class: 'hidden' }, caption), element('thead', {}, head), element('tbody', {}, ...body));
+  const made = element(
+    'table',
+    attributes,
+    element('caption', { class: 'hidden' }, caption),
+    element('thead', {}, head),
+    element('tbody', {}, ...body),
+  );
   return scrollable(caption, made);
 }
 
@@ -594,7 +606,9 @@ function digitCanvas(pixels, name) {
 /** A map: 0 is paper, positive values have one colour and negative values another one. `largest` is the full colour. */
 function mapCanvas(values, width, height, largest, name) {
   const [paper, plus, minus] = [channels('var(--paper)'), channels('var(--plus)'), channels('var(--minus)')];
-  return cells(width, height, name, (i) => mixed(paper, values[i] < 0 ? minus : plus, Math.min(1, Math.abs(values[i]) / largest)));
+  return cells(width, height, name, (i) =>
+    mixed(paper, values[i] < 0 ? minus : plus, Math.min(1, Math.abs(values[i]) / largest)),
+  );
 }
 
 /**
@@ -611,13 +625,13 @@ function overlayCanvas(pixels, map, name) {
   });
 }
 
-/** The value of a map at a place of the image, between the centres of its cells. Outside of the centres, that of the edge. */
+/** The value of a map at a place of the image, between the centres of its cells. Outside of the map it is 0. */
 function interpolated(map, x, y) {
-  const [column, row] = [x, y].map((place, i) => {
-    const last = (i ? map.height : map.width) - 1;
-    // the centre of pixel p is at p + 0.5, and `start` counts from the centre of pixel 0
-    return Math.min(last, Math.max(0, (place - 0.5 - map.start) / map.cell - 0.5));
-  });
+  // the centre of pixel p is at p + 0.5, and `start` counts from the centre of pixel 0
+  const [across, down] = [x, y].map((place) => (place - 0.5 - map.start) / map.cell);
+  if (across < 0 || down < 0 || across > map.width || down > map.height) return 0;
+  const column = Math.min(map.width - 1, Math.max(0, across - 0.5));
+  const row = Math.min(map.height - 1, Math.max(0, down - 0.5));
   const [left, top] = [Math.floor(column), Math.floor(row)];
   const [right, bottom] = [Math.min(left + 1, map.width - 1), Math.min(top + 1, map.height - 1)];
   const [h, v] = [column - left, row - top];
@@ -700,15 +714,30 @@ class LayerPanel {
 
   table() {
     const most = Math.max(1, ...this.run.layers.map((layer) => layer.parameters));
-    const heads = ['#', 'Layer', 'Output', 'Parameters', 'Multiply-adds', 'Sees'].map((title, i) => element('th', { scope: 'col', class: i === 1 ? null : 'number' }, title));
+    const heads = ['#', 'Layer', 'Output', 'Parameters', 'Multiply-adds', 'Receptive field'].map((title, i) =>
+      element('th', { scope: 'col', class: i === 1 ? null : 'number' }, title),
+    );
     const rows = this.run.layers.map((layer) => this.row(layer, most));
     const caption = element('caption', { class: 'hidden' }, 'Layers');
-    return scrollable('Layers', element('table', { class: 'layers' }, caption, element('thead', {}, element('tr', {}, ...heads)), element('tbody', {}, ...rows)));
+    return scrollable(
+      'Layers',
+      element(
+        'table',
+        { class: 'layers' },
+        caption,
+        element('thead', {}, element('tr', {}, ...heads)),
+        element('tbody', {}, ...rows),
+      ),
+    );
   }
 
   row(layer, most) {
     const name = layer.block ? `${layer.block}: ${layer.text}` : layer.text;
-    const button = element('button', { type: 'button', class: 'link', 'aria-pressed': 'false', onclick: () => this.show(layer) }, name);
+    const button = element(
+      'button',
+      { type: 'button', class: 'link', 'aria-pressed': 'false', onclick: () => this.show(layer) },
+      name,
+    );
     this.buttons.set(layer, button);
     const bar = element('span', { class: 'bar', 'aria-hidden': 'true' });
     bar.style.width = `${(100 * layer.parameters) / most}%`;
@@ -731,19 +760,33 @@ class LayerPanel {
     this.buttons.get(layer).setAttribute('aria-pressed', 'true');
     this.buttons.get(layer).closest('tr').classList.add('chosen');
     const name = `${layer.number} · ${layer.block ? `${layer.block}: ` : ''}${layer.text}`;
-    this.view.replaceChildren(element('h3', { id: 'layer-name' }, name), this.field(), this.steps(), this.maps());
+    this.view.replaceChildren(
+      element('h3', { id: 'layer-name' }, name),
+      this.field(),
+      ...[this.steps(), this.maps()].flat().filter(Boolean),
+    );
   }
 
   field() {
     const { layer } = this;
     const [first, last] = layer.field;
     const side = last - first + 1;
-    const text = first < 0 ? 'The middle value sees only padding.' : `The middle value sees ${side} × ${side} pixels: the square. Neighbouring values are ${layer.jump} ${layer.jump === 1 ? 'pixel' : 'pixels'} apart.`;
+    const text =
+      first < 0
+        ? 'The middle value sees only padding.'
+        : `The middle value sees ${side} × ${side} pixels: the square. Neighbouring values are ${layer.jump} ${layer.jump === 1 ? 'pixel' : 'pixels'} apart.`;
     const pixels = this.images ? this.images.pixels(this.image) : new Uint8Array(SIDE * SIDE);
-    const name = this.images ? `Test image ${this.images.index[this.image]}, a ${this.images.labels[this.image]}` : 'An empty image';
+    const name = this.images
+      ? `Test image ${this.images.index[this.image]}, a ${this.images.labels[this.image]}`
+      : 'An empty image';
     const square = first < 0 ? null : svg('rect', { x: first, y: first, width: side, height: side, class: 'field' });
     const overlay = svg('svg', { viewBox: `-0.3 -0.3 ${SIDE + 0.6} ${SIDE + 0.6}`, 'aria-hidden': 'true' }, square);
-    return element('div', { class: 'field-view' }, element('div', { class: 'digit' }, digitCanvas(pixels, name), overlay), element('p', {}, text));
+    return element(
+      'div',
+      { class: 'field-view' },
+      element('div', { class: 'digit' }, digitCanvas(pixels, name), overlay),
+      element('p', {}, text),
+    );
   }
 
   steps() {
@@ -765,7 +808,11 @@ class LayerPanel {
 
   maps() {
     if (!this.network || !this.images) {
-      return element('p', { class: 'hint' }, 'This page has no maps of this network: only the page of one run of at most 500,000 parameters has them.');
+      return element(
+        'p',
+        { class: 'hint' },
+        'This page has no maps of this network: only the page of one run of at most 500,000 parameters has them.',
+      );
     }
     const steps = rowsOf(computeNetwork(this.network, this.images.pixels(this.image)));
     const { shape, data } = steps.find((step) => step.layer.number === this.layer.number).output;
@@ -775,10 +822,16 @@ class LayerPanel {
     const size = height * width;
     const maps = Array.from({ length: Math.min(count, MAX_MAPS) }, (_, c) => {
       const values = data.subarray(c * size, (c + 1) * size);
-      return mapCanvas(values, width, height, largest, `Map ${c + 1}: from ${compact(Math.min(...values))} to ${compact(Math.max(...values))}`);
+      return mapCanvas(
+        values,
+        width,
+        height,
+        largest,
+        `Map ${c + 1}: from ${compact(Math.min(...values))} to ${compact(Math.max(...values))}`,
+      );
     });
     const shown = maps.length < count ? `The first ${maps.length} of ${counted(count, 'map')}` : counted(count, 'map');
-    const text = `${shown} of ${height} × ${width}. One colour is positive, the other is negative. The full colour is ${compact(largest)}.`;
+    const text = `${shown} of ${height} × ${width}. Orange is positive, blue is negative. The full colour is ${compact(largest)}.`;
     return [element('div', { class: 'maps' }, ...maps), element('p', { class: 'hint' }, text)];
   }
 }
@@ -787,7 +840,13 @@ function vector(values, largest, count) {
   const rows = Array.from(values, (value, i) => {
     const bar = element('span', { class: value < 0 ? 'bar minus' : 'bar', 'aria-hidden': 'true' });
     bar.style.width = `${(100 * Math.abs(value)) / largest}%`;
-    return element('li', {}, element('span', { class: 'name' }, String(i)), element('span', { class: 'track' }, bar), element('span', { class: 'number' }, compact(value)));
+    return element(
+      'li',
+      {},
+      element('span', { class: 'name' }, String(i)),
+      element('span', { class: 'track' }, bar),
+      element('span', { class: 'number' }, compact(value)),
+    );
   });
   const cut = values.length < count ? `The first ${values.length} of ${count} values.` : `${count} values, counted from 0.`;
   return [element('ul', { class: 'values' }, ...rows), element('p', { class: 'hint' }, cut)];
@@ -838,7 +897,9 @@ function axes(box, x, y) {
 const TICKS = [0, 0.2, 0.4, 0.6, 0.8, 1];
 
 function calibrationSection(tested) {
-  const lead = `When the network says 90 %, is it right in 90 % of the cases? The expected calibration error is ${tested.ece.toFixed(2)} percentage points on ${tested.measured_on}. Points under the line: the network is too sure.`;
+  const question = 'When the network says 90 %, is it right in 90 % of the cases?';
+  const error = `The expected calibration error is ${tested.ece.toFixed(2)} percentage points on ${tested.measured_on}.`;
+  const lead = `${question} ${error} Points under the line: the network is too sure.`;
   return section('calibration', 'Calibration', lead, diagram(tested), binTable(tested));
 }
 
@@ -865,7 +926,11 @@ function diagram(tested) {
   const picture = svg(
     'svg',
     { viewBox: '0 0 520 380', class: 'chart narrow', role: 'img', 'aria-label': name },
-    axes(box, { scale: x, ticks: TICKS, text, label: 'probability of the answer' }, { scale: y, ticks: TICKS, text, label: 'share of right answers' }),
+    axes(
+      box,
+      { scale: x, ticks: TICKS, text, label: 'probability of the answer' },
+      { scale: y, ticks: TICKS, text, label: 'share of right answers' },
+    ),
     svg('line', { x1: x(0), y1: y(0), x2: x(1), y2: y(1), class: 'ideal' }),
     ...marks,
   );
@@ -874,7 +939,10 @@ function diagram(tested) {
 }
 
 function binTable(tested) {
-  const columns = ['Probability of the answer', 'Images', 'Mean probability', 'Right', '95 % interval'].map((title) => ({ title, number: true }));
+  const columns = ['Probability of the answer', 'Images', 'Mean probability', 'Right', '95 % interval'].map((title) => ({
+    title,
+    number: true,
+  }));
   const rows = tested.bins
     .filter((bin) => bin.images)
     .map((bin) => [
@@ -1662,24 +1730,48 @@ function description(images, i) {
 
 
 function commandsSection(data) {
-  const lead = 'Each command trains a run again. On the same machine with the same versions, the result is the same bit for bit. Elsewhere it is nearly the same.';
+  const lead =
+    'Each command trains a run again. On the same machine with the same versions, the result is the same bit for bit. Elsewhere it is nearly the same.';
   return section('commands', 'Train it again', lead, ...data.runs.map((run) => runCommands(run, data.runs.length > 1)));
 }
 
 function runCommands(run, named) {
   const [first, ...others] = run.commands;
   const rest = others.length ? details(`The other ${counted(others.length, 'seed')}`, ...others.map(command)) : null;
-  return element('div', { class: 'command' }, named ? element('h3', {}, `${run.letter} · ${run.name}`) : null, command(first), rest, element('p', { class: 'hint' }, `Trained on ${run.trained_on}: ${run.conditions}.`));
+  return element(
+    'div',
+    { class: 'command' },
+    named ? element('h3', {}, `${run.letter} · ${run.name}`) : null,
+    command(first),
+    rest,
+    element('p', { class: 'hint' }, `Trained on ${run.trained_on}: ${run.conditions}.`),
+  );
 }
 
 function command(run) {
   if (!run.command) {
-    return element('p', {}, 'No command was found that makes this config from the shipped files. The file ', element('code', {}, 'config.yaml'), ` in the folder ${run.folder} has the whole config.`);
+    return element(
+      'p',
+      {},
+      'No command was found that makes this config from the shipped files. The file ',
+      element('code', {}, 'config.yaml'),
+      ` in the folder ${run.folder} has the whole config.`,
+    );
   }
   const status = element('span', { class: 'hint', role: 'status' });
   const code = element('code', {}, run.command);
-  const copy = element('button', { type: 'button', class: 'quiet', 'aria-label': `Copy the command of seed ${run.seed}`, onclick: () => copied(code, status) }, 'Copy');
-  return element('div', { class: 'line' }, element('pre', { tabindex: '0', 'aria-label': `Command of seed ${run.seed}` }, code), copy, status);
+  const copy = element(
+    'button',
+    { type: 'button', class: 'quiet', 'aria-label': `Copy the command of seed ${run.seed}`, onclick: () => copied(code, status) },
+    'Copy',
+  );
+  return element(
+    'div',
+    { class: 'line' },
+    element('pre', { tabindex: '0', 'aria-label': `Command of seed ${run.seed}` }, code),
+    copy,
+    status,
+  );
 }
 
 /** Some browsers allow no clipboard to a page from a file. Then the text is selected. */
@@ -1728,7 +1820,10 @@ function imagesOfCell(tested, labels, digit, answer) {
 }
 
 function grid(tested, show, chosen) {
-  const most = Math.max(1, ...DIGITS.map((digit) => Math.max(...tested.confusion[digit].map((count, answer) => (answer === digit ? 0 : count)))));
+  const most = Math.max(
+    1,
+    ...DIGITS.map((digit) => Math.max(...tested.confusion[digit].map((count, answer) => (answer === digit ? 0 : count)))),
+  );
   const heads = DIGITS.map((digit) => element('th', { scope: 'col' }, String(digit)));
   let pressed = null;
   const press = (button, digit, answer) => {
@@ -1740,11 +1835,14 @@ function grid(tested, show, chosen) {
   const cell = (digit, answer) => {
     const count = tested.confusion[digit][answer];
     if (!count) return element('td', {}, element('span', { class: 'none' }, '·'));
-    const button = element('button', { type: 'button', 'aria-pressed': 'false', 'aria-label': `${counted(count, 'image')} of ${digit} taken for ${answer}` }, thousands(count));
+    const button = element(
+      'button',
+      { type: 'button', 'aria-pressed': 'false', 'aria-label': `${counted(count, 'image')} of ${digit} taken for ${answer}` },
+      thousands(count),
+    );
     button.addEventListener('click', () => press(button, digit, answer));
     if (digit !== answer) {
-      button.style.setProperty('--strength', `${Math.round(12 + (88 * count) / most)}%`);
-      if (count / most > 0.5) button.classList.add('strong');
+      button.style.setProperty('--strength', `${Math.round(10 + (40 * count) / most)}%`);
     }
     if (chosen && digit === chosen[0] && answer === chosen[1]) {
       pressed = button;
@@ -1752,10 +1850,21 @@ function grid(tested, show, chosen) {
     }
     return element('td', { class: digit === answer ? 'right' : 'wrong' }, button);
   };
-  const rows = DIGITS.map((digit) => element('tr', {}, element('th', { scope: 'row' }, String(digit)), ...DIGITS.map((answer) => cell(digit, answer))));
+  const rows = DIGITS.map((digit) =>
+    element('tr', {}, element('th', { scope: 'row' }, String(digit)), ...DIGITS.map((answer) => cell(digit, answer))),
+  );
   const corner = element('td', { class: 'corner' }, 'digit ↓ answer →');
   const caption = element('caption', { class: 'hidden' }, 'Confusion matrix');
-  return scrollable('Confusion matrix', element('table', { class: 'confusion' }, caption, element('thead', {}, element('tr', {}, corner, ...heads)), element('tbody', {}, ...rows)));
+  return scrollable(
+    'Confusion matrix',
+    element(
+      'table',
+      { class: 'confusion' },
+      caption,
+      element('thead', {}, element('tr', {}, corner, ...heads)),
+      element('tbody', {}, ...rows),
+    ),
+  );
 }
 
 function showCell(panel, tested, images, digit, answer) {
@@ -1763,21 +1872,37 @@ function showCell(panel, tested, images, digit, answer) {
   const count = tested.confusion[digit][answer];
   const what = digit === answer ? `${digit} recognised` : `${digit} taken for ${answer}`;
   const shown = places.slice(0, MAX_SHOWN);
-  const cut = shown.length < count ? `The page shows ${thousands(shown.length)} of ${counted(count, 'image')}.` : `${counted(count, 'image')}.`;
+  const cut =
+    shown.length < count
+      ? `The page shows ${thousands(shown.length)} of ${counted(count, 'image')}.`
+      : `${counted(count, 'image')}.`;
   const figures = shown.map((i) =>
-    element('figure', {}, digitCanvas(images.pixels(i), `Test image ${images.index[i]}, a ${digit}`), element('figcaption', {}, share(tested.confidence[i]))),
+    element(
+      'figure',
+      {},
+      digitCanvas(images.pixels(i), `Test image ${images.index[i]}, a ${digit}`),
+      element('figcaption', {}, share(tested.confidence[i])),
+    ),
   );
-  panel.replaceChildren(element('h3', {}, what), element('p', { class: 'hint' }, `${cut} Below each image: the probability that the network gave to its answer.`), element('div', { class: 'thumbnails' }, ...figures));
+  panel.replaceChildren(
+    element('h3', {}, what),
+    element('p', { class: 'hint' }, `${cut} Below each image: the probability that the network gave to its answer.`),
+    element('div', { class: 'thumbnails', tabindex: '0', role: 'group', 'aria-label': 'Images of the cell' }, ...figures),
+  );
 }
 
 function classTable(tested) {
-  const heads = ['Digit', 'Images', 'Precision, %', 'Recall, %', 'F1, %'].map((title) => element('th', { scope: 'col', class: 'number' }, title));
+  const heads = ['Digit', 'Images', 'Precision, %', 'Recall, %', 'F1, %'].map((title) =>
+    element('th', { scope: 'col', class: 'number' }, title),
+  );
   const rows = tested.classes.map((each) =>
     element(
       'tr',
       {},
       element('th', { scope: 'row', class: 'number' }, String(each.digit)),
-      ...[thousands(each.images), percent(each.precision), percent(each.recall), percent(each.f1)].map((text) => element('td', { class: 'number' }, text)),
+      ...[thousands(each.images), percent(each.precision), percent(each.recall), percent(each.f1)].map((text) =>
+        element('td', { class: 'number' }, text),
+      ),
     ),
   );
   const caption = element('caption', { class: 'hidden' }, 'Figures of each digit');
@@ -1884,6 +2009,8 @@ function nearest(x, value) {
 const AXES = { step: 'training steps', epoch: 'epochs', seconds: 'seconds of training' };
 const NOT_TEST = { holdout: [2, 4], train: [6, 5], 'training steps': [] };
 const MAX_ROWS = 100;
+/** Distances between ticks of epochs and steps. */
+const WHOLE = [1, 10, 100, 1000, 1e4, 1e5].flatMap((power) => [power, 2 * power, 5 * power]);
 
 /** The section, and a function that draws it again. Null: no run has curves. */
 function curvesSection(data) {
@@ -1901,10 +2028,17 @@ class CurvePanel {
     this.metric = 'accuracy';
     this.axis = 'epoch';
     this.smoothing = 0;
-    this.hidden = new Set();
+    this.several = data.runs.length > 1;
+    this.hidden = new Set(this.several ? ['train', 'training steps'] : []);
     this.plot = null;
     this.readouts = [];
-    this.box = element('div', { class: 'plot', tabindex: '0', role: 'group', 'aria-describedby': 'curves-keys', onkeydown: (event) => this.key(event) });
+    this.box = element('div', {
+      class: 'plot',
+      tabindex: '0',
+      role: 'group',
+      'aria-describedby': 'curves-keys',
+      onkeydown: (event) => this.key(event),
+    });
     this.names = element('div', { class: 'chips', role: 'group', 'aria-label': 'Lines' });
     this.position = element('p', { class: 'position', 'aria-live': 'polite' });
     this.values = element('div', {});
@@ -1932,7 +2066,13 @@ class CurvePanel {
       'div',
       { class: 'controls' },
       radios('metric', 'Show', metrics, this.metric, redraw('metric')),
-      radios('axis', 'Against', Object.keys(AXES).map((key) => [key, key]), this.axis, redraw('axis')),
+      radios(
+        'axis',
+        'Against',
+        Object.keys(AXES).map((key) => [key, key]),
+        this.axis,
+        redraw('axis'),
+      ),
       element('label', { class: 'slider' }, 'Smoothing', smoothing),
       element('button', { type: 'button', id: 'zoom-out', onclick: () => this.zoomOut() }, 'Show all'),
     );
@@ -1950,47 +2090,41 @@ class CurvePanel {
     return opened;
   }
 
-  /** The lines of the chosen metric: {name, x, mean, low, high, colour, dash, several}. */
+  /** The lines of the chosen metric: {x, mean, low, high, name, group, kind, colour, dash, several, faint}. */
   lines() {
-    const found = [];
-    this.data.runs.forEach((group, i) => {
+    return this.data.runs.flatMap((group, i) => {
       const runs = this.data.curves.filter((run) => run.group === i);
-      if (!runs.length) return;
-      METRICS[this.metric].lines.forEach((line, j) => {
+      return METRICS[this.metric].lines.flatMap((line, j) => {
         const made = groupLine(runs, line, this.axis, this.smoothing);
-        if (!made || !made.x.length) return;
-        const single = this.data.runs.length === 1;
-        const name = single ? line.name : `${group.name}, ${line.name}`;
-        const dash = single ? [] : (NOT_TEST[line.name] ?? seriesDash(i));
-        found.push({ ...made, id: `${i} ${line.name}`, name, dash, colour: seriesColour(single ? j : i), several: runs.length > 1, faint: line.kind === 'steps' && line.name !== 'learning rate' });
+        if (!made || !made.x.length) return [];
+        const kind = line.name;
+        const style = this.several
+          ? { name: `${group.name}, ${kind}`, colour: seriesColour(i), dash: NOT_TEST[kind] ?? seriesDash(i) }
+          : { name: kind, colour: seriesColour(j), dash: [] };
+        return [{ ...made, ...style, group: group.letter, kind, several: runs.length > 1, faint: kind === 'training steps' }];
       });
     });
-    return found;
   }
 
-  /** Of many groups, only the test lines are shown at first. */
   isHidden(line) {
-    if (this.hidden.has(line.id)) return true;
-    return !this.hidden.has(`shown ${line.id}`) && this.data.runs.length > 1 && /(train|training steps)$/.test(line.id);
-  }
-
-  toggle(line) {
-    const hide = !this.isHidden(line);
-    this.hidden.delete(hide ? `shown ${line.id}` : line.id);
-    this.hidden.add(hide ? line.id : `shown ${line.id}`);
-    this.draw();
+    return this.hidden.has(line.group) || this.hidden.has(line.kind);
   }
 
   draw() {
     this.drawn = this.lines();
     this.plot?.destroy();
     const visible = this.drawn.filter((line) => !this.isHidden(line));
-    const columns = visible.flatMap((line) => (line.several ? [line.mean, line.high, line.low] : [line.mean]).map((column) => [line.x, column]));
+    const columns = visible.flatMap((line) =>
+      (line.several ? [line.mean, line.high, line.low] : [line.mean]).map((column) => [line.x, column]),
+    );
     const joined = columns.length ? uPlot.join(columns) : [[0, 1]];
     this.visible = visible;
     this.plot = new uPlot(this.options(visible), joined, this.box);
     this.plot.root.setAttribute('aria-hidden', 'true');
-    this.box.setAttribute('aria-label', `${METRICS[this.metric].title} against ${AXES[this.axis]}, ${counted(visible.length, 'line')}. The values are in the table below.`);
+    this.box.setAttribute(
+      'aria-label',
+      `${METRICS[this.metric].title} against ${AXES[this.axis]}, ${counted(visible.length, 'line')}. The values are in the table below.`,
+    );
     this.drawNames();
     this.fillTable();
     this.read(null);
@@ -2000,12 +2134,26 @@ class CurvePanel {
     const metric = METRICS[this.metric];
     const ink = resolved('var(--muted)');
     const grid = { stroke: resolved('var(--grid)'), width: 1 };
-    const axis = { stroke: ink, grid, ticks: { ...grid, size: 4 }, font: '12px system-ui, sans-serif', labelFont: '12px system-ui, sans-serif', labelSize: 20 };
+    const axis = {
+      stroke: ink,
+      grid,
+      ticks: { ...grid, size: 4 },
+      font: '12px system-ui, sans-serif',
+      labelFont: '12px system-ui, sans-serif',
+      labelSize: 20,
+    };
     const series = [{}];
     const bands = [];
     for (const line of visible) {
       const colour = resolved(line.colour);
-      series.push({ stroke: colour, width: line.faint ? 1 : 2, alpha: line.faint ? 0.55 : 1, dash: line.dash, spanGaps: true, points: { show: false } });
+      series.push({
+        stroke: colour,
+        width: line.faint ? 1 : 2,
+        alpha: line.faint ? 0.55 : 1,
+        dash: line.dash,
+        spanGaps: true,
+        points: { show: false },
+      });
       if (!line.several) continue;
       const edge = { stroke: 'transparent', width: 0, spanGaps: true, points: { show: false } };
       series.push(edge, edge);
@@ -2020,8 +2168,20 @@ class CurvePanel {
       cursor: { drag: { x: true, y: true, uni: 30 }, points: { size: 7 }, focus: { prox: -1 } },
       scales: { x: { time: false }, y: metric.log ? { distr: 3 } : {} },
       axes: [
-        { ...axis, label: AXES[this.axis], values: (_, ticks) => ticks.map((tick) => compact(tick)) },
-        { ...axis, label: `${metric.title.toLowerCase()}${unit}`, size: 58, values: (_, ticks) => ticks.map((tick) => (tick === null ? '' : String(Number(tick.toPrecision(6))))) },
+        {
+          ...axis,
+          label: AXES[this.axis],
+          size: 34,
+          space: 60,
+          incrs: this.axis === 'seconds' ? undefined : WHOLE,
+          values: (_, ticks) => ticks.map((tick) => compact(tick)),
+        },
+        {
+          ...axis,
+          label: `${metric.title.toLowerCase()}${unit}`,
+          size: 58,
+          values: (_, ticks) => ticks.map((tick) => (tick === null ? '' : String(Number(tick.toPrecision(6))))),
+        },
       ],
       hooks: { setCursor: [(plot) => this.read(plot.cursor.left >= 0 ? plot.posToVal(plot.cursor.left, 'x') : null)] },
     };
@@ -2036,22 +2196,43 @@ class CurvePanel {
     if (this.plot && this.plot.width !== this.size().width) this.plot.setSize(this.size());
   }
 
+  /** A button for each group, and one for each kind of line. */
   drawNames() {
     this.readouts = [];
-    const chips = this.drawn.map((line) => {
-      const value = element('span', { class: 'value' });
-      const shown = !this.isHidden(line);
-      if (shown) this.readouts.push([line, value]);
-      const chip = element('button', { type: 'button', class: 'chip', 'aria-pressed': String(shown), onclick: () => this.pressed(line) }, swatch(line), line.name, value);
-      chip.dataset.line = line.id;
-      return chip;
-    });
-    this.names.replaceChildren(...chips);
+    const kinds = [...new Set(this.drawn.map((line) => line.kind))];
+    const chips = kinds.map((kind) =>
+      this.chip(
+        kind,
+        kind,
+        this.drawn.filter((line) => line.kind === kind),
+        this.several,
+      ),
+    );
+    const groups = this.several ? this.data.runs.map((run) => [run, this.drawn.filter((line) => line.group === run.letter)]) : [];
+    const own = groups.filter(([, lines]) => lines.length).map(([run, lines]) => this.chip(run.letter, run.name, lines, false));
+    this.names.replaceChildren(...own, ...chips);
   }
 
-  pressed(line) {
-    this.toggle(line);
-    [...this.names.children].find((chip) => chip.dataset.line === line.id)?.focus();
+  /** A button that hides `lines`. It shows the value of the first one that is visible, unless it is `plain`. */
+  chip(key, name, lines, plain) {
+    const value = element('span', { class: 'value' });
+    const line = lines.find((each) => !this.isHidden(each));
+    if (line && !plain) this.readouts.push([line, value]);
+    const sample = plain ? { ...lines[0], colour: 'var(--muted)' } : (line ?? lines[0]);
+    const toggle = () => {
+      if (!this.hidden.delete(key)) this.hidden.add(key);
+      this.draw();
+      [...this.names.children].find((chip) => chip.dataset.key === key)?.focus();
+    };
+    const made = element(
+      'button',
+      { type: 'button', class: 'chip', 'aria-pressed': String(!this.hidden.has(key)), onclick: toggle },
+      swatch(sample),
+      name,
+      value,
+    );
+    made.dataset.key = key;
+    return made;
   }
 
   /** Shows the values at `x`, or the last values. */
@@ -2059,7 +2240,7 @@ class CurvePanel {
     this.at = x;
     for (const [line, node] of this.readouts) {
       const i = x === null ? line.x.length - 1 : nearest(line.x, x);
-      node.textContent = i >= 0 ? ` ${Number(line.mean[i].toPrecision(4))}` : '';
+      node.textContent = i >= 0 ? ` ${shortValue(line.mean[i], this.metric)}` : '';
     }
     const unit = this.axis === 'step' ? 'step' : this.axis === 'epoch' ? 'epoch' : 'second';
     this.position.textContent = x === null ? 'At the end:' : `At ${unit} ${compact(x)}:`;
@@ -2069,20 +2250,25 @@ class CurvePanel {
     this.plot.setData(this.plot.data, true);
   }
 
-  zoom(factor, move) {
+  /** Shows a part of the picture that is `factor` times as wide, around the position of the reader. */
+  zoom(factor) {
     const { min, max } = this.plot.scales.x;
-    const [first, last] = [this.plot.data[0][0], this.plot.data[0].at(-1)];
-    const middle = Math.min(max, Math.max(min, this.at ?? (min + max) / 2)) + move * (max - min);
-    const half = (factor * (max - min)) / 2;
-    const low = Math.max(first, middle - half);
-    const high = Math.min(last, middle + half);
-    if (high > low) this.plot.setScale('x', { min: low, max: high });
+    const [first, last] = this.ends();
+    const width = Math.min(last - first, factor * (max - min));
+    const middle = this.at ?? (min + max) / 2;
+    const low = Math.min(last - width, Math.max(first, middle - width / 2));
+    this.plot.setScale('x', { min: low, max: low + width });
+  }
+
+  ends() {
+    const [x] = this.plot.data;
+    return [x[0], x.at(-1)];
   }
 
   key(event) {
     const direction = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     const zoom = { '+': 0.5, '=': 0.5, '-': 2 }[event.key];
-    if (zoom) this.zoom(zoom, 0);
+    if (zoom) this.zoom(zoom);
     else if (event.key === '0') this.zoomOut();
     else if (direction && event.shiftKey) this.move(direction);
     else if (direction) this.step(direction);
@@ -2092,7 +2278,7 @@ class CurvePanel {
 
   move(direction) {
     const { min, max } = this.plot.scales.x;
-    const [first, last] = [this.plot.data[0][0], this.plot.data[0].at(-1)];
+    const [first, last] = this.ends();
     const by = direction > 0 ? Math.min((max - min) / 4, last - max) : Math.max((min - max) / 4, first - min);
     this.plot.setScale('x', { min: min + by, max: max + by });
   }
@@ -2129,6 +2315,10 @@ function swatch(line) {
   node.style.borderTopStyle = line.dash.length ? 'dashed' : 'solid';
   return node;
 }
+
+function shortValue(value, metric) {
+  return metric === 'accuracy' || metric === 'error' ? value.toFixed(2) : String(Number(value.toPrecision(4)));
+}
 // --- mistakes.mjs
 // A gallery of mistakes, the worst first. Class maps show which parts of the image spoke for the digit and for the answer.
 
@@ -2162,8 +2352,8 @@ function lead(tested, maps) {
   const first = `${counted(tested.mistakes_in_all, 'mistake')} on ${tested.measured_on}. The worst come first: those where the network gave the digit the lowest probability.`;
   if (!maps) return first;
   const kind = tested.maps.exact
-    ? 'Class maps: one colour speaks for the class, the other one against it, and the mean of the map is the logit.'
-    : 'Class maps by Grad-CAM: the coloured parts speak for the class.';
+    ? 'Class maps: orange speaks for the class, blue against it, and the mean of the map is the logit.'
+    : 'Class maps by Grad-CAM: orange parts speak for the class.';
   return `${first} ${kind}`;
 }
 
@@ -2176,7 +2366,13 @@ function mapsOf(tested) {
   const size = width * height;
   return {
     count: values.length / (2 * size),
-    of: (i, which) => ({ width, height, start, cell, values: values.subarray((2 * i + which) * size, (2 * i + which + 1) * size) }),
+    of: (i, which) => ({
+      width,
+      height,
+      start,
+      cell,
+      values: values.subarray((2 * i + which) * size, (2 * i + which + 1) * size),
+    }),
   };
 }
 
@@ -2186,17 +2382,29 @@ function card(mistake, i, images, maps) {
   const { true: digit, predicted } = mistake;
   const pictures = [[digitCanvas(pixels, `Test image ${number}, a ${digit}`), `image ${number}`]];
   if (maps && i < maps.count) {
-    pictures.push([overlayCanvas(pixels, maps.of(i, 0), `What speaks for ${digit}`), `for ${digit}: ${share(mistake.true_confidence)}`]);
-    pictures.push([overlayCanvas(pixels, maps.of(i, 1), `What speaks for ${predicted}`), `for ${predicted}: ${share(mistake.predicted_confidence)}`]);
+    pictures.push([
+      overlayCanvas(pixels, maps.of(i, 0), `What speaks for ${digit}`),
+      `for ${digit}: ${share(mistake.true_confidence)}`,
+    ]);
+    pictures.push([
+      overlayCanvas(pixels, maps.of(i, 1), `What speaks for ${predicted}`),
+      `for ${predicted}: ${share(mistake.predicted_confidence)}`,
+    ]);
   }
   const title = element('h3', {}, String(digit), element('span', { class: 'taken' }, ' taken for '), String(predicted));
   const figures = pictures.map(([canvas, text]) => element('figure', {}, canvas, element('figcaption', {}, text)));
-  return element('article', { class: 'mistake', 'aria-label': `Test image ${number}: ${digit} taken for ${predicted}` }, title, element('div', { class: 'triple' }, ...figures));
+  return element(
+    'article',
+    { class: 'mistake', 'aria-label': `Test image ${number}: ${digit} taken for ${predicted}` },
+    title,
+    element('div', { class: 'triple' }, ...figures),
+  );
 }
 // --- parameters.mjs
 // Accuracy against parameters: the runs of the page, and the published networks.
 
 
+const MAX_LABEL = 24;
 const DECADES = [1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 
 /** The section. The published points are of MNIST, so a page of other data has none. */
@@ -2205,13 +2413,22 @@ function parametersSection(data) {
   const lead = published.length
     ? 'Filled points are the runs of this page, after the last epoch. Hollow points are the figures of the authors, of their best epoch or of an epoch that they do not name.'
     : 'The runs of this page, after the last epoch.';
-  return section('parameters', 'Accuracy against parameters', lead, scatter(data.runs, published), valueTable(data.runs, published));
+  return section(
+    'parameters',
+    'Accuracy against parameters',
+    lead,
+    scatter(data.runs, published),
+    valueTable(data.runs, published),
+  );
 }
 
 function scatter(runs, published) {
   const box = { left: 56, right: 820, top: 34, bottom: 380 };
   const counts = [...runs, ...published].map((point) => point.parameters);
-  const values = [...runs.flatMap((run) => [run.final, run.low ?? run.final, run.high ?? run.final]), ...published.map((point) => point.accuracy)];
+  const values = [
+    ...runs.flatMap((run) => [run.final, run.low ?? run.final, run.high ?? run.final]),
+    ...published.map((point) => point.accuracy),
+  ];
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const margin = Math.max(0.1, 0.08 * (high - low));
   const range = [low - margin, Math.min(100, high + margin)];
@@ -2220,40 +2437,72 @@ function scatter(runs, published) {
   const y = linearScale(range, [box.bottom, box.top]);
   const xTicks = DECADES.flatMap((decade) => [decade, 3 * decade]).filter((tick) => tick >= domain[0] && tick <= domain[1]);
   const yTicks = ticks(range[0], range[1], 6);
-  const labels = placedLabels([
-    ...runs.map((run) => ({ x: x(run.parameters), y: y(run.final), text: run.name, own: true })),
-    ...published.map((point) => ({ x: x(point.parameters), y: y(point.accuracy), text: point.name, own: false })),
-  ], box);
+  const labels = placedLabels(
+    [
+      ...runs.map((run) => ({ x: x(run.parameters), y: y(run.final), text: run.name, own: true })),
+      ...published.map((point) => ({ x: x(point.parameters), y: y(point.accuracy), text: point.name, own: false })),
+    ],
+    box,
+  );
   const picture = svg(
     'svg',
-    { viewBox: '0 0 840 430', class: 'chart', role: 'img', 'aria-label': 'Test accuracy against the number of parameters. The values are in the table below.' },
-    axes(box, { scale: x, ticks: xTicks, text: compact, label: 'parameters (logarithmic)' }, { scale: y, ticks: yTicks, text: (tick) => String(tick), label: 'test accuracy, %' }),
+    {
+      viewBox: '0 0 840 430',
+      class: 'chart',
+      role: 'img',
+      'aria-label': 'Test accuracy against the number of parameters. The values are in the table below.',
+    },
+    axes(
+      box,
+      { scale: x, ticks: xTicks, text: compact, label: 'parameters (logarithmic)' },
+      { scale: y, ticks: yTicks, text: (tick) => String(tick), label: 'test accuracy, %' },
+    ),
     ...published.map((point) => publishedMark(point, x(point.parameters), y(point.accuracy))),
     ...runs.map((run, i) => runMark(run, i, x(run.parameters), y)),
     ...labels.map((label) => svg('text', { x: label.left, y: label.base, class: label.own ? 'name own' : 'name' }, label.text)),
   );
-  return element('figure', { class: 'picture' }, picture);
+  return scrollable('Picture of accuracy against parameters', element('figure', { class: 'wide' }, picture));
 }
 
-/** Texts to the right of their points, or to the left at the right edge. A text that would cover another one moves down, or is left out. */
+/**
+ * Texts beside their points: to the right, or to the left at the right edge. A text that would cover a point or another text moves up
+ * or down. If there is no free place, it is left out.
+ */
 function placedLabels(points, box) {
-  const placed = [];
-  for (const point of points) {
-    const width = 7 * Math.min(point.text.length, 24);
-    const text = point.text.length > 24 ? `${point.text.slice(0, 23)}…` : point.text;
-    const left = point.x + 10 + width > box.right + 20 ? point.x - 10 - width : point.x + 10;
-    const free = [4, -10, 18, -24, 32].map((shift) => point.y + shift).find((base) => placed.every((other) => Math.abs(other.base - base) >= 14 || left > other.left + other.width || other.left > left + width));
-    if (free !== undefined) placed.push({ ...point, text, left, base: free, width });
-  }
-  return placed;
+  const taken = points.map((point) => ({ left: point.x - 7, right: point.x + 7, top: point.y - 7, bottom: point.y + 7 }));
+  return points.flatMap((point) => {
+    const text = point.text.length > MAX_LABEL ? `${point.text.slice(0, MAX_LABEL - 1)}…` : point.text;
+    const width = (point.own ? 8 : 7) * text.length;
+    const left = point.x + 11 + width > box.right + 20 ? point.x - 11 - width : point.x + 11;
+    for (const base of [4, -8, 16, -20, 28, -32, 40].map((shift) => point.y + shift)) {
+      const place = { left, right: left + width, top: base - 10, bottom: base + 3 };
+      if (taken.some((other) => overlap(place, other))) continue;
+      taken.push(place);
+      return [{ ...point, text, left, base }];
+    }
+    return [];
+  });
+}
+
+function overlap(a, b) {
+  return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
 }
 
 function publishedMark(point, x, y) {
-  return svg('g', { class: 'published' }, svg('title', {}, `${point.name}, published: ${percent(point.accuracy)} %, ${thousands(point.parameters)} parameters`), svg('rect', { x: x - 4, y: y - 4, width: 8, height: 8, transform: `rotate(45 ${x} ${y})` }));
+  return svg(
+    'g',
+    { class: 'published' },
+    svg('title', {}, `${point.name}, published: ${percent(point.accuracy)} %, ${thousands(point.parameters)} parameters`),
+    svg('rect', { x: x - 4, y: y - 4, width: 8, height: 8, transform: `rotate(45 ${x} ${y})` }),
+  );
 }
 
 function runMark(run, i, x, y) {
-  const title = svg('title', {}, `${run.name}: ${percent(run.final)} %, ${thousands(run.parameters)} parameters, ${run.seeds.length} seed${run.seeds.length === 1 ? '' : 's'}`);
+  const title = svg(
+    'title',
+    {},
+    `${run.name}: ${percent(run.final)} %, ${thousands(run.parameters)} parameters, ${run.seeds.length} seed${run.seeds.length === 1 ? '' : 's'}`,
+  );
   const interval = run.low === null ? null : svg('line', { x1: x, x2: x, y1: y(run.low), y2: y(run.high), class: 'interval' });
   const circle = svg('circle', { cx: x, cy: y(run.final), r: 6 });
   const mark = svg('g', { class: 'own' }, title, interval, circle);
@@ -2262,9 +2511,19 @@ function runMark(run, i, x, y) {
 }
 
 function valueTable(runs, published) {
-  const columns = [{ title: 'Network' }, { title: 'Parameters', number: true }, { title: 'Test accuracy, %', number: true }, { title: 'Source' }];
+  const columns = [
+    { title: 'Network' },
+    { title: 'Parameters', number: true },
+    { title: 'Test accuracy, %', number: true },
+    { title: 'Source' },
+  ];
   const rows = [
-    ...runs.map((run) => [run.name, thousands(run.parameters), percent(run.final), `this page, final, ${run.seeds.length === 1 ? '1 seed' : `mean of ${run.seeds.length} seeds`}`]),
+    ...runs.map((run) => [
+      run.name,
+      thousands(run.parameters),
+      percent(run.final),
+      `this page, final, ${run.seeds.length === 1 ? '1 seed' : `mean of ${run.seeds.length} seeds`}`,
+    ]),
     ...published.map((point) => [point.name, thousands(point.parameters), percent(point.accuracy), 'published by the authors']),
   ];
   return details('The values as a table', table('Accuracy against parameters', columns, rows));
@@ -2272,6 +2531,8 @@ function valueTable(runs, published) {
 // --- runs_table.mjs
 // The table of runs, sorted by a click on the head of a column. And where their configs differ.
 
+
+const MAX_CELL = 60;
 
 /** Columns: title, the value to sort by, and the text. */
 const COLUMNS = [
@@ -2281,7 +2542,11 @@ const COLUMNS = [
   { title: 'Epochs', value: (run) => run.epochs, text: (run) => String(Number(run.epochs.toFixed(1))) },
   { title: 'Time', value: (run) => run.seconds, text: (run) => duration(run.seconds) },
   { title: 'Final test accuracy, %', value: (run) => run.final, text: (run) => percent(run.final) },
-  { title: '95 % interval', value: (run) => run.low, text: (run) => (run.low === null ? '' : `${percent(run.low)} to ${percent(run.high)}`) },
+  {
+    title: '95 % interval',
+    value: (run) => run.low,
+    text: (run) => (run.low === null ? '' : `${percent(run.low)} to ${percent(run.high)}`),
+  },
   { title: 'Best epoch', value: (run) => run.best, text: (run) => percent(run.best) },
   { title: 'Mean of last 5', value: (run) => run.mean_last_5, text: (run) => percent(run.mean_last_5) },
   { title: 'Train minus test', value: (run) => run.gap, text: (run) => percent(run.gap) },
@@ -2308,36 +2573,53 @@ function budgetText(run) {
 
 function runsSection(data) {
   const images = [...new Set(data.runs.map((run) => run.images))].join(' and ');
-  const lead = `Each row is ${data.runs.some((run) => run.seeds.length > 1) ? 'the mean of runs that differ in their seed only' : 'a run'}. Test accuracy in % on ${images}. A click on a head sorts the table.`;
+  const row = data.runs.some((run) => run.seeds.length > 1) ? 'the mean of runs that differ in their seed only' : 'a run';
+  const lead = `Each row is ${row}. Test accuracy in % on ${images}. A click on a head sorts the table.`;
   return section('runs', 'Runs', lead, sortableTable(data), differences(data));
 }
 
 function sortableTable(data) {
+  const columns = COLUMNS.filter((column) => data.runs.some((run) => column.value(run) !== null));
   const places = new Map(data.runs.map((run, i) => [run, i]));
   const body = element('tbody', {});
-  const heads = COLUMNS.map((column, i) => {
-    const button = element('button', { type: 'button', class: 'sort', onclick: () => sort(i) }, column.title, element('span', { class: 'arrow', 'aria-hidden': 'true' }));
+  const heads = columns.map((column, i) => {
+    const button = element(
+      'button',
+      { type: 'button', class: 'sort', onclick: () => sort(i) },
+      column.title,
+      element('span', { class: 'arrow', 'aria-hidden': 'true' }),
+    );
     return element('th', { scope: 'col', class: i ? 'number' : null }, button);
   });
   let current = -1;
   let descending = false;
-  const fill = (runs) => body.replaceChildren(...runs.map((run) => row(run, places.get(run))));
+  const fill = (runs) => body.replaceChildren(...runs.map((run) => row(run, places.get(run), columns)));
   const sort = (i) => {
     descending = i === current ? !descending : i > 0; // the largest number first, and A first
     current = i;
-    heads.forEach((head, j) => (j === i ? head.setAttribute('aria-sort', descending ? 'descending' : 'ascending') : head.removeAttribute('aria-sort')));
-    fill(sortedRuns(data.runs, COLUMNS[i], descending));
+    heads.forEach((head, j) =>
+      j === i ? head.setAttribute('aria-sort', descending ? 'descending' : 'ascending') : head.removeAttribute('aria-sort'),
+    );
+    fill(sortedRuns(data.runs, columns[i], descending));
   };
   fill(data.runs);
   const caption = element('caption', { class: 'hidden' }, 'Runs');
-  return scrollable('Runs', element('table', { class: 'runs' }, caption, element('thead', {}, element('tr', {}, ...heads)), body));
+  return scrollable(
+    'Runs',
+    element('table', { class: 'runs' }, caption, element('thead', {}, element('tr', {}, ...heads)), body),
+  );
 }
 
-function row(run, place) {
+function row(run, place, columns) {
   const dot = element('span', { class: 'dot', 'aria-hidden': 'true' });
   dot.style.backgroundColor = seriesColour(place);
-  const cells = COLUMNS.slice(1).map((column) => element('td', { class: 'number' }, column.text(run)));
+  const cells = columns.slice(1).map((column) => element('td', { class: 'number' }, column.text(run)));
   return element('tr', {}, element('th', { scope: 'row' }, dot, `${run.letter} · ${run.name}`), ...cells);
+}
+
+/** A long value opens with a click. */
+function folded(text) {
+  return text.length <= MAX_CELL ? text : details(`${text.slice(0, MAX_CELL / 2)}…`, text);
 }
 
 function differences(data) {
@@ -2345,9 +2627,13 @@ function differences(data) {
   const title = element('h3', {}, 'Where the configs differ');
   if (!data.differences.length) return [title, element('p', {}, 'The configs do not differ.')];
   const columns = ['Key', ...data.runs.map((run) => run.letter)].map((text) => ({ title: text }));
-  const rows = data.differences.map(([key, cells]) => [element('code', {}, key), ...cells]);
+  const rows = data.differences.map(([key, cells]) => [element('code', {}, key), ...cells.map(folded)]);
   const names = data.runs.map((run) => `${run.letter} is ${run.name}`).join(', ');
-  return [title, element('p', { class: 'hint' }, `${counted(rows.length, 'key')}. ${names}.`), table('Where the configs differ', columns, rows, { class: 'differences' })];
+  return [
+    title,
+    element('p', { class: 'hint' }, `${counted(rows.length, 'key')}. ${names}.`),
+    table('Where the configs differ', columns, rows, { class: 'differences' }),
+  ];
 }
 // --- theme.mjs
 // Light or dark: as the system has it, until the reader changes it.
@@ -2386,8 +2672,10 @@ function verdictSection(data) {
     { id: 'verdict', 'aria-label': 'Verdict' },
     element('p', { class: 'figure' }, percent(best.final), element('span', { class: 'unit' }, ' %')),
     element('p', { class: 'headline' }, headline(data, best)),
-    several ? answers(data.verdict.answers) : facts(best),
-    data.verdict.checks.length ? budget(data.verdict.checks) : null,
+    several ? element('p', { class: 'best' }, `Best: ${best.letter} · ${best.name}`) : null,
+    facts(best),
+    several ? answers(data.verdict.answers) : null,
+    data.verdict.checks.length ? budget(data.verdict.checks, several ? `The budget of ${best.name}` : 'The budget') : null,
     notes(data, best, several),
   );
 }
@@ -2395,9 +2683,9 @@ function verdictSection(data) {
 /** The sentence after the figure. */
 function headline(data, best) {
   const images = listed(data.verdict.images);
-  const runs = best.seeds.length > 1 ? `the mean of ${best.seeds.length} seeds after the last epoch` : 'after the last epoch';
-  if (data.runs.length === 1) return `of ${images} are recognised: ${runs}, with ${thousands(best.parameters)} parameters.`;
-  return `is the highest test accuracy of ${data.runs.length} networks: ${best.name}, on ${images}, ${runs}, with ${thousands(best.parameters)} parameters.`;
+  const who = data.runs.length > 1 ? ` by the best of ${data.runs.length} groups of runs` : '';
+  const mean = best.seeds.length > 1 ? `, as the mean of ${best.seeds.length} seeds` : '';
+  return `of ${images} are recognised${who} after the last epoch${mean}, with ${thousands(best.parameters)} parameters.`;
 }
 
 function facts(run) {
@@ -2409,12 +2697,19 @@ function facts(run) {
     ['train minus test', `${run.gap >= 0 ? '+' : '−'}${Math.abs(run.gap).toFixed(2)}`],
   ];
   if (run.low !== null) items.unshift(['95 % interval over seeds', `${percent(run.low)} to ${percent(run.high)}`]);
-  return element('dl', { class: 'facts' }, ...items.map(([name, value]) => element('div', {}, element('dt', {}, name), element('dd', {}, value))));
+  return element(
+    'dl',
+    { class: 'facts' },
+    ...items.map(([name, value]) => element('div', {}, element('dt', {}, name), element('dd', {}, value))),
+  );
 }
 
-function budget(checks) {
+function budget(checks, name) {
   const met = checks.filter((check) => check.met === true).length;
-  const title = met === checks.length ? 'The budget is met' : `The budget is not met: ${met} of ${counted(checks.length, 'requirement')}`;
+  const judged = checks.some((check) => check.met === false) || met === checks.length;
+  const result =
+    met === checks.length ? 'met' : `${judged ? 'not met' : 'not judged'}: ${met} of ${counted(checks.length, 'requirement')}`;
+  const title = `${name} is ${result}`;
   const items = checks.map((check) => {
     const [sign, word] = { true: ['✓', 'met'], false: ['✗', 'missed'] }[check.met] ?? ['–', 'not judged'];
     const note = check.note ? ` (${check.note})` : '';
@@ -2430,7 +2725,12 @@ function budget(checks) {
 }
 
 function answers(sentences) {
-  return element('div', { class: 'answers' }, element('h2', {}, 'Which is better?'), ...sentences.map((sentence) => element('p', {}, sentence)));
+  return element(
+    'div',
+    { class: 'answers' },
+    element('h2', {}, 'Which is better?'),
+    ...sentences.map((sentence) => element('p', {}, sentence)),
+  );
 }
 
 function notes(data, best, several) {
@@ -2438,7 +2738,9 @@ function notes(data, best, several) {
   const epochs = [...new Set(best.best_epochs)];
   if (!several) {
     const when = epochs.length === 1 ? ` (epoch ${epochs[0]})` : '';
-    lines.unshift(`The best epoch had ${percent(best.best)} %${when}. It is chosen with the test images, so its accuracy is too high.`);
+    lines.unshift(
+      `The best epoch had ${percent(best.best)} %${when}. It is chosen with the test images, so its accuracy is too high.`,
+    );
     lines.unshift(`Trained on ${best.trained_on}.`);
   }
   return element('ul', { class: 'notes' }, ...lines.map((line) => element('li', {}, line)));
@@ -2476,10 +2778,17 @@ function main() {
 
 function head(data, redraw) {
   const sections = [...document.querySelectorAll('main section[id]')].filter((part) => part.id !== 'verdict');
-  const links = sections.map((part) => element('li', {}, element('a', { href: `#${part.id}` }, part.querySelector('h2').textContent)));
+  const links = sections.map((part) =>
+    element('li', {}, element('a', { href: `#${part.id}` }, part.querySelector('h2').textContent)),
+  );
   const title = element('h1', {}, data.title);
   return [
-    element('div', { class: 'bar-top' }, element('span', { class: 'made' }, `mnist-lite report, ${data.made}`), themeButton(redraw)),
+    element(
+      'div',
+      { class: 'bar-top' },
+      element('span', { class: 'made' }, `mnist-lite report, ${data.made}`),
+      themeButton(redraw),
+    ),
     title,
     element('nav', { 'aria-label': 'Sections' }, element('ul', {}, ...links)),
   ];
@@ -2489,7 +2798,8 @@ function canvasSection(data, network, images) {
   if (!data.network) return null;
   if (!network) return { node: section('canvas', 'Draw a digit', data.network.unsupported) };
   const root = element('div', {});
-  const lead = 'The network reads what you draw, here in this page. The drawing is centred and scaled as the digits of MNIST were.';
+  const lead =
+    'The network reads what you draw, here in this page. The drawing is centred and scaled as the digits of MNIST were.';
   const node = section('canvas', 'Draw a digit', lead, root);
   return { node, ...mountCanvas(root, network, images) };
 }
@@ -2505,19 +2815,26 @@ class NetworkView {
   }
 
   picker() {
-    const options = this.data.runs.map((run, i) => element('option', { value: String(i), selected: i === this.group }, `${run.letter} · ${run.name}`));
+    const options = this.data.runs.map((run, i) =>
+      element('option', { value: String(i), selected: i === this.group }, `${run.letter} · ${run.name}`),
+    );
     const choose = (event) => {
       this.group = Number(event.target.value);
       this.draw();
     };
-    return element('p', { class: 'picker' }, element('label', {}, 'One network in detail: ', element('select', { onchange: choose }, ...options)));
+    return element(
+      'p',
+      { class: 'picker' },
+      element('label', {}, 'One network in detail: ', element('select', { onchange: choose }, ...options)),
+    );
   }
 
   draw() {
     const run = this.data.runs[this.group];
     const tested = this.data.tested.find((each) => each.group === this.group);
     const parts = [architectureSection(run, this.network, this.images)];
-    if (tested) parts.push(confusionSection(tested, this.images), mistakesSection(tested, this.images), calibrationSection(tested));
+    if (tested)
+      parts.push(confusionSection(tested, this.images), mistakesSection(tested, this.images), calibrationSection(tested));
     this.parts.replaceChildren(...parts);
   }
 }
@@ -2525,7 +2842,17 @@ class NetworkView {
 function foot(data) {
   const left = data.left_out.map((line) => element('li', {}, line));
   const made = 'This file has everything inside. It loads nothing from the network and sends nothing.';
-  return [left.length ? element('section', { 'aria-labelledby': 'left-out' }, element('h2', { id: 'left-out' }, 'Not in this page'), element('ul', {}, ...left)) : null, element('p', { class: 'hint' }, made)].filter(Boolean);
+  return [
+    left.length
+      ? element(
+          'section',
+          { 'aria-labelledby': 'left-out' },
+          element('h2', { id: 'left-out' }, 'Not in this page'),
+          element('ul', {}, ...left),
+        )
+      : null,
+    element('p', { class: 'hint' }, made),
+  ].filter(Boolean);
 }
 main();
 })();

@@ -11,8 +11,10 @@ export function verdictSection(data) {
     { id: 'verdict', 'aria-label': 'Verdict' },
     element('p', { class: 'figure' }, percent(best.final), element('span', { class: 'unit' }, ' %')),
     element('p', { class: 'headline' }, headline(data, best)),
-    several ? answers(data.verdict.answers) : facts(best),
-    data.verdict.checks.length ? budget(data.verdict.checks) : null,
+    several ? element('p', { class: 'best' }, `Best: ${best.letter} · ${best.name}`) : null,
+    facts(best),
+    several ? answers(data.verdict.answers) : null,
+    data.verdict.checks.length ? budget(data.verdict.checks, several ? `The budget of ${best.name}` : 'The budget') : null,
     notes(data, best, several),
   );
 }
@@ -20,9 +22,9 @@ export function verdictSection(data) {
 /** The sentence after the figure. */
 export function headline(data, best) {
   const images = listed(data.verdict.images);
-  const runs = best.seeds.length > 1 ? `the mean of ${best.seeds.length} seeds after the last epoch` : 'after the last epoch';
-  if (data.runs.length === 1) return `of ${images} are recognised: ${runs}, with ${thousands(best.parameters)} parameters.`;
-  return `is the highest test accuracy of ${data.runs.length} networks: ${best.name}, on ${images}, ${runs}, with ${thousands(best.parameters)} parameters.`;
+  const who = data.runs.length > 1 ? ` by the best of ${data.runs.length} groups of runs` : '';
+  const mean = best.seeds.length > 1 ? `, as the mean of ${best.seeds.length} seeds` : '';
+  return `of ${images} are recognised${who} after the last epoch${mean}, with ${thousands(best.parameters)} parameters.`;
 }
 
 function facts(run) {
@@ -34,12 +36,19 @@ function facts(run) {
     ['train minus test', `${run.gap >= 0 ? '+' : '−'}${Math.abs(run.gap).toFixed(2)}`],
   ];
   if (run.low !== null) items.unshift(['95 % interval over seeds', `${percent(run.low)} to ${percent(run.high)}`]);
-  return element('dl', { class: 'facts' }, ...items.map(([name, value]) => element('div', {}, element('dt', {}, name), element('dd', {}, value))));
+  return element(
+    'dl',
+    { class: 'facts' },
+    ...items.map(([name, value]) => element('div', {}, element('dt', {}, name), element('dd', {}, value))),
+  );
 }
 
-function budget(checks) {
+function budget(checks, name) {
   const met = checks.filter((check) => check.met === true).length;
-  const title = met === checks.length ? 'The budget is met' : `The budget is not met: ${met} of ${counted(checks.length, 'requirement')}`;
+  const judged = checks.some((check) => check.met === false) || met === checks.length;
+  const result =
+    met === checks.length ? 'met' : `${judged ? 'not met' : 'not judged'}: ${met} of ${counted(checks.length, 'requirement')}`;
+  const title = `${name} is ${result}`;
   const items = checks.map((check) => {
     const [sign, word] = { true: ['✓', 'met'], false: ['✗', 'missed'] }[check.met] ?? ['–', 'not judged'];
     const note = check.note ? ` (${check.note})` : '';
@@ -55,7 +64,12 @@ function budget(checks) {
 }
 
 function answers(sentences) {
-  return element('div', { class: 'answers' }, element('h2', {}, 'Which is better?'), ...sentences.map((sentence) => element('p', {}, sentence)));
+  return element(
+    'div',
+    { class: 'answers' },
+    element('h2', {}, 'Which is better?'),
+    ...sentences.map((sentence) => element('p', {}, sentence)),
+  );
 }
 
 function notes(data, best, several) {
@@ -63,7 +77,9 @@ function notes(data, best, several) {
   const epochs = [...new Set(best.best_epochs)];
   if (!several) {
     const when = epochs.length === 1 ? ` (epoch ${epochs[0]})` : '';
-    lines.unshift(`The best epoch had ${percent(best.best)} %${when}. It is chosen with the test images, so its accuracy is too high.`);
+    lines.unshift(
+      `The best epoch had ${percent(best.best)} %${when}. It is chosen with the test images, so its accuracy is too high.`,
+    );
     lines.unshift(`Trained on ${best.trained_on}.`);
   }
   return element('ul', { class: 'notes' }, ...lines.map((line) => element('li', {}, line)));
