@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -186,3 +188,9 @@ def test_a_layer_that_the_page_lacks_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(VOCABULARY, "celu", lambda shape: nn.CELU())
     described = network_for_page(random_run([*STEM, "celu", *END]))
     assert "layer 2 (celu)" in described["unsupported"] and described["weights"] == ""
+
+
+def test_pixels_that_cannot_be_normalised_are_named():
+    run = random_run([*STEM, *END])
+    described = network_for_page(replace(run, data={**run.data, "mean": float("nan")}))
+    assert "not numbers" in described["unsupported"] and "NaN" not in json.dumps(described)

@@ -6,8 +6,8 @@ Source: LeCun, Cortes, Burges, The MNIST database, http://yann.lecun.com/exdb/mn
 
 A photo has uneven light, noise and colours. Therefore the paper is estimated first, and the ink is what differs from it.
 
-``reporting/html/digit.mjs`` does the same for drawings on the page of ``mnist-lite report``, with the same results. So histograms,
-resampling and rounding are written out here.
+``reporting/html/digit.mjs`` does the same for drawings on the page of ``mnist-lite report``, with the same results. So
+histograms, resampling and rounding are written out here.
 """
 
 from __future__ import annotations
@@ -140,9 +140,9 @@ def _resampling(size: int, new: int) -> Array:
     centres, old = (np.arange(new)[:, None] + 0.5) * width, np.arange(size)[None]
     if new < size:
         overlap = np.minimum(old + 1, centres + width / 2) - np.maximum(old, centres - width / 2)
-        return overlap.clip(0) / width
-    distance = np.abs((centres - 0.5).clip(0, size - 1) - old)
-    return (1 - distance).clip(0)
+        return np.maximum(overlap, 0) / width
+    distance: Array = np.abs((centres - 0.5).clip(0, size - 1) - old)
+    return np.maximum(1 - distance, 0)
 
 
 def _rounded(value: float) -> int:

@@ -6,7 +6,8 @@ The layers are ``reporting/html/network.mjs``'s. All weights are in one base64 t
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,20 +22,55 @@ from mnist_lite.model.layers import GlobalAvgPool2d, Residual
 
 MAX_PARAMETERS = 500_000
 """The limit for networks that the page computes: 2.7 MB of base64."""
-ACTIVATIONS: dict[type[nn.Module], str] = {
-    nn.ReLU: "relu",
-    nn.ReLU6: "relu6",
-    nn.GELU: "gelu",
-    nn.SiLU: "silu",
-    nn.Mish: "mish",
-    nn.Hardswish: "hardswish",
-    nn.Softplus: "softplus",
-    nn.Tanh: "tanh",
-    nn.Sigmoid: "sigmoid",
+
+
+def _named(kind: str, *arguments: str) -> Callable[[Any], dict[str, Any]]:
+    """Describes a module as ``kind`` with some of its attributes."""
+    return lambda module: {"kind": kind, **{name: getattr(module, name) for name in arguments}}
+
+
+def _conv(module: nn.Conv2d) -> dict[str, Any]:
+    sizes = {
+        "kernel": module.kernel_size,
+        "stride": module.stride,
+        "padding": module.padding,
+        "dilation": module.dilation,
+    }
+    sides = {name: size[0] for name, size in sizes.items()}
+    return {"kind": "conv", "out": module.out_channels, "groups": module.groups, **sides}
+
+
+def _pool(kind: str) -> Callable[[Any], dict[str, Any]]:
+    return lambda pool: {"kind": kind, "kernel": pool.kernel_size, "stride": pool.stride, "padding": pool.padding}
+
+
+WITH_WEIGHTS: dict[type[nn.Module], Callable[[Any], dict[str, Any]]] = {
+    nn.Conv2d: _conv,
+    nn.Linear: lambda module: {"kind": "linear", "out": module.out_features},
+    nn.GroupNorm: lambda module: {"kind": "group_norm", "groups": module.num_groups, "eps": module.eps},
+    nn.InstanceNorm2d: lambda module: {"kind": "group_norm", "groups": module.num_features, "eps": module.eps},
 }
-"""Activations without arguments."""
-NOTHING = (nn.Dropout, nn.Dropout2d, nn.Identity)
-"""Layers that do nothing after the training."""
+"""Layers with ``weight`` and ``bias``, which can be None."""
+WITHOUT_WEIGHTS: dict[type[nn.Module], Callable[[Any], dict[str, Any]]] = {
+    nn.MaxPool2d: _pool("max_pool"),
+    nn.AvgPool2d: _pool("avg_pool"),
+    GlobalAvgPool2d: _named("global_avg_pool"),
+    nn.Flatten: _named("flatten"),
+    nn.LeakyReLU: _named("leaky_relu", "negative_slope"),
+    nn.ELU: _named("elu", "alpha"),
+    nn.ReLU: _named("relu"),
+    nn.ReLU6: _named("relu6"),
+    nn.GELU: _named("gelu"),
+    nn.SiLU: _named("silu"),
+    nn.Mish: _named("mish"),
+    nn.Hardswish: _named("hardswish"),
+    nn.Softplus: _named("softplus"),
+    nn.Tanh: _named("tanh"),
+    nn.Sigmoid: _named("sigmoid"),
+    nn.Dropout: _named("identity"),  # nothing after the training
+    nn.Dropout2d: _named("identity"),
+    nn.Identity: _named("identity"),
+}
 
 
 class UnknownLayerError(Exception):
@@ -46,14 +82,14 @@ def network_for_page(run: SavedRun) -> dict[str, Any]:
     found: dict[str, Any] = {
         "name": run.name,
         "parameters": run.network.parameters,
-        "mean": run.data["mean"],
-        "std": run.data["std"],
         "layers": [],
         "weights": "",
         "class_maps": None,
         "unsupported": None,
     }
     try:
+        if not (math.isfinite(run.data["mean"]) and math.isfinite(run.data["std"])):
+            raise UnknownLayerError("The mean and the standard deviation of the training images are not numbers.")
         if run.network.parameters > MAX_PARAMETERS:
             raise UnknownLayerError(
                 f"This network has {run.network.parameters:,} parameters. "
@@ -65,6 +101,8 @@ def network_for_page(run: SavedRun) -> dict[str, Any]:
         return found | {"unsupported": str(error)}
     source = _map_source(run)
     return found | {
+        "mean": run.data["mean"],
+        "std": run.data["std"],
         "layers": layers,
         "weights": base64.b64encode(b"".join(described.tensors)).decode(),
         "class_maps": None if source is None else vars(source),
@@ -104,47 +142,18 @@ class _Description:
 
     def operation(self, module: nn.Module) -> dict[str, Any]:
         """``kind`` and the arguments of ``module``. A weight is ``[offset, length]``, counted in numbers."""
-        match module:
-            case Residual():
-                projection = None if module.projection is None else self.layer(module.projection)
-                return {"kind": "residual", "body": self.sequence(module.body), "projection": projection}
-            case nn.Conv2d():
-                sizes = ("kernel_size", "stride", "padding", "dilation")
-                kernel, stride, padding, dilation = (getattr(module, name)[0] for name in sizes)
-                place = {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
-                return {
-                    "kind": "conv",
-                    "out": module.out_channels,
-                    **place,
-                    "groups": module.groups,
-                    **self.both(module),
-                }
-            case nn.Linear():
-                return {"kind": "linear", "out": module.out_features, **self.both(module)}
-            case nn.BatchNorm1d() | nn.BatchNorm2d():
-                return {"kind": "batch_norm", **self.scale_and_shift(module)}
-            case nn.GroupNorm():
-                return {"kind": "group_norm", "groups": module.num_groups, "eps": module.eps, **self.both(module)}
-            case nn.InstanceNorm2d():
-                return {"kind": "group_norm", "groups": module.num_features, "eps": module.eps, **self.both(module)}
-            case nn.MaxPool2d():
-                return {"kind": "max_pool", **_window(module)}
-            case nn.AvgPool2d():
-                return {"kind": "avg_pool", **_window(module)}
-            case GlobalAvgPool2d():
-                return {"kind": "global_avg_pool"}
-            case nn.Flatten():
-                return {"kind": "flatten"}
-            case nn.LeakyReLU():
-                return {"kind": "leaky_relu", "negative_slope": float(module.negative_slope)}
-            case nn.ELU():
-                return {"kind": "elu", "alpha": float(module.alpha)}
-            case nn.PReLU():
-                return {"kind": "prelu", "weight": self.tensor(module.weight)}
-            case _ if isinstance(module, NOTHING):
-                return {"kind": "identity"}
-            case _ if type(module) in ACTIVATIONS:
-                return {"kind": ACTIVATIONS[type(module)]}
+        kind = type(module)
+        if isinstance(module, Residual):
+            projection = None if module.projection is None else self.layer(module.projection)
+            return {"kind": "residual", "body": self.sequence(module.body), "projection": projection}
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            return {"kind": "batch_norm", **self.scale_and_shift(module)}
+        if isinstance(module, nn.PReLU):
+            return {"kind": "prelu", "weight": self.tensor(module.weight)}
+        if kind in WITH_WEIGHTS:
+            return {**WITH_WEIGHTS[kind](module), **self.both(module)}
+        if kind in WITHOUT_WEIGHTS:
+            return WITHOUT_WEIGHTS[kind](module)
         row = self.rows[id(module)]
         raise UnknownLayerError(
             f"The page cannot compute layer {row.number} ({row.text}): its JavaScript has no such layer."
@@ -168,7 +177,3 @@ class _Description:
         self.tensors.append(tensor.detach().numpy().astype(np.dtype("<f4")).tobytes())
         self.length += tensor.numel()
         return place
-
-
-def _window(pool: nn.MaxPool2d | nn.AvgPool2d) -> dict[str, Any]:
-    return {"kernel": pool.kernel_size, "stride": pool.stride, "padding": pool.padding}
