@@ -140,9 +140,10 @@ def _resampling(size: int, new: int) -> Array:
     centres, old = (np.arange(new)[:, None] + 0.5) * width, np.arange(size)[None]
     if new < size:
         overlap = np.minimum(old + 1, centres + width / 2) - np.maximum(old, centres - width / 2)
-        return np.maximum(overlap, 0) / width
-    distance: Array = np.abs((centres - 0.5).clip(0, size - 1) - old)
-    return np.maximum(1 - distance, 0)
+        weights: Array = overlap / width
+    else:
+        weights = 1 - np.abs((centres - 0.5).clip(0, size - 1) - old)
+    return np.maximum(weights, 0)
 
 
 def _rounded(value: float) -> int:
