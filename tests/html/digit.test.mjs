@@ -38,7 +38,11 @@ test('resampling keeps the mean, and a constant image', () => {
   const data = Float64Array.from({ length: 70 }, (_, i) => (i * 37) % 11);
   const mean = (values) => values.reduce((a, b) => a + b) / values.length;
   assert.ok(Math.abs(mean(resampled({ width: 10, height: 7, data }, 4, 3)) - mean(data)) < 1e-12);
-  for (const [width, height] of [[3, 5], [10, 7], [31, 23]]) {
+  for (const [width, height] of [
+    [3, 5],
+    [10, 7],
+    [31, 23],
+  ]) {
     const constant = resampled({ width: 10, height: 7, data: new Float64Array(70).fill(3) }, width, height);
     assert.ok(constant.every((value) => Math.abs(value - 3) < 1e-12));
   }

@@ -18,7 +18,11 @@ test('a shift moves each pixel, and paper comes in', () => {
 
 test('a quarter turn is clockwise and exact', () => {
   const turned = changedImage(image, { ...NO_CHANGES, angle: 90 });
-  for (const [row, column] of [[0, 0], [3, 20], [27, 13]]) {
+  for (const [row, column] of [
+    [0, 0],
+    [3, 20],
+    [27, 13],
+  ]) {
     assert.ok(Math.abs(at(turned, column, 27 - row) - at(image, row, column)) <= 1);
   }
 });

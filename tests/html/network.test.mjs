@@ -26,7 +26,10 @@ test('a residual block adds its input, and its rows come in the order of the tab
   const block = { kind: 'residual', body: [double], projection: null, number: 2 };
   const steps = computeSteps([block], tensor([1, 1, 2], [1, -1]));
   assert.deepEqual(steps[0].output, tensor([1, 1, 2], [3, -3]));
-  assert.deepEqual(rowsOf(steps).map((step) => step.layer.number), [1, 2]);
+  assert.deepEqual(
+    rowsOf(steps).map((step) => step.layer.number),
+    [1, 2],
+  );
   assert.deepEqual(backward(steps, tensor([1, 1, 2], [1, 0])), tensor([1, 1, 2], [3, 0]));
 });
 
@@ -44,7 +47,13 @@ test('what is not a number stays so', () => {
 });
 
 test('the error function', () => {
-  for (const [x, expected] of [[0, 0], [0.5, 0.5204998778], [1, 0.8427007929], [-2, -0.995322265], [4, 0.9999999846]]) {
+  for (const [x, expected] of [
+    [0, 0],
+    [0.5, 0.5204998778],
+    [1, 0.8427007929],
+    [-2, -0.995322265],
+    [4, 0.9999999846],
+  ]) {
     assert.ok(Math.abs(erf(x) - expected) < 2e-7, String(x));
   }
 });

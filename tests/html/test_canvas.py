@@ -319,7 +319,7 @@ def test_test_images_and_mistakes_are_stepped_through(open_canvas: Callable[...,
     canvas.press("Next →")
     first_mistake = next(i for i in range(2, 10) if answers[i] != i)
     assert status.inner_text() == (
-        f"Test image {100 + first_mistake} is a {first_mistake}. The network takes it for a {answers[first_mistake]}."
+        f"Test image {100 + first_mistake} is a {first_mistake}. Unchanged, the network takes it for a {answers[first_mistake]}."
     )
     canvas.draw([[(0.5, 0.5), (0.6, 0.5)]])
     assert np.abs(canvas.given() - images[first_mistake, 0].numpy()).max() > 50

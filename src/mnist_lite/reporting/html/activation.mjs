@@ -26,15 +26,30 @@ const normalDensity = (x) => Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI);
 
 export const activations = {
   identity: { forward: (_layer, x) => x, backward: (_layer, _x, gradient) => gradient },
-  relu: elementwise((x) => Math.max(x, 0), (x) => (x > 0 ? 1 : 0)),
-  relu6: elementwise((x) => Math.min(Math.max(x, 0), 6), (x) => (x > 0 && x < 6 ? 1 : 0)),
+  relu: elementwise(
+    (x) => Math.max(x, 0),
+    (x) => (x > 0 ? 1 : 0),
+  ),
+  relu6: elementwise(
+    (x) => Math.min(Math.max(x, 0), 6),
+    (x) => (x > 0 && x < 6 ? 1 : 0),
+  ),
   leaky_relu: elementwise(
     (x, { negative_slope: slope }) => (x > 0 ? x : slope * x),
     (x, { negative_slope: slope }) => (x > 0 ? 1 : slope),
   ),
-  elu: elementwise((x, { alpha }) => (x > 0 ? x : alpha * Math.expm1(x)), (x, { alpha }) => (x > 0 ? 1 : alpha * Math.exp(x))),
-  gelu: elementwise((x) => x * normal(x), (x) => normal(x) + x * normalDensity(x)),
-  silu: elementwise((x) => x * sigmoid(x), (x) => sigmoid(x) * (1 + x * (1 - sigmoid(x)))),
+  elu: elementwise(
+    (x, { alpha }) => (x > 0 ? x : alpha * Math.expm1(x)),
+    (x, { alpha }) => (x > 0 ? 1 : alpha * Math.exp(x)),
+  ),
+  gelu: elementwise(
+    (x) => x * normal(x),
+    (x) => normal(x) + x * normalDensity(x),
+  ),
+  silu: elementwise(
+    (x) => x * sigmoid(x),
+    (x) => sigmoid(x) * (1 + x * (1 - sigmoid(x))),
+  ),
   mish: elementwise(
     (x) => x * Math.tanh(softplus(x)),
     (x) => Math.tanh(softplus(x)) + x * tanhSlope(softplus(x)) * sigmoid(x),

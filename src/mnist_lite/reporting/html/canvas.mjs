@@ -32,7 +32,13 @@ export function mountCanvas(root, network, images) {
   const answer = answerPanel(network);
   const maps = liveMaps();
   const time = element('p', { class: 'hint time' });
-  const mapsPart = element('div', { hidden: true }, element('h3', {}, 'What each layer makes of it'), maps.node);
+  const legend = element(
+    'p',
+    { class: 'hint' },
+    'Each square is a map. Orange is positive, blue is negative, and the full colour is the largest value of the layer. ',
+    'Layers that do nothing after the training are left out, such as dropout.',
+  );
+  const mapsPart = element('div', { hidden: true }, element('h3', {}, 'What each layer makes of it'), legend, maps.node);
 
   /** Many events come between two frames. One update for all of them is enough. */
   function requestUpdate() {
@@ -65,15 +71,34 @@ export function mountCanvas(root, network, images) {
   const tools = element(
     'div',
     { class: 'controls' },
-    radios('tool', 'Tool', [['pen', 'Pen'], ['eraser', 'Eraser']], 'pen', (value) => (tool.erase = value === 'eraser')),
+    radios(
+      'tool',
+      'Tool',
+      [
+        ['pen', 'Pen'],
+        ['eraser', 'Eraser'],
+      ],
+      'pen',
+      (value) => (tool.erase = value === 'eraser'),
+    ),
     slider('Line width', WIDTHS, (value) => (tool.width = value), String).node,
-    element('div', { class: 'pair' }, element('button', { type: 'button', onclick: pad.undo }, 'Undo'), element('button', { type: 'button', onclick: pad.clear }, 'Clear')),
+    element(
+      'div',
+      { class: 'pair' },
+      element('button', { type: 'button', onclick: pad.undo }, 'Undo'),
+      element('button', { type: 'button', onclick: pad.clear }, 'Clear'),
+    ),
   );
   const sliders = Object.entries(CHANGES).map(([key, range]) =>
-    slider(range.label, { value: 0, ...range }, (value) => {
-      changes = { ...changes, [key]: value * (range.scale ?? 1) };
-      requestUpdate();
-    }, (value) => `${value}${range.unit}`),
+    slider(
+      range.label,
+      { value: 0, ...range },
+      (value) => {
+        changes = { ...changes, [key]: value * (range.scale ?? 1) };
+        requestUpdate();
+      },
+      (value) => `${value}${range.unit}`,
+    ),
   );
   const reset = () => sliders.forEach((each) => each.set(0));
   const changesPart = element(
@@ -138,6 +163,6 @@ function stepper(images, show) {
 
 function description(images, i) {
   const [label, prediction] = [images.labels[i], images.predictions[i]];
-  const taken = label === prediction ? '' : ` The network takes it for a ${prediction}.`;
+  const taken = label === prediction ? '' : ` Unchanged, the network takes it for a ${prediction}.`;
   return `Test image ${images.index[i]} is a ${label}.${taken}`;
 }

@@ -44,7 +44,12 @@ function mapRow({ layer, output }) {
   const image = context.createImageData(size.width, size.height);
   const range = element('span', {});
   return {
-    node: element('figure', {}, element('figcaption', {}, element('b', {}, name), element('span', {}, `${cut} ${what}`), range), canvas),
+    node: element(
+      'figure',
+      {},
+      element('figcaption', {}, element('b', {}, name), element('span', {}, `${cut} ${what}`), range),
+      canvas,
+    ),
     draw({ data }, [plus, minus]) {
       let [lowest, highest] = [0, 0];
       for (let i = 0; i < data.length; i++) {

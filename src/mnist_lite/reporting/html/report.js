@@ -1616,7 +1616,13 @@ function mountCanvas(root, network, images) {
   const answer = answerPanel(network);
   const maps = liveMaps();
   const time = element('p', { class: 'hint time' });
-  const mapsPart = element('div', { hidden: true }, element('h3', {}, 'What each layer makes of it'), maps.node);
+  const legend = element(
+    'p',
+    { class: 'hint' },
+    'Each square is a map. Orange is positive, blue is negative, and the full colour is the largest value of the layer. ',
+    'Layers that do nothing after the training are left out, such as dropout.',
+  );
+  const mapsPart = element('div', { hidden: true }, element('h3', {}, 'What each layer makes of it'), legend, maps.node);
 
   /** Many events come between two frames. One update for all of them is enough. */
   function requestUpdate() {
@@ -1722,7 +1728,7 @@ function stepper(images, show) {
 
 function description(images, i) {
   const [label, prediction] = [images.labels[i], images.predictions[i]];
-  const taken = label === prediction ? '' : ` The network takes it for a ${prediction}.`;
+  const taken = label === prediction ? '' : ` Unchanged, the network takes it for a ${prediction}.`;
   return `Test image ${images.index[i]} is a ${label}.${taken}`;
 }
 // --- commands.mjs
