@@ -194,3 +194,9 @@ def test_pixels_that_cannot_be_normalised_are_named():
     run = random_run([*STEM, *END])
     described = network_for_page(replace(run, data={**run.data, "mean": float("nan")}))
     assert "not numbers" in described["unsupported"] and "NaN" not in json.dumps(described)
+
+
+def test_a_slow_network_is_not_in_the_page():
+    wide = random_run([{"conv": 200, "kernel": 1, "padding": 20}, {"conv": 200, "padding": 1}, *END])
+    described = network_for_page(wide)
+    assert described["parameters"] < MAX_PARAMETERS and "too slow" in described["unsupported"]

@@ -22,6 +22,8 @@ from mnist_lite.model.layers import GlobalAvgPool2d, Residual
 
 MAX_PARAMETERS = 500_000
 """The limit for networks that the page computes: 2.7 MB of base64."""
+MAX_WORK = 500_000_000
+"""The limit for multiply-adds and outputs per image. A browser needs about a second for them."""
 
 
 def _named(kind: str, *arguments: str) -> Callable[[Any], dict[str, Any]]:
@@ -73,8 +75,8 @@ WITHOUT_WEIGHTS: dict[type[nn.Module], Callable[[Any], dict[str, Any]]] = {
 }
 
 
-class UnknownLayerError(Exception):
-    """The page cannot compute a layer. The message is for the page."""
+class UnsupportedError(Exception):
+    """The page cannot compute the network. The message is for the page."""
 
 
 def network_for_page(run: SavedRun) -> dict[str, Any]:
@@ -89,15 +91,18 @@ def network_for_page(run: SavedRun) -> dict[str, Any]:
     }
     try:
         if not (math.isfinite(run.data["mean"]) and math.isfinite(run.data["std"])):
-            raise UnknownLayerError("The mean and the standard deviation of the training images are not numbers.")
+            raise UnsupportedError("The mean and the standard deviation of the training images are not numbers.")
         if run.network.parameters > MAX_PARAMETERS:
-            raise UnknownLayerError(
+            raise UnsupportedError(
                 f"This network has {run.network.parameters:,} parameters. "
                 f"The page computes networks of up to {MAX_PARAMETERS:,} parameters."
             )
+        work = sum(layer.multiply_adds + math.prod(layer.output) for layer in run.network.layers)
+        if work > MAX_WORK:
+            raise UnsupportedError(f"This network needs {work:,} operations per image. That is too slow for the page.")
         described = _Description({id(module): layer for layer, module in layers_with_modules(run.network)})
         layers = described.sequence(run.network.module)
-    except UnknownLayerError as error:
+    except UnsupportedError as error:
         return found | {"unsupported": str(error)}
     source = _map_source(run)
     return found | {
@@ -155,7 +160,7 @@ class _Description:
         if kind in WITHOUT_WEIGHTS:
             return WITHOUT_WEIGHTS[kind](module)
         row = self.rows[id(module)]
-        raise UnknownLayerError(
+        raise UnsupportedError(
             f"The page cannot compute layer {row.number} ({row.text}): its JavaScript has no such layer."
         )
 
