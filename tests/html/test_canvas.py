@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,15 @@ def drawn_images() -> torch.Tensor:
     return torch.from_numpy(np.stack(images)).unsqueeze(1)
 
 
+def thinned(stroke: Sequence[Point]) -> list[Point]:
+    """The points of ``stroke`` without those that are close to the one before. Each point costs time."""
+    kept = [stroke[0]]
+    for point in stroke[1:]:
+        if math.dist(kept[-1], point) > 0.07 or point == stroke[-1]:
+            kept.append(point)
+    return kept[1:]
+
+
 class Canvas:
     """A page with the canvas, and what a person does on it."""
 
@@ -82,7 +92,7 @@ class Canvas:
         for stroke in strokes:
             self.page.mouse.move(*self.place(*stroke[0]))
             self.page.mouse.down()
-            for point in [*stroke[1:-1:5], stroke[-1]]:
+            for point in thinned(stroke):
                 self.page.mouse.move(*self.place(*point))
             self.page.mouse.up()
         self.settle()
