@@ -16,6 +16,7 @@ import yaml
 from mnist_lite.config.compose import compose_run
 from mnist_lite.insight.report import collect
 from mnist_lite.reporting.console import Console
+from mnist_lite.reporting.html_page import HTML as HTML
 from mnist_lite.reporting.html_page import render
 from mnist_lite.runner.run import run
 from tests.conftest import REPOSITORY
@@ -33,6 +34,12 @@ def load_builder() -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def joined_modules() -> str:
+    """All modules as one script that does nothing by itself."""
+    text: str = load_builder().modules()
+    return text
 
 
 def missing(what: str) -> NoReturn:
@@ -160,7 +167,7 @@ def bare_page(browser: Any) -> Iterator[Any]:
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.set_content("<!doctype html><title>test</title><main></main>")
-    page.add_script_tag(content=load_builder().modules())
+    page.add_script_tag(content=joined_modules())
     yield page
     page.close()
     assert errors == []
