@@ -16,7 +16,6 @@ import yaml
 from mnist_lite.config.compose import compose_run
 from mnist_lite.insight.report import collect
 from mnist_lite.reporting.console import Console
-from mnist_lite.reporting.html_page import HTML as HTML
 from mnist_lite.reporting.html_page import render
 from mnist_lite.runner.run import run
 from tests.conftest import REPOSITORY

@@ -17,7 +17,8 @@ from mnist_lite.insight.locate import find_runs
 from mnist_lite.insight.predictions import predict_with_torch
 from mnist_lite.insight.report_network import network_for_page
 from mnist_lite.insight.saved_run import SavedRun, load_run
-from tests.html.conftest import HTML, joined_modules
+from mnist_lite.reporting.html_page import HTML
+from tests.html.conftest import joined_modules
 from tests.insight.drawn_digits import STROKES
 from tests.insight.networks import random_run
 

@@ -771,10 +771,9 @@ class LayerPanel {
     const { layer } = this;
     const [first, last] = layer.field;
     const side = last - first + 1;
-    const text =
-      first < 0
-        ? 'The middle value sees only padding.'
-        : `The middle value sees ${side} × ${side} pixels: the square. Neighbouring values are ${layer.jump} ${layer.jump === 1 ? 'pixel' : 'pixels'} apart.`;
+    const distance = layer.shape[1] > 1 ? ` Neighbouring values are ${counted(layer.jump, 'pixel')} apart.` : '';
+    const what = layer.shape[1] > 1 ? 'The middle value' : 'Each value';
+    const text = first < 0 ? `${what} sees only padding.` : `${what} sees ${side} × ${side} pixels: the square.${distance}`;
     const pixels = this.images ? this.images.pixels(this.image) : new Uint8Array(SIDE * SIDE);
     const name = this.images
       ? `Test image ${this.images.index[this.image]}, a ${this.images.labels[this.image]}`
@@ -1912,7 +1911,7 @@ function classTable(tested) {
 // --- curve_data.mjs
 // The lines of the curves: smoothed, and averaged over seeds.
 
-/** Where each metric comes from. `kind`: evaluations or training steps. */
+/** Where each metric comes from. `kind`: evaluations or training steps. `exact`: it is never smoothed. */
 const METRICS = {
   accuracy: {
     title: 'Accuracy',
@@ -1944,7 +1943,7 @@ const METRICS = {
       { name: 'training steps', kind: 'steps', key: 'train/loss' },
     ],
   },
-  lr: { title: 'Learning rate', unit: '', lines: [{ name: 'learning rate', kind: 'steps', key: 'lr' }] },
+  lr: { title: 'Learning rate', unit: '', lines: [{ name: 'learning rate', kind: 'steps', key: 'lr', exact: true }] },
 };
 
 /**
@@ -2095,7 +2094,7 @@ class CurvePanel {
     return this.data.runs.flatMap((group, i) => {
       const runs = this.data.curves.filter((run) => run.group === i);
       return METRICS[this.metric].lines.flatMap((line, j) => {
-        const made = groupLine(runs, line, this.axis, this.smoothing);
+        const made = groupLine(runs, line, this.axis, line.exact ? 0 : this.smoothing);
         if (!made || !made.x.length) return [];
         const kind = line.name;
         const style = this.several
@@ -2317,7 +2316,8 @@ function swatch(line) {
 }
 
 function shortValue(value, metric) {
-  return metric === 'accuracy' || metric === 'error' ? value.toFixed(2) : String(Number(value.toPrecision(4)));
+  if (metric === 'accuracy' || metric === 'error') return value.toFixed(2);
+  return value !== 0 && value < 1e-3 ? value.toExponential(1) : String(Number(value.toPrecision(4)));
 }
 // --- mistakes.mjs
 // A gallery of mistakes, the worst first. Class maps show which parts of the image spoke for the digit and for the answer.
