@@ -2657,6 +2657,7 @@ function themeButton(changed) {
     show();
     changed();
   });
+  window.matchMedia('print').addEventListener('change', changed); // paper is always light
   show();
   return button;
 }
