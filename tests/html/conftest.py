@@ -35,6 +35,12 @@ def load_builder() -> Any:
     return module
 
 
+def joined_modules() -> str:
+    """All modules as one script that does nothing by itself."""
+    text: str = load_builder().modules()
+    return text
+
+
 def missing(what: str) -> NoReturn:
     """Skips the test. In CI, it fails: there everything is installed."""
     if os.environ.get("CI"):
@@ -160,7 +166,7 @@ def bare_page(browser: Any) -> Iterator[Any]:
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.set_content("<!doctype html><title>test</title><main></main>")
-    page.add_script_tag(content=load_builder().modules())
+    page.add_script_tag(content=joined_modules())
     yield page
     page.close()
     assert errors == []

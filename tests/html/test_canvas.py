@@ -19,7 +19,7 @@ from mnist_lite.insight.predictions import predict_with_torch
 from mnist_lite.insight.report_network import network_for_page
 from mnist_lite.insight.saved_run import SavedRun, load_run
 from mnist_lite.reporting.html_page import HTML
-from tests.html.conftest import load_builder
+from tests.html.conftest import joined_modules
 from tests.insight.drawn_digits import STROKES
 from tests.insight.networks import random_run
 
@@ -145,7 +145,7 @@ def open_canvas(browser: Any, era4: SavedRun) -> Iterator[Callable[..., Canvas]]
         style = (HTML / "report.css").read_text(encoding="utf-8")
         head = f'<meta name="viewport" content="width=device-width"><title>canvas</title><style>{style}</style>'
         page.set_content(f'<!doctype html><html lang="en"><head>{head}</head><body><main></main></body></html>')
-        page.add_script_tag(content=load_builder().modules())
+        page.add_script_tag(content=joined_modules())
         page.evaluate(MOUNT, [network_for_page(run or era4), record_of(run or era4, images)])
         canvas = Canvas(page)
         canvas.settle()

@@ -106,4 +106,6 @@ def test_print_has_no_controls_and_is_light(run_page: Path, open_page: OpenPage)
         assert not page.locator(hidden).first.is_visible()
     assert page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--paper').trim()") == "#ffffff"
     assert page.locator("#verdict .figure").is_visible() and page.locator("#confusion table").first.is_visible()
+    corner = "c => Array.from(c.getContext('2d').getImageData(0, 0, 1, 1).data)"
+    assert page.locator("#layers .digit canvas").evaluate(corner) == [255, 255, 255, 255]
     assert len(page.pdf()) > 10_000

@@ -5,6 +5,7 @@ All functions return plain values for JSON. Bytes are base64.
 
 from __future__ import annotations
 
+import math
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -98,7 +99,7 @@ def tested_record(tested: RunAnswers, chosen: Sequence[int], data: Dataset) -> d
         "bins": [asdict(each) for each in test.bins],
         "ece": test.ece,
         "predictions": predicted.tolist(),
-        "confidence": [round(value, 4) for value in confidence.tolist()],
+        "confidence": [math.floor(1e4 * value) / 1e4 for value in confidence.tolist()],  # 1 is never nearly 1
         "mistakes": [
             {
                 "image": place[mistake.index],

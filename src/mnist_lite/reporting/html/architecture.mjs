@@ -87,10 +87,9 @@ class LayerPanel {
     const { layer } = this;
     const [first, last] = layer.field;
     const side = last - first + 1;
-    const text =
-      first < 0
-        ? 'The middle value sees only padding.'
-        : `The middle value sees ${side} × ${side} pixels: the square. Neighbouring values are ${layer.jump} ${layer.jump === 1 ? 'pixel' : 'pixels'} apart.`;
+    const distance = layer.shape[1] > 1 ? ` Neighbouring values are ${counted(layer.jump, 'pixel')} apart.` : '';
+    const what = layer.shape[1] > 1 ? 'The middle value' : 'Each value';
+    const text = first < 0 ? `${what} sees only padding.` : `${what} sees ${side} × ${side} pixels: the square.${distance}`;
     const pixels = this.images ? this.images.pixels(this.image) : new Uint8Array(SIDE * SIDE);
     const name = this.images
       ? `Test image ${this.images.index[this.image]}, a ${this.images.labels[this.image]}`

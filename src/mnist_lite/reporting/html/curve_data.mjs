@@ -1,6 +1,6 @@
 // The lines of the curves: smoothed, and averaged over seeds.
 
-/** Where each metric comes from. `kind`: evaluations or training steps. */
+/** Where each metric comes from. `kind`: evaluations or training steps. `exact`: it is never smoothed. */
 export const METRICS = {
   accuracy: {
     title: 'Accuracy',
@@ -32,7 +32,7 @@ export const METRICS = {
       { name: 'training steps', kind: 'steps', key: 'train/loss' },
     ],
   },
-  lr: { title: 'Learning rate', unit: '', lines: [{ name: 'learning rate', kind: 'steps', key: 'lr' }] },
+  lr: { title: 'Learning rate', unit: '', lines: [{ name: 'learning rate', kind: 'steps', key: 'lr', exact: true }] },
 };
 
 /**

@@ -95,7 +95,7 @@ class CurvePanel {
     return this.data.runs.flatMap((group, i) => {
       const runs = this.data.curves.filter((run) => run.group === i);
       return METRICS[this.metric].lines.flatMap((line, j) => {
-        const made = groupLine(runs, line, this.axis, this.smoothing);
+        const made = groupLine(runs, line, this.axis, line.exact ? 0 : this.smoothing);
         if (!made || !made.x.length) return [];
         const kind = line.name;
         const style = this.several
@@ -317,5 +317,6 @@ function swatch(line) {
 }
 
 function shortValue(value, metric) {
-  return metric === 'accuracy' || metric === 'error' ? value.toFixed(2) : String(Number(value.toPrecision(4)));
+  if (metric === 'accuracy' || metric === 'error') return value.toFixed(2);
+  return value !== 0 && value < 1e-3 ? value.toExponential(1) : String(Number(value.toPrecision(4)));
 }

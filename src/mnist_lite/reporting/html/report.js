@@ -142,15 +142,30 @@ const normalDensity = (x) => Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI);
 
 const activations = {
   identity: { forward: (_layer, x) => x, backward: (_layer, _x, gradient) => gradient },
-  relu: elementwise((x) => Math.max(x, 0), (x) => (x > 0 ? 1 : 0)),
-  relu6: elementwise((x) => Math.min(Math.max(x, 0), 6), (x) => (x > 0 && x < 6 ? 1 : 0)),
+  relu: elementwise(
+    (x) => Math.max(x, 0),
+    (x) => (x > 0 ? 1 : 0),
+  ),
+  relu6: elementwise(
+    (x) => Math.min(Math.max(x, 0), 6),
+    (x) => (x > 0 && x < 6 ? 1 : 0),
+  ),
   leaky_relu: elementwise(
     (x, { negative_slope: slope }) => (x > 0 ? x : slope * x),
     (x, { negative_slope: slope }) => (x > 0 ? 1 : slope),
   ),
-  elu: elementwise((x, { alpha }) => (x > 0 ? x : alpha * Math.expm1(x)), (x, { alpha }) => (x > 0 ? 1 : alpha * Math.exp(x))),
-  gelu: elementwise((x) => x * normal(x), (x) => normal(x) + x * normalDensity(x)),
-  silu: elementwise((x) => x * sigmoid(x), (x) => sigmoid(x) * (1 + x * (1 - sigmoid(x)))),
+  elu: elementwise(
+    (x, { alpha }) => (x > 0 ? x : alpha * Math.expm1(x)),
+    (x, { alpha }) => (x > 0 ? 1 : alpha * Math.exp(x)),
+  ),
+  gelu: elementwise(
+    (x) => x * normal(x),
+    (x) => normal(x) + x * normalDensity(x),
+  ),
+  silu: elementwise(
+    (x) => x * sigmoid(x),
+    (x) => sigmoid(x) * (1 + x * (1 - sigmoid(x))),
+  ),
   mish: elementwise(
     (x) => x * Math.tanh(softplus(x)),
     (x) => Math.tanh(softplus(x)) + x * tanhSlope(softplus(x)) * sigmoid(x),
@@ -771,10 +786,9 @@ class LayerPanel {
     const { layer } = this;
     const [first, last] = layer.field;
     const side = last - first + 1;
-    const text =
-      first < 0
-        ? 'The middle value sees only padding.'
-        : `The middle value sees ${side} × ${side} pixels: the square. Neighbouring values are ${layer.jump} ${layer.jump === 1 ? 'pixel' : 'pixels'} apart.`;
+    const distance = layer.shape[1] > 1 ? ` Neighbouring values are ${counted(layer.jump, 'pixel')} apart.` : '';
+    const what = layer.shape[1] > 1 ? 'The middle value' : 'Each value';
+    const text = first < 0 ? `${what} sees only padding.` : `${what} sees ${side} × ${side} pixels: the square.${distance}`;
     const pixels = this.images ? this.images.pixels(this.image) : new Uint8Array(SIDE * SIDE);
     const name = this.images
       ? `Test image ${this.images.index[this.image]}, a ${this.images.labels[this.image]}`
@@ -1197,7 +1211,12 @@ function mapRow({ layer, output }) {
   const image = context.createImageData(size.width, size.height);
   const range = element('span', {});
   return {
-    node: element('figure', {}, element('figcaption', {}, element('b', {}, name), element('span', {}, `${cut} ${what}`), range), canvas),
+    node: element(
+      'figure',
+      {},
+      element('figcaption', {}, element('b', {}, name), element('span', {}, `${cut} ${what}`), range),
+      canvas,
+    ),
     draw({ data }, [plus, minus]) {
       let [lowest, highest] = [0, 0];
       for (let i = 0; i < data.length; i++) {
@@ -1655,15 +1674,34 @@ function mountCanvas(root, network, images) {
   const tools = element(
     'div',
     { class: 'controls' },
-    radios('tool', 'Tool', [['pen', 'Pen'], ['eraser', 'Eraser']], 'pen', (value) => (tool.erase = value === 'eraser')),
+    radios(
+      'tool',
+      'Tool',
+      [
+        ['pen', 'Pen'],
+        ['eraser', 'Eraser'],
+      ],
+      'pen',
+      (value) => (tool.erase = value === 'eraser'),
+    ),
     slider('Line width', WIDTHS, (value) => (tool.width = value), String).node,
-    element('div', { class: 'pair' }, element('button', { type: 'button', onclick: pad.undo }, 'Undo'), element('button', { type: 'button', onclick: pad.clear }, 'Clear')),
+    element(
+      'div',
+      { class: 'pair' },
+      element('button', { type: 'button', onclick: pad.undo }, 'Undo'),
+      element('button', { type: 'button', onclick: pad.clear }, 'Clear'),
+    ),
   );
   const sliders = Object.entries(CHANGES).map(([key, range]) =>
-    slider(range.label, { value: 0, ...range }, (value) => {
-      changes = { ...changes, [key]: value * (range.scale ?? 1) };
-      requestUpdate();
-    }, (value) => `${value}${range.unit}`),
+    slider(
+      range.label,
+      { value: 0, ...range },
+      (value) => {
+        changes = { ...changes, [key]: value * (range.scale ?? 1) };
+        requestUpdate();
+      },
+      (value) => `${value}${range.unit}`,
+    ),
   );
   const reset = () => sliders.forEach((each) => each.set(0));
   const changesPart = element(
@@ -1918,7 +1956,7 @@ function classTable(tested) {
 // --- curve_data.mjs
 // The lines of the curves: smoothed, and averaged over seeds.
 
-/** Where each metric comes from. `kind`: evaluations or training steps. */
+/** Where each metric comes from. `kind`: evaluations or training steps. `exact`: it is never smoothed. */
 const METRICS = {
   accuracy: {
     title: 'Accuracy',
@@ -1950,7 +1988,7 @@ const METRICS = {
       { name: 'training steps', kind: 'steps', key: 'train/loss' },
     ],
   },
-  lr: { title: 'Learning rate', unit: '', lines: [{ name: 'learning rate', kind: 'steps', key: 'lr' }] },
+  lr: { title: 'Learning rate', unit: '', lines: [{ name: 'learning rate', kind: 'steps', key: 'lr', exact: true }] },
 };
 
 /**
@@ -2101,7 +2139,7 @@ class CurvePanel {
     return this.data.runs.flatMap((group, i) => {
       const runs = this.data.curves.filter((run) => run.group === i);
       return METRICS[this.metric].lines.flatMap((line, j) => {
-        const made = groupLine(runs, line, this.axis, this.smoothing);
+        const made = groupLine(runs, line, this.axis, line.exact ? 0 : this.smoothing);
         if (!made || !made.x.length) return [];
         const kind = line.name;
         const style = this.several
@@ -2323,7 +2361,8 @@ function swatch(line) {
 }
 
 function shortValue(value, metric) {
-  return metric === 'accuracy' || metric === 'error' ? value.toFixed(2) : String(Number(value.toPrecision(4)));
+  if (metric === 'accuracy' || metric === 'error') return value.toFixed(2);
+  return value !== 0 && value < 1e-3 ? value.toExponential(1) : String(Number(value.toPrecision(4)));
 }
 // --- mistakes.mjs
 // A gallery of mistakes, the worst first. Class maps show which parts of the image spoke for the digit and for the answer.
@@ -2663,6 +2702,7 @@ function themeButton(changed) {
     show();
     changed();
   });
+  window.matchMedia('print').addEventListener('change', changed); // paper is always light
   show();
   return button;
 }

@@ -20,6 +20,7 @@ export function themeButton(changed) {
     show();
     changed();
   });
+  window.matchMedia('print').addEventListener('change', changed); // paper is always light
   show();
   return button;
 }
