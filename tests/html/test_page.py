@@ -24,6 +24,12 @@ def texts(locator: Any) -> list[str]:
     return [text.strip() for text in locator.all_inner_texts()]
 
 
+def open_values(page: Any) -> None:
+    """Opens the table of the curves, which is filled when it opens."""
+    page.locator("#curves summary").click()
+    page.locator("#curves tbody tr").first.wait_for()
+
+
 def summary_of(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     return found
@@ -50,7 +56,7 @@ def test_the_verdict_is_that_of_the_run(run_folder: Path, run_page: Path, open_p
 
 def test_the_curves_have_the_values_of_the_metrics(run_folder: Path, run_page: Path, open_page: OpenPage):
     page = open_page(run_page)
-    page.get_by_text("The values as a table").first.click()
+    open_values(page)
     shown = [[float(text) for text in texts(row.locator("th, td"))] for row in page.locator("#curves tbody tr").all()]
     evaluations = [row for row in rows_of(run_folder) if "test/accuracy" in row]
     expected = [[row["epoch"], row["test/accuracy"], row["train/epoch_accuracy"]] for row in evaluations]
@@ -122,7 +128,7 @@ def test_a_click_on_a_name_hides_the_line(run_page: Path, open_page: OpenPage):
 
 def test_smoothing_changes_the_table(run_folder: Path, run_page: Path, open_page: OpenPage):
     page = open_page(run_page)
-    page.get_by_text("The values as a table").first.click()
+    open_values(page)
     page.locator("#smoothing").fill("0.5")
     second = [float(text) for text in texts(page.locator("#curves tbody tr").nth(1).locator("th, td"))]
     first_two = [row["test/accuracy"] for row in rows_of(run_folder) if "test/accuracy" in row][:2]

@@ -91,7 +91,7 @@ def test_every_picture_has_a_table_as_its_text(run_page: Path, open_page: OpenPa
     page = open_page(run_page)
     for section in ("curves", "calibration", "parameters"):
         page.locator(f"#{section} summary").first.click()
-        assert page.locator(f"#{section} details table tbody tr").count() >= 1
+        page.locator(f"#{section} details table tbody tr").first.wait_for()
     unnamed = (
         "[...document.querySelectorAll('canvas, svg')]"
         ".filter((each) => !each.closest('[aria-hidden], .plot') && !each.getAttribute('aria-label')).length"

@@ -2511,7 +2511,7 @@ function scatter(runs, published) {
 
 /**
  * Texts beside their points: to the right, or to the left at the right edge. A text that would cover a point or another text moves up
- * or down. If there is no free place, it is left out.
+ * or down inside of the picture. If there is no free place, it is left out: the table has all names.
  */
 function placedLabels(points, box) {
   const taken = points.map((point) => ({ left: point.x - 7, right: point.x + 7, top: point.y - 7, bottom: point.y + 7 }));
@@ -2521,7 +2521,7 @@ function placedLabels(points, box) {
     const left = point.x + 11 + width > box.right + 20 ? point.x - 11 - width : point.x + 11;
     for (const base of [4, -8, 16, -20, 28, -32, 40].map((shift) => point.y + shift)) {
       const place = { left, right: left + width, top: base - 10, bottom: base + 3 };
-      if (taken.some((other) => overlap(place, other))) continue;
+      if (place.top < box.top || place.bottom > box.bottom || taken.some((other) => overlap(place, other))) continue;
       taken.push(place);
       return [{ ...point, text, left, base }];
     }
@@ -2729,7 +2729,8 @@ function verdictSection(data) {
 /** The sentence after the figure. */
 function headline(data, best) {
   const images = listed(data.verdict.images);
-  const who = data.runs.length > 1 ? ` by the best of ${data.runs.length} groups of runs` : '';
+  const kind = data.runs.some((run) => run.seeds.length > 1) ? 'groups of runs' : 'runs';
+  const who = data.runs.length > 1 ? ` by the best of ${data.runs.length} ${kind}` : '';
   const mean = best.seeds.length > 1 ? `, as the mean of ${best.seeds.length} seeds` : '';
   return `of ${images} are recognised${who} after the last epoch${mean}, with ${thousands(best.parameters)} parameters.`;
 }
