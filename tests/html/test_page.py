@@ -229,15 +229,21 @@ def test_the_page_says_what_it_leaves_out(run_page: Path, seen_run: Any):
     assert any(f"the page has {data['images']['count']:,} of 360" in line for line in shown)
 
 
-def test_the_theme_changes_every_picture(run_page: Path, open_page: OpenPage):
+def test_the_theme_changes_every_picture_and_nothing_else(run_page: Path, open_page: OpenPage):
     page = open_page(run_page)
     light = page.evaluate("getComputedStyle(document.body).backgroundColor")
     corner = "c => Array.from(c.getContext('2d').getImageData(0, 0, 1, 1).data)"
-    assert page.locator("#layers .digit canvas").evaluate(corner)[0] > 240
+    page.locator("#layers tbody button").nth(2).click()
+    page.locator("#mistakes").get_by_role("button").click()
+    cards = page.locator("#mistakes .mistake").count()
+    assert page.locator("#mistakes canvas").first.evaluate(corner)[0] > 240
     page.get_by_role("button", name="Dark theme").click()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
-    assert page.locator("#layers .digit canvas").evaluate(corner)[0] < 40
+    for picture in ("#layers .digit canvas", "#mistakes .mistake:last-child canvas:first-child", "#confusion canvas"):
+        assert page.locator(picture).first.evaluate(corner)[0] < 40
     assert page.locator("#theme").inner_text() == "Light theme"
+    assert page.locator("#layer-name").inner_text().startswith("3 · ")
+    assert page.locator("#mistakes .mistake").count() == cards > 12
 
 
 # --- several runs
