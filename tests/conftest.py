@@ -39,13 +39,18 @@ def write_file(path: Path, text: str) -> Path:
 
 
 def pytest_configure() -> None:
-    """Removes the size of the terminal from the environment. Children write into pipes, which have no size.
+    """Removes from the environment what depends on the terminal: its size, and an activated environment.
+
+    Children write into pipes, which have no size.
 
     pytest imports readline, which sets the size to 80 x 24 where ``os.environ`` does not show it.
     """
     for name in ("COLUMNS", "LINES"):
         os.environ.pop(name, None)
         os.unsetenv(name)
+    # An activated environment has the script mnist-lite in its PATH. Then the commands that are shown begin with its name.
+    scripts = str(Path(sys.executable).parent)
+    os.environ["PATH"] = os.pathsep.join(path for path in os.environ["PATH"].split(os.pathsep) if path != scripts)
 
 
 @pytest.fixture

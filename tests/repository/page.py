@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.conftest import REPOSITORY
 
-COPIED = ("README.md", "LICENSE", "conf", "pyproject.toml", "scripts", "src", "tests")
+COPIED = ("README.md", "LICENSE", "conf", "docs", "pyproject.toml", "scripts", "src", "tests")
 ACTIVATE = "source .venv/bin/activate"
 SITE = """
 import os, sys
