@@ -81,6 +81,20 @@ def mnist_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a short run on the digits, for all tests that only read it. Others copy it."""
+    from mnist_lite.config.compose import compose_run
+    from mnist_lite.reporting.console import Console
+    from mnist_lite.runner.run import run
+    from tests.faults.recipes import FEW, SMALL
+
+    runs = tmp_path_factory.mktemp("runs")
+    run(compose_run([*FEW, *SMALL, "name=small", f"runs_dir={runs}"]), Console(lambda *_: None))
+    (path,) = runs.iterdir()
+    return path
+
+
 @pytest.fixture
 def offline(monkeypatch):
     """Downloads fail."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Compose, RunCommand
-from tests.insight.test_saved_run import trained
+from tests.conftest import RunCommand
 
 
 @pytest.fixture
-def run(composed: Compose, tmp_path: Path) -> Path:
-    return trained(composed, tmp_path / "runs")
+def run(small_run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(small_run, tmp_path / "runs" / small_run.name))
 
 
 def test_the_page_has_the_name_of_the_run(run: Path, call: RunCommand):

@@ -7,19 +7,16 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 import yaml
 
-from mnist_lite.config.compose import compose_run
 from mnist_lite.insight.report import collect
-from mnist_lite.reporting.console import Console
 from mnist_lite.reporting.html_page import render
-from mnist_lite.runner.run import run
 from tests.conftest import REPOSITORY
-from tests.faults.recipes import FEW, SMALL
 
 NPM = REPOSITORY / "tests" / "html" / "node_modules"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -71,25 +68,16 @@ def npm() -> Path:
 
 
 @pytest.fixture(scope="session")
-def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a short run on the digits."""
-    runs = tmp_path_factory.mktemp("runs")
-    run(compose_run([*FEW, *SMALL, "name=small", f"runs_dir={runs}"]), Console(lambda *_: None))
-    (path,) = runs.iterdir()
-    return path
-
-
-@pytest.fixture(scope="session")
-def compared_folders(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def compared_folders(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two groups of three seeds: copies of one run with other accuracies. B is better than A, and C has one run."""
     folder = tmp_path_factory.mktemp("compared")
     groups = [("slow", 0.01, 90.0), ("fast", 0.1, 96.0)]
     paths = [
-        changed_copy(run_folder, folder / f"{name}_{seed}", name, lr, seed, accuracy + seed / 10)
+        changed_copy(small_run, folder / f"{name}_{seed}", name, lr, seed, accuracy + seed / 10)
         for name, lr, accuracy in groups
         for seed in SEEDS
     ]
-    return [*paths, changed_copy(run_folder, folder / "one", "one", 0.5, 0, 80.0)]
+    return [*paths, changed_copy(small_run, folder / "one", "one", 0.5, 0, 80.0)]
 
 
 def changed_copy(source: Path, path: Path, name: str, lr: float, seed: int, final: float) -> Path:
@@ -106,9 +94,9 @@ def changed_copy(source: Path, path: Path, name: str, lr: float, seed: int, fina
 
 
 @pytest.fixture(scope="session")
-def run_page(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run_page(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of one run."""
-    return write_page([run_folder], tmp_path_factory.mktemp("page") / "run.html")
+    return write_page([small_run], tmp_path_factory.mktemp("page") / "run.html")
 
 
 @pytest.fixture(scope="session")
@@ -125,11 +113,11 @@ def write_page(folders: list[Path], path: Path) -> Path:
 OpenPage = Callable[..., Any]
 
 
-@pytest.fixture
-def open_page(browser: Any) -> Iterator[OpenPage]:
-    """``open_page(path, width=1600, theme="dark")`` opens a page from its file.
+@contextmanager
+def pages(browser: Any) -> Iterator[OpenPage]:
+    """``open_file(path, width=1600, theme="dark")`` opens a page from its file.
 
-    At the end of the test, there must be no error in the console, and no request beside the file itself.
+    At the end, there must be no error in the console, and no request beside the files themselves.
     """
     opened, errors, requests = [], [], []
 
@@ -148,6 +136,27 @@ def open_page(browser: Any) -> Iterator[OpenPage]:
     for page in opened:
         page.close()
     assert (errors, requests) == ([], [])
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[OpenPage]:
+    """``pages`` for one test."""
+    with pages(browser) as open_file:
+        yield open_file
+
+
+@pytest.fixture(scope="module")
+def seen_run(browser: Any, run_page: Path) -> Iterator[Any]:
+    """The page of one run, for tests that read it, or that change a part which no other test looks at."""
+    with pages(browser) as open_file:
+        yield open_file(run_page)
+
+
+@pytest.fixture(scope="module")
+def seen_comparison(browser: Any, compared_page: Path) -> Iterator[Any]:
+    """The page of a comparison, as ``seen_run``."""
+    with pages(browser) as open_file:
+        yield open_file(compared_page)
 
 
 def page_data(path: Path) -> dict[str, Any]:

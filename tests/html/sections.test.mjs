@@ -60,7 +60,7 @@ test('each mistake has two maps of signed bytes', () => {
 
 test('no label covers a point or another label', () => {
   const points = Array.from({ length: 12 }, (_, i) => ({ x: 100 + 4 * i, y: 100 + 3 * (i % 4), text: `network ${i}` }));
-  const labels = placedLabels(points, { right: 820 });
+  const labels = placedLabels(points, { right: 820, top: 0, bottom: 400 });
   assert.ok(labels.length >= 3);
   labels.forEach((a, i) => {
     const width = 7 * a.text.length;
@@ -72,8 +72,15 @@ test('no label covers a point or another label', () => {
   });
 });
 
+test('a label stays inside of the picture', () => {
+  const points = Array.from({ length: 6 }, (_, i) => ({ x: 100 + 2 * i, y: 40, text: `network ${i}` }));
+  placedLabels(points, { right: 820, top: 34, bottom: 80 }).forEach((label) =>
+    assert.ok(label.base - 10 >= 34 && label.base + 3 <= 80),
+  );
+});
+
 test('a label at the right edge is to the left of its point', () => {
-  const [label] = placedLabels([{ x: 815, y: 50, text: 'era1' }], { right: 820 });
+  const [label] = placedLabels([{ x: 815, y: 50, text: 'era1' }], { right: 820, top: 0, bottom: 400 });
   assert.ok(label.left < 815 - 28);
 });
 

@@ -24,6 +24,12 @@ def texts(locator: Any) -> list[str]:
     return [text.strip() for text in locator.all_inner_texts()]
 
 
+def open_values(page: Any) -> None:
+    """Opens the table of the curves, which is filled when it opens."""
+    page.locator("#curves summary").click()
+    page.locator("#curves tbody tr").first.wait_for()
+
+
 def summary_of(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     return found
@@ -36,8 +42,8 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
 # --- one run
 
 
-def test_the_verdict_is_that_of_the_run(run_folder: Path, run_page: Path, open_page: OpenPage):
-    summary, page = summary_of(run_folder), open_page(run_page)
+def test_the_verdict_is_that_of_the_run(small_run: Path, seen_run: Any):
+    summary, page = summary_of(small_run), seen_run
     assert page.title() == "small · mnist-lite"
     assert page.locator("h1").inner_text() == "small"
     assert page.locator("#verdict .figure").inner_text() == f"{summary['accuracy']['test']['final']:.2f} %"
@@ -48,11 +54,11 @@ def test_the_verdict_is_that_of_the_run(run_folder: Path, run_page: Path, open_p
     assert [each.get_attribute("id") for each in page.locator("main section").all()][1:] == SECTIONS
 
 
-def test_the_curves_have_the_values_of_the_metrics(run_folder: Path, run_page: Path, open_page: OpenPage):
+def test_the_curves_have_the_values_of_the_metrics(small_run: Path, run_page: Path, open_page: OpenPage):
     page = open_page(run_page)
-    page.get_by_text("The values as a table").first.click()
+    open_values(page)
     shown = [[float(text) for text in texts(row.locator("th, td"))] for row in page.locator("#curves tbody tr").all()]
-    evaluations = [row for row in rows_of(run_folder) if "test/accuracy" in row]
+    evaluations = [row for row in rows_of(small_run) if "test/accuracy" in row]
     expected = [[row["epoch"], row["test/accuracy"], row["train/epoch_accuracy"]] for row in evaluations]
     assert np.allclose(shown, expected, rtol=1e-4) and len(shown) == 4
     page.locator("#curves").get_by_label("Loss", exact=True).check(force=True)
@@ -93,9 +99,9 @@ def test_the_curves_zoom_and_show_all_again(run_page: Path, open_page: OpenPage)
     assert scale(page) == pytest.approx([1, 4], abs=0.05)
 
 
-def test_the_arrow_keys_read_the_curves(run_folder: Path, run_page: Path, open_page: OpenPage):
+def test_the_arrow_keys_read_the_curves(small_run: Path, run_page: Path, open_page: OpenPage):
     page, plot = (page := open_page(run_page)), page.locator("#curves .plot")
-    evaluations = [row for row in rows_of(run_folder) if "test/accuracy" in row]
+    evaluations = [row for row in rows_of(small_run) if "test/accuracy" in row]
     for row in evaluations[:2]:
         plot.press("ArrowRight")
         assert page.locator("#curves .position").inner_text() == f"At epoch {row['epoch']}:"
@@ -120,17 +126,17 @@ def test_a_click_on_a_name_hides_the_line(run_page: Path, open_page: OpenPage):
     assert chip.get_attribute("aria-pressed") == "true" and ink(page, "#curves canvas") == before
 
 
-def test_smoothing_changes_the_table(run_folder: Path, run_page: Path, open_page: OpenPage):
+def test_smoothing_changes_the_table(small_run: Path, run_page: Path, open_page: OpenPage):
     page = open_page(run_page)
-    page.get_by_text("The values as a table").first.click()
+    open_values(page)
     page.locator("#smoothing").fill("0.5")
     second = [float(text) for text in texts(page.locator("#curves tbody tr").nth(1).locator("th, td"))]
-    first_two = [row["test/accuracy"] for row in rows_of(run_folder) if "test/accuracy" in row][:2]
+    first_two = [row["test/accuracy"] for row in rows_of(small_run) if "test/accuracy" in row][:2]
     assert second[1] == pytest.approx((0.5 * first_two[0] + first_two[1]) / 1.5, rel=1e-4)
 
 
-def test_a_click_on_a_layer_shows_its_field_and_its_maps(run_folder: Path, run_page: Path, open_page: OpenPage):
-    page, network = open_page(run_page), load_run(run_folder).network
+def test_a_click_on_a_layer_shows_its_field_and_its_maps(small_run: Path, seen_run: Any):
+    page, network = seen_run, load_run(small_run).network
     assert page.locator("#layers tbody tr").count() == len(network.layers)
     for layer in (network.layers[0], network.layers[4]):
         page.locator("#layers tbody button").nth(layer.number - 1).click()
@@ -145,9 +151,9 @@ def test_a_click_on_a_layer_shows_its_field_and_its_maps(run_folder: Path, run_p
     assert page.locator("#layers .digit canvas").get_attribute("aria-label") != before
 
 
-def test_a_click_on_a_cell_shows_its_images(run_folder: Path, run_page: Path, open_page: OpenPage):
-    page, data = open_page(run_page), page_data(run_page)
-    answers = predict(load_run(run_folder), TEST.images).argmax(1)
+def test_a_click_on_a_cell_shows_its_images(small_run: Path, run_page: Path, seen_run: Any):
+    page, data = seen_run, page_data(run_page)
+    answers = predict(load_run(small_run), TEST.images).argmax(1)
     digit, answer = next((t, p) for t, p in zip(TEST.labels.tolist(), answers.tolist(), strict=True) if t != p)
     wanted = ((TEST.labels == digit) & (answers == answer)).nonzero().flatten().tolist()
     page.get_by_label(f"of {digit} taken for {answer}", exact=False).click()
@@ -162,18 +168,18 @@ def test_a_click_on_a_cell_shows_its_images(run_folder: Path, run_page: Path, op
     assert data["tested"][0]["confusion"][digit][answer] == len(wanted)
 
 
-def test_the_confusion_matrix_is_that_of_the_weights(run_folder: Path, run_page: Path, open_page: OpenPage):
-    answers = predict(load_run(run_folder), TEST.images).argmax(1)
+def test_the_confusion_matrix_is_that_of_the_weights(small_run: Path, seen_run: Any):
+    answers = predict(load_run(small_run), TEST.images).argmax(1)
     expected = np.zeros((10, 10), int)
     np.add.at(expected, (TEST.labels.numpy(), answers.numpy()), 1)
-    rows = open_page(run_page).locator("#confusion table.confusion tbody tr").all()
+    rows = seen_run.locator("#confusion table.confusion tbody tr").all()
     shown = [[int(text.replace("·", "0").replace(",", "")) for text in texts(row.locator("td"))] for row in rows]
     assert shown == expected.tolist()
 
 
-def test_the_gallery_shows_all_mistakes_worst_first(run_folder: Path, run_page: Path, open_page: OpenPage):
-    page, data = open_page(run_page), page_data(run_page)
-    probabilities = predict(load_run(run_folder), TEST.images).double().softmax(1)
+def test_the_gallery_shows_all_mistakes_worst_first(small_run: Path, run_page: Path, seen_run: Any):
+    page, data = seen_run, page_data(run_page)
+    probabilities = predict(load_run(small_run), TEST.images).double().softmax(1)
     wrong = (probabilities.argmax(1) != TEST.labels).nonzero().flatten()
     of_truth = probabilities[wrong, TEST.labels[wrong]]
     worst_first = wrong[of_truth.argsort()].tolist()
@@ -193,8 +199,8 @@ def test_a_class_map_of_the_page_has_its_sign_and_its_largest_value(run_page: Pa
     assert maps["exact"] == (values.min() < 0)
 
 
-def test_the_calibration_has_a_point_for_each_bin(run_page: Path, open_page: OpenPage):
-    page, tested = open_page(run_page), page_data(run_page)["tested"][0]
+def test_the_calibration_has_a_point_for_each_bin(run_page: Path, seen_run: Any):
+    page, tested = seen_run, page_data(run_page)["tested"][0]
     bins = [each for each in tested["bins"] if each["images"]]
     circles = page.locator("#calibration circle")
     assert circles.count() == len(bins) and sum(each["images"] for each in bins) == len(TEST)
@@ -206,39 +212,45 @@ def test_the_calibration_has_a_point_for_each_bin(run_page: Path, open_page: Ope
     assert (y - box[1]) / (box[3] - box[1]) == pytest.approx(bins[0]["accuracy"], abs=1e-6)
 
 
-def test_a_page_of_other_data_has_no_published_points(run_page: Path, open_page: OpenPage):
-    page = open_page(run_page)
+def test_a_page_of_other_data_has_no_published_points(seen_run: Any):
+    page = seen_run
     assert page.locator("#parameters .published").count() == 0 and page.locator("#parameters .own").count() >= 1
 
 
-def test_the_command_can_be_copied_as_text(run_folder: Path, run_page: Path, open_page: OpenPage):
-    command = open_page(run_page).locator("#commands pre").inner_text()
+def test_the_command_can_be_copied_as_text(small_run: Path, seen_run: Any):
+    command = seen_run.locator("#commands pre").inner_text()
     assert command.startswith("mnist-lite train model=step4 ") and command.endswith(" seed=0")
 
 
-def test_the_page_says_what_it_leaves_out(run_page: Path, open_page: OpenPage):
+def test_the_page_says_what_it_leaves_out(run_page: Path, seen_run: Any):
     data = page_data(run_page)
-    shown = texts(open_page(run_page).locator("footer li"))
+    shown = texts(seen_run.locator("footer li"))
     assert shown == data["left_out"]
     assert any(f"the page has {data['images']['count']:,} of 360" in line for line in shown)
 
 
-def test_the_theme_changes_every_picture(run_page: Path, open_page: OpenPage):
+def test_the_theme_changes_every_picture_and_nothing_else(run_page: Path, open_page: OpenPage):
     page = open_page(run_page)
     light = page.evaluate("getComputedStyle(document.body).backgroundColor")
     corner = "c => Array.from(c.getContext('2d').getImageData(0, 0, 1, 1).data)"
-    assert page.locator("#layers .digit canvas").evaluate(corner)[0] > 240
+    page.locator("#layers tbody button").nth(2).click()
+    page.locator("#mistakes").get_by_role("button").click()
+    cards = page.locator("#mistakes .mistake").count()
+    assert page.locator("#mistakes canvas").first.evaluate(corner)[0] > 240
     page.get_by_role("button", name="Dark theme").click()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
-    assert page.locator("#layers .digit canvas").evaluate(corner)[0] < 40
+    for picture in ("#layers .digit canvas", "#mistakes .mistake:last-child canvas:first-child", "#confusion canvas"):
+        assert page.locator(picture).first.evaluate(corner)[0] < 40
     assert page.locator("#theme").inner_text() == "Light theme"
+    assert page.locator("#layer-name").inner_text().startswith("3 · ")
+    assert page.locator("#mistakes .mistake").count() == cards > 12
 
 
 # --- several runs
 
 
-def test_a_comparison_says_which_is_better(compared_folders: list[Path], compared_page: Path, open_page: OpenPage):
-    page, groups = open_page(compared_page), compare_runs(compared_folders).groups
+def test_a_comparison_says_which_is_better(compared_folders: list[Path], seen_comparison: Any):
+    page, groups = seen_comparison, compare_runs(compared_folders).groups
     assert page.locator("#verdict .figure").inner_text() == "96.10 %"
     assert page.locator("#verdict .best").inner_text() == f"Best: B · {groups[1].name}"
     assert (
@@ -249,8 +261,8 @@ def test_a_comparison_says_which_is_better(compared_folders: list[Path], compare
     assert "The canvas: only the page of a single run has it" in page.locator("footer").inner_text()
 
 
-def test_a_click_on_a_head_sorts_the_runs(compared_page: Path, open_page: OpenPage):
-    page = open_page(compared_page)
+def test_a_click_on_a_head_sorts_the_runs(seen_comparison: Any):
+    page = seen_comparison
     letters = lambda: [text[0] for text in texts(page.locator("#runs table.runs tbody th"))]  # noqa: E731
     assert letters() == ["A", "B", "C"]
     head = page.locator("#runs th", has_text="Final test accuracy")
@@ -262,20 +274,20 @@ def test_a_click_on_a_head_sorts_the_runs(compared_page: Path, open_page: OpenPa
     assert letters()[-1] == "C" and head.get_attribute("aria-sort") is None
 
 
-def test_the_config_differences_are_shown(compared_page: Path, open_page: OpenPage):
-    row = open_page(compared_page).locator("#runs .differences tr", has_text="optimizer.lr")
+def test_the_config_differences_are_shown(seen_comparison: Any):
+    row = seen_comparison.locator("#runs .differences tr", has_text="optimizer.lr")
     assert texts(row.locator("td")) == ["0.01", "0.1", "0.5"]
 
 
-def test_another_network_can_be_chosen(compared_page: Path, open_page: OpenPage):
-    page = open_page(compared_page)
+def test_another_network_can_be_chosen(seen_comparison: Any):
+    page = seen_comparison
     assert page.locator(".picker select").input_value() == "1"
     page.locator(".picker select").select_option("0")
     assert page.locator("#confusion").count() == 1 and page.locator("#layers tbody tr").count() > 3
 
 
-def test_bands_and_groups_can_be_hidden(compared_page: Path, open_page: OpenPage):
-    page = open_page(compared_page)
+def test_bands_and_groups_can_be_hidden(seen_comparison: Any):
+    page = seen_comparison
     names = [chip.get_attribute("data-key") for chip in page.locator("#curves .chip").all()]
     assert names == ["A", "B", "C", "test", "train"]
     before = ink(page, "#curves canvas")
@@ -283,8 +295,8 @@ def test_bands_and_groups_can_be_hidden(compared_page: Path, open_page: OpenPage
     assert ink(page, "#curves canvas") != before
 
 
-def test_each_run_has_its_command(compared_page: Path, open_page: OpenPage):
-    commands = open_page(compared_page).locator("#commands pre").all_text_contents()
+def test_each_run_has_its_command(seen_comparison: Any):
+    commands = seen_comparison.locator("#commands pre").all_text_contents()
     assert len(commands) == 7
     assert [command.split("seed=")[1] for command in commands] == ["0", "1", "2", "0", "1", "2", "0"]
     assert all("optimizer.lr=0.1 " in command for command in commands[3:6])

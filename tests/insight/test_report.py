@@ -15,19 +15,17 @@ import torch
 from mnist_lite.data.digits import load_digits
 from mnist_lite.data.split import Split
 from mnist_lite.errors import UserError
-from mnist_lite.insight import report_images, report_runs, zoo
+from mnist_lite.insight import comparison_text, report, report_images, report_runs, zoo
 from mnist_lite.insight.evaluation import evaluate
 from mnist_lite.insight.report import collect
 from mnist_lite.insight.report_images import RunAnswers, chosen_images
 from mnist_lite.reporting.html_page import render
-from tests.conftest import Compose
 from tests.insight.networks import random_run
-from tests.insight.test_saved_run import trained
 
 
 @pytest.fixture
-def folder(composed: Compose, tmp_path: Path) -> Path:
-    return trained(composed, tmp_path / "runs")
+def folder(small_run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(small_run, tmp_path / small_run.name))
 
 
 def rows_of(folder: Path) -> list[dict[str, Any]]:
@@ -85,7 +83,7 @@ def test_mistakes_of_several_runs_take_turns_and_are_limited(monkeypatch: pytest
         tested.append(RunAnswers(run, 0, logits, evaluate(logits, labels)))
     chosen = chosen_images(tested, split)
     assert chosen[:5] == [0, 2, 1, 10, 11]  # image 2 is a mistake of both
-    assert not {0, 1, 2, 3, 10, 11} & set(chosen[5:])
+    assert chosen[5:] == [i for i in range(40) if i not in chosen[:5]]  # image 3 is a mistake, too
 
 
 def test_the_record_of_a_run_holds_pixels_answers_and_maps(folder: Path):
@@ -144,17 +142,23 @@ def test_layers_that_cannot_be_built_are_left_out(folder: Path):
     assert data["runs"][0]["layers"] is None and data["runs"][0]["commands"][0]["command"] is None
 
 
-def test_a_page_has_at_most_twenty_groups(folder: Path, tmp_path: Path):
+def test_a_page_has_the_best_groups(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(comparison_text, "MAX_GROUPS", 3)
+    monkeypatch.setattr(report, "MAX_GROUPS", 3)
+    text, summary = ((folder / name).read_text(encoding="utf-8") for name in ("config.yaml", "summary.json"))
     folders = []
-    text = (folder / "config.yaml").read_text(encoding="utf-8")
-    for i in range(22):
+    for i, accuracy in enumerate((50.0, 90.0, 40.0, 80.0, 70.0)):
         copy = tmp_path / f"copy{i}"
         shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("*.pt"))
         (copy / "config.yaml").write_text(text.replace("batch_size: 25", f"batch_size: {26 + i}"), encoding="utf-8")
+        record = json.loads(summary)
+        record["accuracy"]["test"]["final"] = accuracy
+        (copy / "summary.json").write_text(json.dumps(record), encoding="utf-8")
         folders.append(copy)
     data = collect(folders)
-    assert len(data["runs"]) == 20 and data["left_out"][0] == "Groups of runs: the page has the 20 best of 22."
-    assert all(len(cells) == 20 for _, cells in data["differences"])
+    assert [run["final"] for run in data["runs"]] == [90.0, 80.0, 70.0]
+    assert data["left_out"][0] == "Groups of runs: the page has the 3 best of 5."
+    assert dict(data["differences"])["batch_size"] == ["27", "29", "30"]
 
 
 def test_an_unfinished_run_is_one_line(folder: Path):

@@ -134,10 +134,13 @@ def _not_in_page(
         lines.append(
             f"Most test images: the page has {images['count']:,} of {total:,}. All figures are of {total:,} images."
         )
-    for each in tested:
-        shown, total = len(each["mistakes"]), each["mistakes_in_all"]
-        if shown < total:
-            lines.append(f"Mistakes: the page has {shown:,} of the {total:,} of {groups[each['group']].name}.")
+    cut = [
+        f"{len(each['mistakes']):,} of the {each['mistakes_in_all']:,} of {groups[each['group']].name}"
+        for each in tested
+        if len(each["mistakes"]) < each["mistakes_in_all"]
+    ]
+    if cut:
+        lines.append(f"Many mistakes: the page has {', '.join(cut)}.")
     if any(len(each["mistakes"]) for each in tested if each["maps"] is None):
         lines.append("Class maps: a network has no maps that are large enough to show places.")
     return lines

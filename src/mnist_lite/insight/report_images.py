@@ -59,11 +59,10 @@ def chosen_images(tested: Sequence[RunAnswers], split: Split) -> list[int]:
     longest = max(map(len, columns), default=0)
     in_turn = [column[i] for i in range(longest) for column in columns if i < len(column)]
     mistakes = list(dict.fromkeys(in_turn))[:MAX_MISTAKES]
-    wrong = set(in_turn)
-    others: list[int] = []
+    chosen, others = set(mistakes), list[int]()
     for digit in range(CLASSES):
         of_class = (split.labels == digit).nonzero().flatten().tolist()
-        others += [i for i in of_class if i not in wrong][: OTHER_IMAGES // CLASSES]
+        others += [i for i in of_class if i not in chosen][: OTHER_IMAGES // CLASSES]
     return mistakes + sorted(others)
 
 

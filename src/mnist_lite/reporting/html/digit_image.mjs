@@ -21,44 +21,59 @@ export class TestImages {
   }
 }
 
-/** A canvas of `width` x `height` cells. `colour(i)` is the red, green and blue of cell i. */
-export function cells(width, height, name, colour) {
+/**
+ * A canvas of `width` x `height` cells. `painter()` gives a function of the place of a cell, which gives its red, green and blue.
+ * `repaint` calls `painter` again, because the colours of the theme may be others then.
+ */
+function cells(width, height, name, painter) {
   const canvas = element('canvas', { width, height, class: 'pixels', role: 'img', 'aria-label': name });
   const context = canvas.getContext('2d');
-  const image = context.createImageData(width, height);
-  for (let i = 0; i < width * height; i++) {
-    image.data.set(colour(i), 4 * i);
-    image.data[4 * i + 3] = 255;
-  }
-  context.putImageData(image, 0, 0);
+  canvas.repaint = () => {
+    const colour = painter();
+    const image = context.createImageData(width, height);
+    for (let i = 0; i < width * height; i++) {
+      image.data.set(colour(i), 4 * i);
+      image.data[4 * i + 3] = 255;
+    }
+    context.putImageData(image, 0, 0);
+  };
+  canvas.repaint();
   return canvas;
+}
+
+/** Paints all images and maps of the page again, in the colours of a new theme. */
+export function repaintImages() {
+  document.querySelectorAll('canvas.pixels').forEach((canvas) => canvas.repaint());
 }
 
 /** A digit: ink on paper, in the colours of the theme. */
 export function digitCanvas(pixels, name) {
-  const [paper, ink] = [channels('var(--paper)'), channels('var(--ink)')];
-  return cells(SIDE, SIDE, name, (i) => mixed(paper, ink, pixels[i] / 255));
+  return cells(SIDE, SIDE, name, () => {
+    const [paper, ink] = [channels('var(--paper)'), channels('var(--ink)')];
+    return (i) => mixed(paper, ink, pixels[i] / 255);
+  });
 }
 
 /** A map: 0 is paper, positive values have one colour and negative values another one. `largest` is the full colour. */
 export function mapCanvas(values, width, height, largest, name) {
-  const [paper, plus, minus] = [channels('var(--paper)'), channels('var(--plus)'), channels('var(--minus)')];
-  return cells(width, height, name, (i) =>
-    mixed(paper, values[i] < 0 ? minus : plus, Math.min(1, Math.abs(values[i]) / largest)),
-  );
+  return cells(width, height, name, () => {
+    const [paper, plus, minus] = ['var(--paper)', 'var(--plus)', 'var(--minus)'].map(channels);
+    return (i) => mixed(paper, values[i] < 0 ? minus : plus, Math.min(1, Math.abs(values[i]) / largest));
+  });
 }
 
 /**
  * A digit in grey under a map. `map`: {values, width, height, start, cell}: where the cells lie, in pixels. The largest value is 127.
  */
 export function overlayCanvas(pixels, map, name) {
-  const [paper, ink] = [channels('var(--paper)'), channels('var(--ink)')];
-  const [plus, minus] = [channels('var(--plus)'), channels('var(--minus)')];
-  return cells(4 * SIDE, 4 * SIDE, name, (i) => {
-    const [x, y] = [(i % (4 * SIDE)) / 4 + 0.125, Math.floor(i / (4 * SIDE)) / 4 + 0.125];
-    const grey = mixed(paper, ink, (0.75 * pixels[Math.floor(y) * SIDE + Math.floor(x)]) / 255);
-    const value = interpolated(map, x, y) / 127;
-    return mixed(grey, value < 0 ? minus : plus, 0.8 * Math.min(1, Math.abs(value)));
+  return cells(4 * SIDE, 4 * SIDE, name, () => {
+    const [paper, ink, plus, minus] = ['var(--paper)', 'var(--ink)', 'var(--plus)', 'var(--minus)'].map(channels);
+    return (i) => {
+      const [x, y] = [(i % (4 * SIDE)) / 4 + 0.125, Math.floor(i / (4 * SIDE)) / 4 + 0.125];
+      const grey = mixed(paper, ink, (0.75 * pixels[Math.floor(y) * SIDE + Math.floor(x)]) / 255);
+      const value = interpolated(map, x, y) / 127;
+      return mixed(grey, value < 0 ? minus : plus, 0.8 * Math.min(1, Math.abs(value)));
+    };
   });
 }
 

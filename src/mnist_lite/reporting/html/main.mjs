@@ -6,7 +6,7 @@ import { mountCanvas } from './canvas.mjs';
 import { commandsSection } from './commands.mjs';
 import { confusionSection } from './confusion.mjs';
 import { curvesSection } from './curves.mjs';
-import { TestImages } from './digit_image.mjs';
+import { repaintImages, TestImages } from './digit_image.mjs';
 import { element, section } from './dom.mjs';
 import { mistakesSection } from './mistakes.mjs';
 import { readNetwork } from './network.mjs';
@@ -22,13 +22,12 @@ export function main() {
   const network = data.network && !data.network.unsupported ? readNetwork(data.network) : null;
   const canvas = canvasSection(data, network, images);
   const curves = curvesSection(data);
-  const looks = new NetworkView(data, network, images);
   const parts = [
     verdictSection(data),
     canvas?.node,
     curves?.node,
     data.runs.length > 1 ? runsSection(data) : null,
-    looks.root,
+    new NetworkView(data, network, images).root,
     parametersSection(data),
     commandsSection(data),
   ];
@@ -36,7 +35,7 @@ export function main() {
   const redraw = () => {
     canvas?.redraw?.();
     curves?.redraw();
-    looks.draw();
+    repaintImages();
   };
   document.getElementById('top').append(...head(data, redraw));
   document.getElementById('foot').append(...foot(data));

@@ -67,7 +67,7 @@ function scatter(runs, published) {
 
 /**
  * Texts beside their points: to the right, or to the left at the right edge. A text that would cover a point or another text moves up
- * or down. If there is no free place, it is left out.
+ * or down inside of the picture. If there is no free place, it is left out: the table has all names.
  */
 export function placedLabels(points, box) {
   const taken = points.map((point) => ({ left: point.x - 7, right: point.x + 7, top: point.y - 7, bottom: point.y + 7 }));
@@ -77,7 +77,7 @@ export function placedLabels(points, box) {
     const left = point.x + 11 + width > box.right + 20 ? point.x - 11 - width : point.x + 11;
     for (const base of [4, -8, 16, -20, 28, -32, 40].map((shift) => point.y + shift)) {
       const place = { left, right: left + width, top: base - 10, bottom: base + 3 };
-      if (taken.some((other) => overlap(place, other))) continue;
+      if (place.top < box.top || place.bottom > box.bottom || taken.some((other) => overlap(place, other))) continue;
       taken.push(place);
       return [{ ...point, text, left, base }];
     }

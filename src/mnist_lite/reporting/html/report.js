@@ -599,44 +599,59 @@ class TestImages {
   }
 }
 
-/** A canvas of `width` x `height` cells. `colour(i)` is the red, green and blue of cell i. */
-function cells(width, height, name, colour) {
+/**
+ * A canvas of `width` x `height` cells. `painter()` gives a function of the place of a cell, which gives its red, green and blue.
+ * `repaint` calls `painter` again, because the colours of the theme may be others then.
+ */
+function cells(width, height, name, painter) {
   const canvas = element('canvas', { width, height, class: 'pixels', role: 'img', 'aria-label': name });
   const context = canvas.getContext('2d');
-  const image = context.createImageData(width, height);
-  for (let i = 0; i < width * height; i++) {
-    image.data.set(colour(i), 4 * i);
-    image.data[4 * i + 3] = 255;
-  }
-  context.putImageData(image, 0, 0);
+  canvas.repaint = () => {
+    const colour = painter();
+    const image = context.createImageData(width, height);
+    for (let i = 0; i < width * height; i++) {
+      image.data.set(colour(i), 4 * i);
+      image.data[4 * i + 3] = 255;
+    }
+    context.putImageData(image, 0, 0);
+  };
+  canvas.repaint();
   return canvas;
+}
+
+/** Paints all images and maps of the page again, in the colours of a new theme. */
+function repaintImages() {
+  document.querySelectorAll('canvas.pixels').forEach((canvas) => canvas.repaint());
 }
 
 /** A digit: ink on paper, in the colours of the theme. */
 function digitCanvas(pixels, name) {
-  const [paper, ink] = [channels('var(--paper)'), channels('var(--ink)')];
-  return cells(SIDE, SIDE, name, (i) => mixed(paper, ink, pixels[i] / 255));
+  return cells(SIDE, SIDE, name, () => {
+    const [paper, ink] = [channels('var(--paper)'), channels('var(--ink)')];
+    return (i) => mixed(paper, ink, pixels[i] / 255);
+  });
 }
 
 /** A map: 0 is paper, positive values have one colour and negative values another one. `largest` is the full colour. */
 function mapCanvas(values, width, height, largest, name) {
-  const [paper, plus, minus] = [channels('var(--paper)'), channels('var(--plus)'), channels('var(--minus)')];
-  return cells(width, height, name, (i) =>
-    mixed(paper, values[i] < 0 ? minus : plus, Math.min(1, Math.abs(values[i]) / largest)),
-  );
+  return cells(width, height, name, () => {
+    const [paper, plus, minus] = ['var(--paper)', 'var(--plus)', 'var(--minus)'].map(channels);
+    return (i) => mixed(paper, values[i] < 0 ? minus : plus, Math.min(1, Math.abs(values[i]) / largest));
+  });
 }
 
 /**
  * A digit in grey under a map. `map`: {values, width, height, start, cell}: where the cells lie, in pixels. The largest value is 127.
  */
 function overlayCanvas(pixels, map, name) {
-  const [paper, ink] = [channels('var(--paper)'), channels('var(--ink)')];
-  const [plus, minus] = [channels('var(--plus)'), channels('var(--minus)')];
-  return cells(4 * SIDE, 4 * SIDE, name, (i) => {
-    const [x, y] = [(i % (4 * SIDE)) / 4 + 0.125, Math.floor(i / (4 * SIDE)) / 4 + 0.125];
-    const grey = mixed(paper, ink, (0.75 * pixels[Math.floor(y) * SIDE + Math.floor(x)]) / 255);
-    const value = interpolated(map, x, y) / 127;
-    return mixed(grey, value < 0 ? minus : plus, 0.8 * Math.min(1, Math.abs(value)));
+  return cells(4 * SIDE, 4 * SIDE, name, () => {
+    const [paper, ink, plus, minus] = ['var(--paper)', 'var(--ink)', 'var(--plus)', 'var(--minus)'].map(channels);
+    return (i) => {
+      const [x, y] = [(i % (4 * SIDE)) / 4 + 0.125, Math.floor(i / (4 * SIDE)) / 4 + 0.125];
+      const grey = mixed(paper, ink, (0.75 * pixels[Math.floor(y) * SIDE + Math.floor(x)]) / 255);
+      const value = interpolated(map, x, y) / 127;
+      return mixed(grey, value < 0 ? minus : plus, 0.8 * Math.min(1, Math.abs(value)));
+    };
   });
 }
 
@@ -2511,7 +2526,7 @@ function scatter(runs, published) {
 
 /**
  * Texts beside their points: to the right, or to the left at the right edge. A text that would cover a point or another text moves up
- * or down. If there is no free place, it is left out.
+ * or down inside of the picture. If there is no free place, it is left out: the table has all names.
  */
 function placedLabels(points, box) {
   const taken = points.map((point) => ({ left: point.x - 7, right: point.x + 7, top: point.y - 7, bottom: point.y + 7 }));
@@ -2521,7 +2536,7 @@ function placedLabels(points, box) {
     const left = point.x + 11 + width > box.right + 20 ? point.x - 11 - width : point.x + 11;
     for (const base of [4, -8, 16, -20, 28, -32, 40].map((shift) => point.y + shift)) {
       const place = { left, right: left + width, top: base - 10, bottom: base + 3 };
-      if (taken.some((other) => overlap(place, other))) continue;
+      if (place.top < box.top || place.bottom > box.bottom || taken.some((other) => overlap(place, other))) continue;
       taken.push(place);
       return [{ ...point, text, left, base }];
     }
@@ -2729,7 +2744,8 @@ function verdictSection(data) {
 /** The sentence after the figure. */
 function headline(data, best) {
   const images = listed(data.verdict.images);
-  const who = data.runs.length > 1 ? ` by the best of ${data.runs.length} groups of runs` : '';
+  const kind = data.runs.some((run) => run.seeds.length > 1) ? 'groups of runs' : 'runs';
+  const who = data.runs.length > 1 ? ` by the best of ${data.runs.length} ${kind}` : '';
   const mean = best.seeds.length > 1 ? `, as the mean of ${best.seeds.length} seeds` : '';
   return `of ${images} are recognised${who} after the last epoch${mean}, with ${thousands(best.parameters)} parameters.`;
 }
@@ -2802,13 +2818,12 @@ function main() {
   const network = data.network && !data.network.unsupported ? readNetwork(data.network) : null;
   const canvas = canvasSection(data, network, images);
   const curves = curvesSection(data);
-  const looks = new NetworkView(data, network, images);
   const parts = [
     verdictSection(data),
     canvas?.node,
     curves?.node,
     data.runs.length > 1 ? runsSection(data) : null,
-    looks.root,
+    new NetworkView(data, network, images).root,
     parametersSection(data),
     commandsSection(data),
   ];
@@ -2816,7 +2831,7 @@ function main() {
   const redraw = () => {
     canvas?.redraw?.();
     curves?.redraw();
-    looks.draw();
+    repaintImages();
   };
   document.getElementById('top').append(...head(data, redraw));
   document.getElementById('foot').append(...foot(data));

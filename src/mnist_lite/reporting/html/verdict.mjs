@@ -22,7 +22,8 @@ export function verdictSection(data) {
 /** The sentence after the figure. */
 export function headline(data, best) {
   const images = listed(data.verdict.images);
-  const who = data.runs.length > 1 ? ` by the best of ${data.runs.length} groups of runs` : '';
+  const kind = data.runs.some((run) => run.seeds.length > 1) ? 'groups of runs' : 'runs';
+  const who = data.runs.length > 1 ? ` by the best of ${data.runs.length} ${kind}` : '';
   const mean = best.seeds.length > 1 ? `, as the mean of ${best.seeds.length} seeds` : '';
   return `of ${images} are recognised${who} after the last epoch${mean}, with ${thousands(best.parameters)} parameters.`;
 }
