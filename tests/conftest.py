@@ -39,13 +39,18 @@ def write_file(path: Path, text: str) -> Path:
 
 
 def pytest_configure() -> None:
-    """Removes the size of the terminal from the environment. Children write into pipes, which have no size.
+    """Removes from the environment what depends on the terminal: its size, and an activated environment.
+
+    Children write into pipes, which have no size.
 
     pytest imports readline, which sets the size to 80 x 24 where ``os.environ`` does not show it.
     """
     for name in ("COLUMNS", "LINES"):
         os.environ.pop(name, None)
         os.unsetenv(name)
+    # An activated environment has the script mnist-lite in its PATH. Then the commands that are shown begin with its name.
+    scripts = str(Path(sys.executable).parent)
+    os.environ["PATH"] = os.pathsep.join(path for path in os.environ["PATH"].split(os.pathsep) if path != scripts)
 
 
 @pytest.fixture
@@ -74,6 +79,20 @@ def mnist_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for file in (source / "MNIST" / "raw").glob("*.gz"):
         (raw / file.name).write_bytes(file.read_bytes())
     return root
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a short run on the digits, for all tests that only read it. Others copy it."""
+    from mnist_lite.config.compose import compose_run
+    from mnist_lite.reporting.console import Console
+    from mnist_lite.runner.run import run
+    from tests.faults.recipes import FEW, SMALL
+
+    runs = tmp_path_factory.mktemp("runs")
+    run(compose_run([*FEW, *SMALL, "name=small", f"runs_dir={runs}"]), Console(lambda *_: None))
+    (path,) = runs.iterdir()
+    return path
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from mnist_lite.process.startup import begin
@@ -20,34 +21,15 @@ def job(config: SummaryConfig) -> int:
 def main() -> None:
     """Runs the command."""
     begin()
-    import sys
-
-    if len(sys.argv) > 1 and "=" not in sys.argv[1] and not sys.argv[1].startswith("-"):
+    if sys.argv[1:] and "=" not in sys.argv[1] and not sys.argv[1].startswith("-"):  # the name of a run
+        from mnist_lite.cli.model_summary import print_runs
         from mnist_lite.errors import exit_code_of
 
-        sys.exit(exit_code_of(_trained))
+        sys.exit(exit_code_of(lambda: print_runs(sys.argv[1:])))
     from mnist_lite.cli.app import run_command
     from mnist_lite.config.schema import SummaryConfig
 
     run_command("summary", SummaryConfig, job)
-
-
-def _trained() -> int:
-    """Prints the layers of the runs that the arguments name."""
-    import sys
-
-    from mnist_lite.cli.run_arguments import Option, parse_arguments
-
-    options = {
-        "format": Option("table", "how to print the layers", ("table", "json", "torchsummary")),
-        "picture": Option("", "a PNG file to write: the receptive field of each layer over a digit"),
-    }
-    names = "a run folder, a sweep, a pattern, latest, or zoo:<name>"
-    arguments = parse_arguments("summary", sys.argv[1:], names, options)
-    from mnist_lite.cli.model_summary import print_runs  # imports torch, which takes seconds
-    from mnist_lite.insight.locate import find_runs
-
-    return print_runs(find_runs(arguments.names), arguments.options["format"], arguments.options["picture"])
 
 
 if __name__ == "__main__":

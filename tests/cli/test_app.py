@@ -228,6 +228,7 @@ def no_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MNIST_LITE_DATA", "no-such-folder")
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setattr("urllib.request._opener", None)  # urllib keeps its first opener, with the proxies of that time
 
 
 @pytest.mark.usefixtures("no_mnist")

@@ -23,6 +23,7 @@ OWN_KEYS = {
     "summary": ("format=table", "table | json | torchsummary"),
     "bench": ("rounds=5", "images=6400"),
     "evaluate": ("image=0",),
+    "report": ("the HTML file",),
     "preview": ("data.holdout=0", "image=0", "picture=preview.png"),
     "lr_find": ("lr_min=1.0e-5", "lr_max=10.0", "steps=200"),
     "compare": ("verify=true",),

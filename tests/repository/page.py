@@ -65,7 +65,8 @@ def make_checkout(folder: Path) -> Path:
     for name in COPIED:
         source = REPOSITORY / name
         if source.is_dir():
-            shutil.copytree(source, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, checkout / name, symlinks=True, ignore=ignored)  # npm's commands are links
         else:
             shutil.copy2(source, checkout / name)
     venv = checkout / ".venv"

@@ -29,6 +29,8 @@ OUTPUT = {
     "preview": "standard deviation",
     "lr_find": "steepest slope",
     "compare": "4 done",
+    "report zoo:era4": "era4.html",
+    "report runs/sweeps": "MB; open it in a browser",
     "resume=runs/<run> ": "epoch 20/20",
     "bench": "ratio (min, median, max)",
 }

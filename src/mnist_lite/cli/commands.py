@@ -135,6 +135,13 @@ COMMANDS = {
         "filters and feature maps. For several runs, it prints one line for each. With a budget, it grades the runs: the exit "
         "code is 1 if one does not pass. All figures are measured with the weights in last.pt. The run folders do not change.",
     ),
+    "report": Command(
+        "Writes one HTML page that shows runs, to look at and to share.",
+        ("zoo:era4", "latest", "runs/sweeps/<name>", "'runs/*_era4' runs/sweeps/<name> output=ours.html"),
+        "The page needs no server and no network. It has the curves, the layers, the confusion matrix, the mistakes, the "
+        "calibration and the commands that train the runs again. For one run of at most 500,000 parameters it has a canvas, on "
+        "which the network reads the digit that you draw. The run folders do not change.",
+    ),
     "predict": Command(
         "Classifies your own images, such as photos of pen on paper.",
         ("zoo:era4 seven.png", "latest photo.jpg drawing.png", "zoo:era4 - format=json < seven.png"),

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 from mnist_lite import rng
+from mnist_lite.cli.run_arguments import Option, parse_arguments
 from mnist_lite.config.overrides import user_path
 from mnist_lite.config.schema import SummaryConfig
 from mnist_lite.data.dataset import load
 from mnist_lite.errors import UserError
+from mnist_lite.insight.locate import find_runs
 from mnist_lite.insight.predictions import load_data
 from mnist_lite.insight.receptive_fields import write_picture
 from mnist_lite.insight.saved_run import load_run
@@ -19,6 +19,12 @@ from mnist_lite.insight.zoo import name_of
 from mnist_lite.model import budget
 from mnist_lite.model.build import build
 from mnist_lite.reporting import layer_table, text_layout
+
+OF_RUNS = {
+    "format": Option("table", "how to print the layers", ("table", "json", "torchsummary")),
+    "picture": Option("", "a PNG file to write: the receptive field of each layer over a digit"),
+}
+"""The options of ``summary`` for trained networks."""
 
 
 def print_model(config: SummaryConfig) -> int:
@@ -50,16 +56,16 @@ def print_model(config: SummaryConfig) -> int:
     return 1 if config.budget.enforce and not verdict.passes else 0
 
 
-def print_runs(folders: Sequence[Path], kind: str, picture: str) -> int:
-    """Prints the layers of the trained networks in ``folders``, as ``kind`` says. Returns the exit code.
-
-    ``picture`` is a PNG file to write, for one run. Empty: none.
+def print_runs(arguments: list[str]) -> int:
+    """Prints the layers of the trained networks that the command line ``arguments`` names. Returns the exit code.
 
     Raises:
-        UserError: a run or the data cannot be used, or there are several runs and a picture.
+        UserError: a run, the data or an option cannot be used.
         RunError: the picture cannot be drawn or written.
     """
-    width = text_layout.width_of(sys.stdout)
+    parsed = parse_arguments("summary", arguments, "a run folder, a sweep, a pattern, latest, or zoo:<name>", OF_RUNS)
+    kind, picture = parsed.options["format"], parsed.options["picture"]
+    folders, width = find_runs(parsed.names), text_layout.width_of(sys.stdout)
     if picture and len(folders) > 1:
         raise UserError(f"picture: it shows one run, but {len(folders)} are named")
     for folder in folders:

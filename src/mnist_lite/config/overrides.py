@@ -22,9 +22,14 @@ def key_of(override: str) -> str:
 
 def path_override(key: str, path: object) -> str:
     """``key='<path>'``. The quotes allow any name of a folder: with equals signs, commas, quotes or umlauts."""
+    return f"{key}={quoted(str(path))}"
+
+
+def quoted(text: str) -> str:
+    """``text`` in quotes, for the value of an override."""
     # a backslash is special only before a quote: it is doubled there, and at the end, where our quote follows
-    escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), str(path))
-    return f"{key}='{escaped}'"
+    escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), text)
+    return f"'{escaped}'"
 
 
 def user_path(key: str, text: object) -> Path:

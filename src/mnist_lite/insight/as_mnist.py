@@ -5,13 +5,17 @@ with anti-aliasing, and was placed in 28 x 28 pixels with its centre of mass in 
 Source: LeCun, Cortes, Burges, The MNIST database, http://yann.lecun.com/exdb/mnist/.
 
 A photo has uneven light, noise and colours. Therefore the paper is estimated first, and the ink is what differs from it.
+
+``reporting/html/digit.mjs`` does the same for drawings on the page of ``mnist-lite report``, with the same results. So
+histograms, resampling and rounding are written out here.
 """
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy import ndimage
 
 from mnist_lite.errors import UserError
@@ -55,7 +59,8 @@ def _contrast(picture: Array) -> tuple[Array, float]:
     # the direction in the space of colours in which ink differs from paper: grey for a black pen
     values = difference.reshape(-1, 3)
     axis = np.linalg.eigh(values.T @ values)[1][:, -1]
-    signed = difference @ (axis * np.sqrt(3) / 3)
+    is_grey = bool((picture == picture[..., :1]).all())
+    signed = difference[..., 0] if is_grey and is_drawing else difference @ (axis * np.sqrt(3) / 3)
     if (signed**3).sum() < 0:  # ink is rare and far from the paper
         signed = -signed
     deviations = 4 * 1.4826 * np.median(np.abs(signed))  # four standard deviations, by the median
@@ -101,12 +106,13 @@ def _ink(contrast: Array, noise: float) -> Array:
 
 
 def _otsu(values: Array) -> float:
-    """Otsu's threshold: it splits ``values`` into two classes with the largest variance between them.
+    """Otsu's threshold: it splits ``values``, which are 0 or more, into two classes with the largest variance between them.
 
     Source: N. Otsu, A threshold selection method from gray-level histograms, 1979.
     """
-    counts, edges = np.histogram(values, 256)
-    centres = (edges[:-1] + edges[1:]) / 2
+    largest = values.max()
+    counts = np.bincount(np.minimum(256 * (values / largest), 255).astype(int).ravel(), minlength=256)
+    centres = (np.arange(256) + 0.5) / 256 * largest
     below, total = np.cumsum(counts), counts.sum()
     sums = np.cumsum(counts * centres)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -119,13 +125,30 @@ def _in_box(ink: Array) -> Array:
     digit = _cropped(ink, 0)
     if max(digit.shape) > BOX:
         digit = _cropped(ink, 0.5)  # without the soft edge of a large digit: MNIST's digits were black and white
-    scale = BOX / max(digit.shape)
-    height, width = (max(1, round(side * scale)) for side in digit.shape)
-    resampling = Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR
-    resized = Image.fromarray(digit.astype(np.float32)).resize((width, height), resampling)
-    scaled = np.asarray(resized, dtype=np.float64)
+    height, width = (max(1, _rounded(side * BOX / max(digit.shape))) for side in digit.shape)
+    scaled = _resampling(digit.shape[0], height) @ digit @ _resampling(digit.shape[1], width).T
     ink_of_digit: Array = (scaled / scaled.max()).clip(0, 1)
     return ink_of_digit
+
+
+def _resampling(size: int, new: int) -> Array:
+    """``(new, size)``: the weights of the old pixels in each new pixel. Their sum is 1.
+
+    To fewer pixels, a weight is the part of the new pixel that the old one covers. To more pixels, it is linear interpolation.
+    """
+    width = size / new
+    centres, old = (np.arange(new)[:, None] + 0.5) * width, np.arange(size)[None]
+    if new < size:
+        overlap = np.minimum(old + 1, centres + width / 2) - np.maximum(old, centres - width / 2)
+        weights: Array = overlap / width
+    else:
+        weights = 1 - np.abs((centres - 0.5).clip(0, size - 1) - old)
+    return np.maximum(weights, 0)
+
+
+def _rounded(value: float) -> int:
+    """The nearest integer. A half is rounded up, in spite of small errors."""
+    return math.floor(value + 0.5 + 1e-6)
 
 
 def _cropped(ink: Array, least: float) -> Array:
@@ -135,8 +158,7 @@ def _cropped(ink: Array, least: float) -> Array:
 
 def _centred(digit: Array) -> NDArray[np.uint8]:
     """The digit in 28 x 28 pixels, with its centre of mass in the middle."""
-    centre = ndimage.center_of_mass(digit)
-    top, left = (CENTRE - round(float(c)) for c in centre)
+    top, left = (CENTRE - _rounded(float(c)) for c in ndimage.center_of_mass(digit))
     canvas = np.zeros((3 * SIDE, 3 * SIDE))
     canvas[SIDE + top : SIDE + top + digit.shape[0], SIDE + left : SIDE + left + digit.shape[1]] = digit
-    return np.round(255 * canvas[SIDE : 2 * SIDE, SIDE : 2 * SIDE]).astype(np.uint8)
+    return np.floor(255 * canvas[SIDE : 2 * SIDE, SIDE : 2 * SIDE] + 0.5).astype(np.uint8)

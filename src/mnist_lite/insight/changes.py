@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from mnist_lite.config.compose import compose_shipped, config_dir
 from mnist_lite.config.error_messages import RENAMED
@@ -28,24 +28,51 @@ def changes(config: Mapping[str, Any]) -> list[str]:
     ``scheduler=onecycle``, ``scheduler.max_lr`` is ``optimizer.lr``. A file that is not shipped is named, and its values are
     compared with those of the default file. ``config`` may come from a stranger.
     """
-    stored = config.get("choices")
-    chosen = {group: str(name) for group in GROUPS if isinstance(stored, Mapping) and (name := stored.get(group))}
-    shipped = {group: name for group, name in chosen.items() if _is_shipped(group, name)}
-    first = ("experiment", shipped["experiment"]) if "experiment" in shipped else None
+    chosen = _chosen(config)
     try:
-        _, usual = _recipe(first)
-        changed = {group: name for group, name in chosen.items() if name != usual.get(group)}
-        recipe, _ = _recipe(first, *((group, name) for group, name in changed.items() if group in shipped))
+        found = compare_with_shipped(config)
     except UserError:  # files that do not fit together
         return [f"{group}={name}" for group, name in chosen.items()]
-    named = {**dict([first] if first else []), **changed}
-    original = dict(leaves(recipe))
-    different = {
-        key: value
-        for key, value in leaves(config)
-        if not _is_hidden(key) and (key not in original or _resolved(original[key], config) != value)
-    }
-    return [f"{key}={as_value(value)}" for key, value in {**named, **different}.items()]
+    return [f"{key}={as_value(value)}" for key, value in {**found.choices, **found.values, **found.added}.items()]
+
+
+class Difference(NamedTuple):
+    """What turns the shipped files into a config."""
+
+    choices: dict[str, str]
+    """Files by group. They may be files that are not shipped."""
+    values: dict[str, Any]
+    """Values of keys that the shipped files have."""
+    added: dict[str, Any]
+    """Values of other keys."""
+    removed: list[str]
+    """Keys of the shipped files that the config does not have."""
+
+
+def compare_with_shipped(config: Mapping[str, Any]) -> Difference:
+    """What turns the shipped files into ``config``. A file that is not shipped is replaced by the default file.
+
+    Raises:
+        UserError: the files do not fit together.
+    """
+    chosen = _chosen(config)
+    shipped = {group: name for group, name in chosen.items() if is_shipped(group, name)}
+    first = ("experiment", shipped["experiment"]) if "experiment" in shipped else None
+    _, usual = _recipe(first)
+    changed = {group: name for group, name in chosen.items() if name != usual.get(group)}
+    recipe, _ = _recipe(first, *((group, name) for group, name in changed.items() if group in shipped))
+    original, own = dict(leaves(recipe)), {key: value for key, value in leaves(config) if not _is_hidden(key)}
+    return Difference(
+        {**dict([first] if first else []), **changed},
+        {key: own[key] for key in own if key in original and _resolved(original[key], config) != own[key]},
+        {key: own[key] for key in own if key not in original},
+        [key for key in original if key not in own and not _is_hidden(key)],
+    )
+
+
+def is_shipped(group: str, name: str) -> bool:
+    """Whether ``conf/`` has the file ``name`` in the folder ``group``."""
+    return re.fullmatch(r"\w+", name) is not None and (config_dir() / group / f"{name}.yaml").is_file()
 
 
 def leaves(node: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -69,8 +96,9 @@ def _is_hidden(key: str) -> bool:
     return is_irrelevant(key) or key in HIDDEN or key.startswith("model.budget")
 
 
-def _is_shipped(group: str, name: str) -> bool:
-    return re.fullmatch(r"\w+", name) is not None and (config_dir() / group / f"{name}.yaml").is_file()
+def _chosen(config: Mapping[str, Any]) -> dict[str, str]:
+    stored = config.get("choices")
+    return {group: str(name) for group in GROUPS if isinstance(stored, Mapping) and (name := stored.get(group))}
 
 
 @cache

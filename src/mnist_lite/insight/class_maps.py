@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from mnist_lite.data.split import CLASSES
 from mnist_lite.insight.saved_run import SavedRun
 from mnist_lite.model.build import INPUT_SHAPE
 from mnist_lite.model.layers import GlobalAvgPool2d, Residual
@@ -55,77 +56,109 @@ class ClassMaps:
         return min(self.maps.shape[2:]) < MIN_SIDE
 
 
+@dataclass(frozen=True)
+class MapSource:
+    """The maps of a network that class maps are made of, and where their cells lie in the image. See ``ClassMaps``."""
+
+    layers: int
+    """The number of layers, outside of residual blocks, up to these maps."""
+    side: int
+    """The number of cells along a side of the maps."""
+    first: float
+    jump: int
+    field: int
+    exact: bool
+
+    @property
+    def small(self) -> bool:
+        """True if the maps have too few cells to show places."""
+        return self.side < MIN_SIDE
+
+
+def exact_source(run: SavedRun) -> MapSource | None:
+    """The source of exact class maps. None: the network does not have them."""
+    modules = list(run.network.module)
+    for i, (module, shape) in enumerate(zip(modules, _input_shapes(modules), strict=True)):
+        if len(shape) == 3 and math.prod(shape[1:]) > 1 and _is_global_pool(module, shape):
+            if all(_is_linear(later) for later in modules[i + 1 :]):
+                return MapSource(i, min(shape[1:]), *_geometry(modules[:i]), exact=True)
+            return None
+    return None
+
+
+def grad_cam_source(run: SavedRun) -> MapSource | None:
+    """The source of Grad-CAM maps: the last layer that is no pool and has maps of ``MIN_SIDE``. None: there is none."""
+    modules = list(run.network.module)
+    shapes = [*_input_shapes(modules)[1:], (CLASSES,)]
+    for i in reversed(range(len(modules))):
+        shape = shapes[i]
+        if len(shape) == 3 and min(shape[1:]) >= MIN_SIDE and not isinstance(modules[i], PLACED[1:]):
+            return MapSource(i + 1, min(shape[1:]), *_geometry(modules[: i + 1]), exact=False)
+    return None
+
+
 def exact_class_maps(run: SavedRun, images: torch.Tensor) -> ClassMaps | None:
     """The exact class maps of ``images`` ``(N, 1, 28, 28)`` uint8. None: the network does not have them."""
-    modules = list(run.network.module)
-    features, pool = _inputs(run, images), _global_pool(modules, run)
-    if pool is None:
+    source = exact_source(run)
+    if source is None:
         return None
+    modules, features = list(run.network.module), _inputs(run, images)
     with torch.inference_mode():
-        for module in modules[:pool]:
+        for module in modules[: source.layers]:
             features = module(features)
         count, _, height, width = features.shape
         # the layers after the pool see each position as an image of its own
         cells = features.permute(0, 2, 3, 1).reshape(count * height * width, -1, 1, 1)
-        for module in modules[pool + 1 :]:
+        for module in modules[source.layers + 1 :]:
             cells = module(cells)
         maps = cells.reshape(count, height, width, -1).permute(0, 3, 1, 2)
-    return ClassMaps(maps, *_geometry(modules[:pool]), exact=True)
+    return ClassMaps(maps, source.first, source.jump, source.field, exact=True)
 
 
 def grad_cam(run: SavedRun, images: torch.Tensor) -> ClassMaps | None:
-    """The Grad-CAM maps of ``images`` ``(N, 1, 28, 28)`` uint8. None: the network has no map with a side of ``MIN_SIDE``.
-
-    The maps are made of the last layer, outside of residual blocks, that is no pool and whose maps have this side.
-    """
-    modules = list(run.network.module)
-    outputs = [_inputs(run, images)]
-    with torch.inference_mode():
-        for module in modules:
-            outputs.append(module(outputs[-1]))
-    large = [
-        i
-        for i, output in enumerate(outputs[1:])
-        if output.ndim == 4 and min(output.shape[2:]) >= MIN_SIDE and not isinstance(modules[i], PLACED[1:])
-    ]
-    if not large:
+    """The Grad-CAM maps of ``images`` ``(N, 1, 28, 28)`` uint8. None: the network has no map with a side of ``MIN_SIDE``."""
+    source = grad_cam_source(run)
+    if source is None:
         return None
-    layer = large[-1]
-    features = outputs[layer + 1].clone().requires_grad_()
+    modules, features = list(run.network.module), _inputs(run, images)
+    with torch.inference_mode():
+        for module in modules[: source.layers]:
+            features = module(features)
+    features = features.clone().requires_grad_()
     with torch.enable_grad():
         logits = features
-        for module in modules[layer + 1 :]:
+        for module in modules[source.layers :]:
             logits = module(logits)
         maps = []
         for logit in logits.sum(0):  # images do not influence each other
             (gradient,) = torch.autograd.grad(logit, features, retain_graph=True)
             weights = gradient.mean((2, 3), keepdim=True)
             maps.append((weights * features.detach()).sum(1).relu())
-    return ClassMaps(torch.stack(maps, 1), *_geometry(modules[: layer + 1]), exact=False)
+    return ClassMaps(torch.stack(maps, 1), source.first, source.jump, source.field, exact=False)
 
 
 def _inputs(run: SavedRun, images: torch.Tensor) -> torch.Tensor:
     return (images.float() / 255 - run.data["mean"]) / run.data["std"]
 
 
-def _global_pool(modules: Sequence[nn.Module], run: SavedRun) -> int | None:
-    """The index of the global average pool, if its input is larger than 1 x 1 and only linear layers come after it."""
+def _input_shapes(modules: Sequence[nn.Module]) -> list[tuple[int, ...]]:
+    """The shape of the input of each module for one image."""
+    shapes = []
     with torch.inference_mode():
         x = torch.zeros(1, *INPUT_SHAPE)
-        for i, module in enumerate(modules):
-            shape, x = x.shape, module(x)
-            if len(shape) == 4 and math.prod(shape[2:]) > 1 and _is_global_pool(module, shape):
-                return i if all(_is_linear(later) for later in modules[i + 1 :]) else None
-    return None
+        for module in modules:
+            shapes.append(tuple(x.shape[1:]))
+            x = module(x)
+    return shapes
 
 
 def _is_global_pool(module: nn.Module, shape: Sequence[int]) -> bool:
-    """Whether ``module`` averages all positions of an input of ``shape`` ``(N, C, H, W)``."""
+    """Whether ``module`` averages all positions of an input of ``shape`` ``(C, H, W)``."""
     if isinstance(module, GlobalAvgPool2d):
         return True
     if not isinstance(module, nn.AvgPool2d) or module.padding != 0:
         return False
-    return module.kernel_size == shape[2] == shape[3]
+    return module.kernel_size == shape[1] == shape[2]
 
 
 def _is_linear(module: nn.Module) -> bool:

@@ -1,0 +1,160 @@
+"""What ``mnist-lite report`` does: collects what run folders say, evaluates the networks, and writes one HTML page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from mnist_lite import files
+from mnist_lite.config.overrides import user_path
+from mnist_lite.data.dataset import Dataset
+from mnist_lite.errors import UserError, printable
+from mnist_lite.insight.comparison import ComparedGroup, Comparison, compare_runs
+from mnist_lite.insight.comparison_text import MAX_GROUPS, shown_groups
+from mnist_lite.insight.evaluate_runs import make_folder
+from mnist_lite.insight.locate import find_runs
+from mnist_lite.insight.predictions import load_data
+from mnist_lite.insight.report_images import RunAnswers, answers_of, chosen_images, image_record, tested_record
+from mnist_lite.insight.report_network import network_for_page
+from mnist_lite.insight.report_runs import curves, group_record, published, verdict
+from mnist_lite.insight.saved_run import load_run
+from mnist_lite.reporting.html_page import render
+
+MAX_NAMES = 3
+"""In the title of a page."""
+VERSION = 1
+"""Of the data in the page."""
+
+
+def write_report(names: Sequence[str], output: str) -> int:
+    """Writes the page of the runs that ``names`` stand for, and prints its path. Returns the exit code.
+
+    ``output`` is the file. Empty: the name of the run or of the sweep, in the current folder.
+
+    Raises:
+        UserError: a name stands for nothing, no run is finished, or a config is damaged.
+        MachineError: the file cannot be written.
+    """
+    paths = find_runs(names)
+    path = user_path("output", output) if output else Path(_file_name(names, paths))
+    if path.is_dir():
+        raise UserError(f"output: {path} is a folder; name a file, such as {path / 'report.html'}")
+    folder = make_folder(path.parent, paths)
+    data = collect(paths, Path(names[0]).absolute().name if len(names) == 1 else "")
+    content = render(data)
+    files.write(folder / path.name, content)
+    print(printable(f"{path}  {len(content) / 1e6:.2f} MB; open it in a browser"))
+    return 0
+
+
+def collect(paths: Sequence[Path], title: str = "") -> dict[str, Any]:
+    """The data of the page of the runs in the folders ``paths``, as plain values.
+
+    ``title`` is the title of the page of several groups, such as the name of a sweep. Empty: the names of the groups. The page of
+    one group has the name of its runs.
+    """
+    comparison = compare_runs(paths)
+    comparison, left_out = _shown(comparison)
+    groups = comparison.groups
+    curve_records, missing = curves(groups)
+    networks, data, reasons = _evaluated(groups)
+    chosen = chosen_images(networks, data.test) if data else []
+    tested = [tested_record(each, chosen, data) for each in networks] if data else []
+    images = {**image_record(chosen, data.test), "predictions": tested[0]["predictions"]} if data and tested else None
+    network, reason = _network(groups)
+    return {
+        "version": VERSION,
+        "made": date.today().isoformat(),
+        "title": title if title and len(groups) > 1 else _joined([group.name for group in groups]),
+        "verdict": verdict(comparison),
+        "runs": [group_record(group) for group in groups],
+        "differences": comparison.differences,
+        "curves": curve_records,
+        "tested": tested,
+        "images": images,
+        "network": network,
+        "published": published(),
+        "left_out": [*left_out, *reason, *missing, *reasons, *_not_in_page(groups, tested, images)],
+    }
+
+
+def _shown(comparison: Comparison) -> tuple[Comparison, list[str]]:
+    """The comparison with at most ``MAX_GROUPS`` groups, and what is left out."""
+    groups = shown_groups(comparison)
+    if len(groups) == len(comparison.groups):
+        return comparison, []
+    places = [comparison.groups.index(group) for group in groups]
+    differences = [(key, [cells[i] for i in places]) for key, cells in comparison.differences]
+    shown = Comparison(groups, differences, comparison.split, comparison.measured_on, comparison.left_out)
+    return shown, [f"Groups of runs: the page has the {MAX_GROUPS} best of {len(comparison.groups):,}."]
+
+
+def _evaluated(groups: Sequence[ComparedGroup]) -> tuple[list[RunAnswers], Dataset | None, list[str]]:
+    """The first run of each group on all test images. And the data, and why runs are missing.
+
+    The runs of a page share their images, so runs on another data set than that of the first one are not evaluated.
+    """
+    tested: list[RunAnswers] = []
+    data: Dataset | None = None
+    reasons = []
+    for i, group in tqdm(list(enumerate(groups)), "report", unit="network", delay=2, disable=None, leave=False):
+        try:
+            run = load_run(group.runs[0].path)
+            data = data or load_data(run)
+            if run.data["name"] != data.name:
+                raise UserError(f"it was trained on {run.data['name']}, and the images of this page are of {data.name}")
+            tested.append(answers_of(run, i, data))
+        except UserError as error:
+            reasons.append(f"Confusion matrix, mistakes and calibration of {group.name}: {error}.")
+    return tested, data, reasons
+
+
+def _network(groups: Sequence[ComparedGroup]) -> tuple[dict[str, Any] | None, list[str]]:
+    """The network for the canvas, or why there is no canvas."""
+    if len(groups) > 1 or len(groups[0].runs) > 1:
+        return None, ["The canvas: only the page of a single run has it, such as mnist-lite report runs/<run>."]
+    try:
+        network = network_for_page(load_run(groups[0].runs[0].path))
+    except UserError as error:
+        return None, [f"The canvas: {error}."]
+    return network, [f"The canvas: {network['unsupported']}"] if network["unsupported"] else []
+
+
+def _not_in_page(
+    groups: Sequence[ComparedGroup], tested: Sequence[dict[str, Any]], images: dict[str, Any] | None
+) -> list[str]:
+    """What is left out to keep the page small."""
+    lines = []
+    if tested and images:
+        total = max(each["images"] for each in tested)
+        lines.append(
+            f"Most test images: the page has {images['count']:,} of {total:,}. All figures are of {total:,} images."
+        )
+    cut = [
+        f"{len(each['mistakes']):,} of the {each['mistakes_in_all']:,} of {groups[each['group']].name}"
+        for each in tested
+        if len(each["mistakes"]) < each["mistakes_in_all"]
+    ]
+    if cut:
+        lines.append(f"Many mistakes: the page has {', '.join(cut)}.")
+    if any(len(each["mistakes"]) for each in tested if each["maps"] is None):
+        lines.append("Class maps: a network has no maps that are large enough to show places.")
+    return lines
+
+
+def _joined(names: Sequence[str]) -> str:
+    """``a, b and 3 more``."""
+    if len(names) <= MAX_NAMES:
+        return ", ".join(names)
+    return f"{', '.join(names[:MAX_NAMES])} and {len(names) - MAX_NAMES} more"
+
+
+def _file_name(names: Sequence[str], paths: Sequence[Path]) -> str:
+    """The name of the file: that of the run or of the sweep, else ``report``."""
+    if len(paths) == 1:
+        return f"{files.slug(paths[0].name)}.html"
+    return f"{files.slug(Path(names[0]).absolute().name)}.html" if len(names) == 1 else "report.html"
