@@ -4,15 +4,13 @@
 #pragma once
 #include <algorithm>
 #include <cstring>
-#include <optional>
 
 #include "batch_norm.h"
 #include "tiles.h"
-#include "winograd.h"
 
 // Memory of one thread for the group that it works on.
 struct Workspace {
-    std::vector<Vec> padded_input, bordered_grad, weight_grad_sums, winograd;
+    std::vector<Vec> padded_input, bordered_grad, weight_grad_sums;
 };
 
 struct Convolution {
@@ -26,8 +24,6 @@ struct Convolution {
     std::vector<int32_t> taps;
     Partition weight_blocks{}, tap_blocks{};
     std::vector<float> forward_weights, backward_weights;  // packed for the two products
-    std::optional<WinogradProduct> forward_winograd, backward_winograd;
-    std::optional<WinogradWeightGradient> weight_winograd;
 
     explicit Convolution(const Op& o)
         : op(o), inputs(o.channels / o.groups), outputs(o.out_channels / o.groups), in_height(o.height + 2 * o.padding),
@@ -51,15 +47,8 @@ struct Convolution {
         forward_product.set_tiles();
         backward_product.set_tiles();
         std::tie(weight_blocks, tap_blocks) = choose_tiles(WEIGHT_GRAD_TILES, outputs, (int)taps.size());
-        if (k == 3 && op.stride == 1 && d == 1 && op.groups == 1 && getenv("WINO")) {
-            if (inputs >= 4 && op.out_height >= 2 && op.out_width >= 2) {
-                forward_winograd.emplace(inputs, outputs, op.out_height, op.out_width);
-                weight_winograd.emplace(inputs, outputs, op.out_height, op.out_width);
-            }
-            if (inputs >= 4 && op.height >= 2 && op.width >= 2) backward_winograd.emplace(outputs, inputs, op.height, op.width);
-        }
-        forward_weights.resize(forward_winograd ? forward_winograd->packed_size() : size());
-        backward_weights.resize(backward_winograd ? backward_winograd->packed_size() : size());
+        forward_weights.resize(size());
+        backward_weights.resize(size());
     }
     long size() const { return (long)op.out_channels * (long)taps.size(); }  // of the weights
     long in_plane() const { return (long)in_height * in_width; }
@@ -69,17 +58,7 @@ struct Convolution {
         for (int g = 0; g < op.groups; g++) {
             const long start = (long)g * outputs * count;
             const float* own = weights + start;
-            if (forward_winograd)
-                forward_winograd->pack(forward_weights.data(), [&](int k_, int c, int y, int x) {
-                    return own[((long)k_ * inputs + c) * 9 + 3 * y + x];
-                });
-            else
             forward_product.pack(&forward_weights[start], [&](int k, int t) { return own[(long)k * count + t]; });
-            if (backward_winograd)
-                backward_winograd->pack(backward_weights.data(), [&](int c, int k_, int y, int x) {
-                    return own[((long)k_ * inputs + c) * 9 + 3 * (2 - y) + 2 - x];
-                });
-            else
             backward_product.pack(&backward_weights[start],
                                   [&](int c, int t) { return own[(long)(t / area) * count + c * area + t % area]; });
         }
@@ -99,11 +78,6 @@ struct Convolution {
 
     void forward(const Vec* in, const float* bias, Vec* out, Workspace& workspace) const {
         in = pad(in, workspace);
-        if (forward_winograd) {
-            forward_winograd->run(in, {in_width, in_plane()}, forward_weights.data(), bias, out,
-                                  {op.out_width, op.out_area()}, op.relu, op.negative_slope, workspace.winograd.data());
-            return;
-        }
         for (int g = 0; g < op.groups; g++)
             forward_product.run(in + g * inputs * in_plane(), &forward_weights[(long)g * outputs * taps.size()],
                                 bias ? bias + g * outputs : nullptr, out + (long)g * outputs * op.out_area(), op.relu,
@@ -137,27 +111,12 @@ struct Convolution {
         in = pad(in, workspace);
         for (int g = 0; g < op.groups; g++) {
             const long start = (long)g * outputs * taps.size();
-            if (weight_winograd)
-                weight_winograd->run(in, {in_width, in_plane()}, first, {row, plane}, step, weight_grad,
-                                     workspace.winograd.data());
-            else
             accumulate_weight_grad(in + g * inputs * in_plane(), first + g * outputs * plane, plane, row, step,
                                    weight_grad + start, workspace);
-            if (grad_in && backward_winograd)
-                backward_winograd->run(workspace.bordered_grad.data(), {bordered_width, plane}, backward_weights.data(), nullptr,
-                                       grad_in, {op.width, op.area()}, false, 0, workspace.winograd.data());
-            else if (grad_in)
+            if (grad_in)
                 backward_product.run((copied ? workspace.bordered_grad.data() : first) + g * outputs * plane,
                                      &backward_weights[start], nullptr, grad_in + (long)g * inputs * op.area(), false, 0);
         }
-    }
-
-    long winograd_size() const {
-        long size = 0;
-        if (forward_winograd) size = std::max(size, forward_winograd->buffer_size());
-        if (backward_winograd) size = std::max(size, backward_winograd->buffer_size());
-        if (weight_winograd) size = std::max(size, weight_winograd->buffer_size());
-        return size;
     }
 
 private:

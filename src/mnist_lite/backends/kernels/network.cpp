@@ -44,7 +44,7 @@ struct Network {
     Network(const Op* first, int count, int threads)
         : ops(first, first + count), norms(count), pool(threads), workspaces(threads),
           loaders(threads, ImageLoader(first[0].channels * first[0].height, first[0].width)) {
-        long padded = 0, bordered = 0, weights = 0, winograd = 0, offset = 0;
+        long padded = 0, bordered = 0, weights = 0, offset = 0;
         for (int i = 0; i < count; i++) {
             const Op& op = ops[i];
             map_offsets.push_back(offset);
@@ -55,7 +55,6 @@ struct Network {
             if (const Convolution* conv = convs.back().get()) {
                 if (op.padding) padded = std::max(padded, op.channels * conv->in_plane());
                 bordered = std::max(bordered, (long)op.out_channels * conv->bordered_height * conv->bordered_width);
-                winograd = std::max(winograd, conv->winograd_size());
                 weights = std::max(weights, (long)conv->outputs * (long)conv->taps.size());
                 parameters += conv->size() + (op.bias < 0 ? 0 : op.out_channels);
             }
@@ -69,7 +68,6 @@ struct Network {
             workspace.padded_input.resize(padded);
             workspace.bordered_grad.resize(bordered);
             workspace.weight_grad_sums.resize(weights);
-            workspace.winograd.resize(winograd);
         }
     }
 
