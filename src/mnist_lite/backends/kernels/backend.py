@@ -15,6 +15,7 @@ import ctypes
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -52,6 +53,13 @@ class Images(ctypes.Structure):
         )
 
 
+class Tensors(NamedTuple):
+    """Tensors, and where they are in memory. A training changes their values in place, so the addresses stay."""
+
+    tensors: list[torch.Tensor]
+    addresses: ctypes.Array[ctypes.c_void_p]
+
+
 class KernelBackend:
     """Computes on ``threads`` threads. The result does not depend on the number of threads."""
 
@@ -75,7 +83,7 @@ class KernelBackend:
             raise MemoryError(_OUT_OF_MEMORY)
         weakref.finalize(self, self._library.mnist_lite_delete, self._network)
         self._module, self._tensor_names, self._smoothing = module, operations.tensors, label_smoothing
-        self._tensors_of = weakref.WeakKeyDictionary[nn.Module, list[torch.Tensor]]()
+        self._tensors_of = weakref.WeakKeyDictionary[nn.Module, Tensors]()
         self._parameters = list(module.parameters())
         sizes = [p.numel() for p in self._parameters]
         flat = torch.zeros(sum(sizes)).split(sizes)
@@ -86,10 +94,10 @@ class KernelBackend:
     def gradients(self, inputs: Inputs, labels: torch.Tensor, seed: int) -> StepResult:
         """As ``TorchBackend.gradients``. ``inputs`` is a raw batch, or ``(N, C, H, W)`` float32."""
         loss, correct, finite = self._run(self._module, inputs, labels, self._gradient_addresses, seed, self._smoothing)
-        for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
-            parameter.grad = gradient
-        results = torch.tensor([loss / len(inputs), correct])
-        return StepResult(results[0], results[1], torch.tensor(finite > 0))
+        if any(p.grad is not gradient for p, gradient in zip(self._parameters, self._gradients, strict=True)):
+            for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
+                parameter.grad = gradient
+        return StepResult(torch.tensor(loss / len(inputs)), torch.tensor(correct), torch.tensor(finite > 0))
 
     def evaluate(self, network: nn.Module, inputs: Inputs, labels: torch.Tensor) -> torch.Tensor:
         """As ``TorchBackend.evaluate``."""
@@ -126,7 +134,7 @@ class KernelBackend:
             ctypes.byref(Images.of(inputs)),
             labels.data_ptr(),
             len(inputs),
-            _addresses(self._tensors(network)),
+            self._tensors(network).addresses,
             gradient_addresses,
             seed,
             smoothing,
@@ -137,13 +145,13 @@ class KernelBackend:
             raise MemoryError(_OUT_OF_MEMORY)
         return results[0], results[1], results[2]
 
-    def _tensors(self, network: nn.Module) -> list[torch.Tensor]:
-        """The tensors of ``network`` that the operations refer to. The list is kept, because a module is slow to make it."""
+    def _tensors(self, network: nn.Module) -> Tensors:
+        """The tensors of ``network`` that the operations refer to. They are kept, because a module is slow to list them."""
         if network not in self._tensors_of:
             state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
             tensors = [state[name] for name in self._tensor_names]
             assert all(t.is_contiguous() and t.dtype in (torch.float32, torch.int64) for t in tensors)
-            self._tensors_of[network] = tensors
+            self._tensors_of[network] = Tensors(tensors, _addresses(tensors))
         return self._tensors_of[network]
 
 

@@ -34,13 +34,17 @@ struct Convolution {
         for (int c = 0; c < inputs; c++)
             for (int y = 0; y < k; y++)
                 for (int x = 0; x < k; x++) taps.push_back((c * in_height + y * d) * in_width + x * d);
-        std::vector<int32_t> flipped_taps;
-        for (int c = 0; c < outputs; c++)
-            for (int y = 0; y < k; y++)
-                for (int x = 0; x < k; x++)
-                    flipped_taps.push_back((c * bordered_height + (k - 1 - y) * d) * bordered_width + (k - 1 - x) * d);
-        forward_product = {outputs, o.out_height, o.out_width, o.stride, o.stride * in_width, o.out_width, o.out_area(), taps};
-        backward_product = {inputs, o.height, o.width, 1, bordered_width, o.width, o.area(), flipped_taps};
+        std::vector<int32_t> forward_taps, backward_taps;  // row after row of the kernel
+        for (int y = 0; y < k; y++) {
+            for (int c = 0; c < inputs; c++)
+                for (int x = 0; x < k; x++) forward_taps.push_back((c * in_height + y * d) * in_width + x * d);
+            for (int c = 0; c < outputs; c++)
+                for (int x = 0; x < k; x++) backward_taps.push_back((c * bordered_height + y * d) * bordered_width + x * d);
+        }
+        forward_product = {outputs, o.out_height, o.out_width, o.stride, o.stride * in_width, o.out_width, o.out_area(),
+                           forward_taps, k, d, o.stride, o.padding, o.height};
+        backward_product = {inputs, o.height, o.width, 1, bordered_width, o.width, o.area(),
+                            backward_taps, k, d, 1, border, o.stride * (o.out_height - 1) + 1};
         if (is_1x1)
             for (TiledProduct* product : {&forward_product, &backward_product})
                 product->columns *= product->rows, product->rows = 1;
@@ -54,13 +58,16 @@ struct Convolution {
     long in_plane() const { return (long)in_height * in_width; }
 
     void pack_weights(const float* weights) {
-        const int area = op.kernel * op.kernel, count = (int)taps.size();
+        const int k = op.kernel, count = (int)taps.size();
         for (int g = 0; g < op.groups; g++) {
             const long start = (long)g * outputs * count;
             const float* own = weights + start;
-            forward_product.pack(&forward_weights[start], [&](int k, int t) { return own[(long)k * count + t]; });
-            backward_product.pack(&backward_weights[start],
-                                  [&](int c, int t) { return own[(long)(t / area) * count + c * area + t % area]; });
+            forward_product.pack(&forward_weights[start], k, [&](int to, int c, int y, int x) {
+                return own[((long)to * inputs + c) * k * k + y * k + x];
+            });
+            backward_product.pack(&backward_weights[start], k, [&](int to, int c, int y, int x) {
+                return own[((long)c * inputs + to) * k * k + (k - 1 - y) * k + k - 1 - x];
+            });
         }
     }
 
@@ -134,7 +141,7 @@ private:
                         op.stride * in_width, op.stride, &taps[t], std::min(rows, op.out_height - y), op.out_width,
                         sums + (long)k * count + t, count);
                 }
-        for (long i = 0; i < (long)outputs * count; i++) weight_grad[i] = sum_lanes(sums[i]);
+        sum_lanes(sums, (long)outputs * count, weight_grad);
     }
     static constexpr int POSITIONS_AT_ONCE = 96;  // so few that these rows of all channels stay in the first-level cache
 };

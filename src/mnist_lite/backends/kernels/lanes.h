@@ -29,6 +29,51 @@ inline float sum_lanes(Vec v) {
     return sums[0];
 }
 
+#if !defined(__clang__)  // it has no shuffle with a mask that is a variable
+// Adds the lanes of LANES vectors at once, in the same order as sum_lanes: about three instructions for each sum.
+// In each step, two vectors become one. Its first half has sums of the first vector, its second half those of the second, and so
+// on in smaller and smaller blocks.
+struct LaneSums {
+    UintVec low[5], high[5];  // masks of the steps
+    int order[LANES];         // the lane of the sum of each vector
+
+    LaneSums() {
+        int step = 0;
+        for (int half = LANES / 2; half; half /= 2, step++)
+            for (int i = 0; i < LANES; i++) {
+                const int block = i / (2 * half), in_second = i / half % 2, at = i % half;
+                low[step][i] = (uint32_t)(in_second * LANES + block * 2 * half + at);
+                high[step][i] = low[step][i] + (uint32_t)half;
+            }
+        Vec numbers[LANES];
+        for (int i = 0; i < LANES; i++) numbers[i] = broadcast((float)i / LANES);
+        const Vec sums = add(numbers);
+        for (int lane = 0; lane < LANES; lane++) order[(int)sums[lane]] = lane;
+    }
+    Vec add(Vec* v) const {
+        int step = 0;
+        for (int half = LANES / 2; half; half /= 2, step++)
+            for (int i = 0; i < half; i++)
+                v[i] = __builtin_shuffle(v[i], v[i + half], low[step]) + __builtin_shuffle(v[i], v[i + half], high[step]);
+        return v[0];
+    }
+};
+const LaneSums LANE_SUMS;
+#endif
+
+inline void sum_lanes(const Vec* vectors, long count, float* to) {
+    long i = 0;
+#if !defined(__clang__)
+    for (; i + LANES <= count; i += LANES) {
+        Vec v[LANES];
+        for (int j = 0; j < LANES; j++) v[j] = vectors[i + j];
+        const Vec sums = LANE_SUMS.add(v);
+        for (int j = 0; j < LANES; j++) to[i + j] = sums[LANE_SUMS.order[j]];
+    }
+#endif
+    for (; i < count; i++) to[i] = sum_lanes(vectors[i]);
+}
+
 // ReLU is the case negative_slope = 0. NaN stays NaN, so that the loss shows it. Minus infinity becomes zero, not NaN.
 inline Vec leaky_relu(Vec v, float negative_slope) {
     const Vec negative = negative_slope == 0 ? Vec{} : v * negative_slope;

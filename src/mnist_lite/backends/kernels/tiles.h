@@ -105,28 +105,41 @@ struct TiledProduct {
     int channels, rows, columns, step;  // step: from one position to the next in the input
     int in_row, out_row;
     long out_plane;
-    std::vector<int32_t> taps;
+    std::vector<int32_t> taps;  // row after row of the kernel
+    // The input has zeros above row 0 and from row map_height on. Rows of the kernel that meet only zeros are left out.
+    int kernel, dilation, row_step, zeros_above, map_height;
     Partition channel_blocks{}, column_blocks{};
 
     void set_tiles() { std::tie(channel_blocks, column_blocks) = choose_tiles(FORWARD_TILES, channels, columns); }
     // weights: as pack writes them
     void run(const Vec* in, const float* weights, const float* bias, Vec* out, bool relu, float negative_slope) const {
-        const int count = (int)taps.size();
-        for (int y = 0; y < rows; y++)
+        const int count = (int)taps.size(), per_row = count / kernel;
+        for (int y = 0; y < rows; y++) {
+            int first = 0, last = kernel;
+            if (rows > 1) {
+                while (first < kernel && y * row_step + first * dilation < zeros_above) first++;
+                while (last > first && y * row_step + (last - 1) * dilation >= zeros_above + map_height) last--;
+            }
+            const int from = first * per_row;
             for (int s = 0; s < column_blocks.count; s++)
                 for (int b = 0; b < channel_blocks.count; b++) {
                     const int x = column_blocks.start(s), k = channel_blocks.start(b);
                     FORWARD_TILES[channel_blocks.size(b)][column_blocks.size(s)](
-                        in + (long)y * in_row + x * step, step, taps.data(), count, weights + (long)k * count,
-                        bias ? bias + k : nullptr, out + k * out_plane + (long)y * out_row + x, out_plane, relu,
-                        negative_slope);
+                        in + (long)y * in_row + x * step, step, taps.data() + from, (last - first) * per_row,
+                        weights + (long)k * count + from * channel_blocks.size(b), bias ? bias + k : nullptr,
+                        out + k * out_plane + (long)y * out_row + x, out_plane, relu, negative_slope);
                 }
+        }
     }
-    // Writes weight(channel, tap) in the order that run reads: block after block, each taps x channels of the block.
+    // Writes weight(output channel, input channel, row, column) in the order that run reads: block after block of the output
+    // channels, each taps x channels of the block. k: the side of the kernel.
     template <class F>
-    void pack(float* to, F weight) const {
+    void pack(float* to, int k, F weight) const {
+        const int inputs = (int)taps.size() / (k * k);
         for (int b = 0; b < channel_blocks.count; b++)
-            for (int t = 0; t < (int)taps.size(); t++)
-                for (int k = 0; k < channel_blocks.size(b); k++) *to++ = weight(channel_blocks.start(b) + k, t);
+            for (int y = 0; y < k; y++)
+                for (int c = 0; c < inputs; c++)
+                    for (int x = 0; x < k; x++)
+                        for (int i = 0; i < channel_blocks.size(b); i++) *to++ = weight(channel_blocks.start(b) + i, c, y, x);
     }
 };

@@ -7,7 +7,7 @@ image. ``pipeline.py`` multiplies the matrices of neighbouring transforms, and `
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import cache, lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -21,10 +21,15 @@ def uniform(n: int, low: float, high: float, generator: torch.Generator) -> torc
 def matrix(
     n: int, a: object, b: object, x: object, c: object, d: object, y: object, device: torch.device
 ) -> torch.Tensor:
-    """``(n, 3, 3)`` with the rows (a, b, x), (c, d, y), (0, 0, 1). Each value is a number or a tensor ``(n,)``."""
-    values = [torch.as_tensor(value, dtype=torch.float32, device=device).expand(n) for value in (a, b, x, c, d, y)]
-    zero, one = torch.zeros(n, device=device), torch.ones(n, device=device)
-    return torch.stack([*values, zero, zero, one], dim=1).view(n, 3, 3)
+    """``(n, 3, 3)`` with the rows (a, b, x), (c, d, y), (0, 0, 1). Each value is a tensor ``(n,)``, or 0.0 or 1.0."""
+    values = (a, b, x, c, d, y, 0.0, 0.0, 1.0)
+    columns = [value if isinstance(value, torch.Tensor) else _constant(value, n, device) for value in values]
+    return torch.stack(columns, dim=1).view(n, 3, 3)
+
+
+@lru_cache(maxsize=16)  # a batch needs several of them, and each takes as long as the cosine of the batch
+def _constant(value: object, n: int, device: torch.device) -> torch.Tensor:
+    return torch.full((n,), value, dtype=torch.float32, device=device)  # type: ignore[arg-type]
 
 
 def rotate(n: int, generator: torch.Generator, degrees: float) -> torch.Tensor:
