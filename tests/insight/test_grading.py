@@ -13,7 +13,8 @@ import torch
 from mnist_lite.errors import UserError
 from mnist_lite.insight import grading
 from mnist_lite.insight.evaluate_runs import short_names
-from mnist_lite.insight.grading import Grade, as_csv, find_submissions, grade_run, judge, read_budget
+from mnist_lite.insight.grading import Grade, as_csv, grade_run, judge, read_budget
+from mnist_lite.insight.locate import find_submissions
 from mnist_lite.model.budget import RunResults
 from mnist_lite.runner import checkpoint
 from tests.conftest import Compose, write_file
