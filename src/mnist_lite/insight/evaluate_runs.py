@@ -48,6 +48,9 @@ def evaluate_runs(names: Sequence[str], output: str, image: str) -> int:
     if not image.isdecimal():
         raise UserError(f"image: {image!r} is not allowed; expected the number of a test image, from 0")
     found = find_submissions(names)
+    for path, problem in found.items():
+        if problem and not path.is_dir():  # a typing error, not a folder without a run
+            raise UserError(problem)
     paths = list(found)
     if len(paths) == 1:
         return _evaluate_one(paths[0], user_path("output", output) if output else OUTPUT / paths[0].name, int(image))
