@@ -31,9 +31,7 @@ class Run:
         self._saved = saved
 
     def __repr__(self) -> str:
-        return (
-            f"<Run {self.name}: {self._saved.network.parameters:,} parameters, epoch {self._saved.epoch}, {self.path}>"
-        )
+        return f"<Run {self.name}: {self._saved.network.parameters:,} parameters, {self._saved.weights}, {self.path}>"
 
     @property
     def name(self) -> str:

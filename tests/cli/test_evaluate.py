@@ -67,13 +67,16 @@ def test_one_run_has_all_figures_and_pictures(
 
 
 def test_several_runs_have_one_line_each(run: Path, composed: Compose, call: RunCommand, tmp_path: Path):
-    other = trained(composed, tmp_path / "more", "seed=1")
+    trained(composed, tmp_path / "more", "seed=1")
     Path(tmp_path / "broken").mkdir()
     write_file(tmp_path / "broken" / "config.yaml", "")
-    result = call("evaluate", str(run), str(other), "broken", "output=figures")
+    (tmp_path / "more" / "empty").mkdir()
+    result = call("evaluate", str(run), "more/*", "broken", "output=figures")
     assert result.returncode == 1
+    empty, *others = result.stderr.splitlines()
+    assert re.match(r"warning: not evaluated: (\S+/)?empty: .* is not the folder of a run", empty)
     # Two runs of the same second have the same name. Then the names have the folder before, too.
-    assert re.match(r"warning: not evaluated: (\S+/)?broken: .*last\.pt is missing", result.stderr)
+    assert len(others) == 1 and re.match(r"warning: not evaluated: (\S+/)?broken: .*last\.pt is missing", others[0])
     rows = list(csv.DictReader((tmp_path / "figures" / "evaluation.csv").read_text(encoding="utf-8").splitlines()))
     assert len(rows) == 2 and [row["test_images"] for row in rows] == ["360", "360"]
     assert all(f"{float(row['accuracy']):.2f}" in result.stdout for row in rows)
@@ -106,10 +109,13 @@ WRONG = {
 }
 
 
-def test_a_wrong_argument_is_one_line(run: Path, call: RunCommand):
+def test_a_wrong_argument_is_one_line(run: Path, call: RunCommand, tmp_path: Path):
     before = content(run)
     for argument, message in WRONG.items():
         result = call("evaluate", str(run), argument.format(run=run.name))
         assert result.returncode == 2, argument
         assert message in result.stderr and result.stderr.count("\n") == 1, argument
     assert content(run) == before
+    (run / "last.pt").unlink()
+    assert call("evaluate", str(run)).returncode == 2
+    assert not (tmp_path / "evaluation").exists(), "an error leaves no folder"

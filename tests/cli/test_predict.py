@@ -40,7 +40,7 @@ def test_the_json_has_the_probabilities_and_the_image(call: RunCommand, one: Pat
     ("arguments", "message"),
     [
         (("zoo:era4",), "predict: name a run"),
-        (("zoo:era4", "one.png", "no.png"), "no.png: No such file"),
+        (("zoo:era4", "no.png"), "no.png: No such file"),
         (("zoo:era4", "-", "-"), "standard input has one picture only"),
         (("zoo:no", "one.png"), "zoo:no: there are no such weights"),
         (("zoo:era4", "one.png", "format=xml"), "'xml' is not allowed"),
@@ -50,6 +50,17 @@ def test_errors_are_one_line_and_nothing_is_printed(arguments, message, call: Ru
     result = call("predict", *arguments)
     assert (result.returncode, result.stdout) == (2, "")
     assert message in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_a_bad_picture_does_not_hide_the_answers_for_the_others(call: RunCommand, one: Path):
+    Image.new("L", (50, 50), 255).save(one.with_name("blank.png"))
+    result = call("predict", "zoo:era4", "blank.png", "one.png", "no.png", "format=json")
+    assert result.returncode == 2
+    assert [(answer["file"], answer["prediction"]) for answer in json.loads(result.stdout)] == [("one.png", 1)]
+    assert result.stderr.splitlines() == [
+        "error: blank.png: no digit is found: nothing stands out from the paper",
+        "error: no.png: No such file or directory",
+    ]
 
 
 def test_export_writes_into_the_current_folder(call: RunCommand, tmp_path: Path, mnist_root: Path, monkeypatch):

@@ -57,4 +57,11 @@ def test_without_a_picture_nothing_is_written(call: RunCommand, tmp_path):
 
 def test_a_folder_that_does_not_exist_is_one_line(call: RunCommand):
     result = call("preview", *DIGITS, "picture=missing/here.png")
-    assert result.returncode == 1 and result.stderr.startswith("error: cannot write missing/here.png")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == "error: picture: there is no folder missing\n"
+
+
+def test_a_picture_is_a_png_file(call: RunCommand, tmp_path):
+    result = call("preview", *DIGITS, "picture=here.jpg")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("error: picture: here.jpg does not end with .png") and not list(tmp_path.iterdir())

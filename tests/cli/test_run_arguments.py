@@ -24,6 +24,7 @@ def test_names_and_options_are_sorted_in_any_order():
         (["a", "verfy=true"], "verfy: unknown option; did you mean verify"),
         (["a", "verify=yes"], "verify: 'yes' is not allowed"),
         (["a", "--verify"], "--verify: unknown flag"),
+        (["a", "output="], "output: the value is empty"),
     ],
 )
 def test_a_wrong_argument_is_one_line(arguments: list[str], message: str):

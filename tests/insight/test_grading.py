@@ -13,7 +13,8 @@ import torch
 from mnist_lite.errors import UserError
 from mnist_lite.insight import grading
 from mnist_lite.insight.evaluate_runs import short_names
-from mnist_lite.insight.grading import Grade, as_csv, find_submissions, grade_run, judge, read_budget
+from mnist_lite.insight.grading import Grade, as_csv, as_text, grade_run, judge, read_budget
+from mnist_lite.insight.locate import find_submissions
 from mnist_lite.model.budget import RunResults
 from mnist_lite.runner import checkpoint
 from tests.conftest import Compose, write_file
@@ -57,8 +58,8 @@ def test_a_budget_is_read_from_a_text_or_from_a_file(tmp_path: Path):
         ("{parameter: 8000}", "budget.parameter: unknown key; did you mean parameters"),
         ("{parameters: many}", "budget.parameters"),
         ("{accuracy: 101}", "budget.accuracy: 101.0 is out of range"),
-        ("{}", "nothing is required"),
-        ("{last_epochs: 2}", "nothing is required"),
+        ("{}", "it has no limit"),
+        ("{last_epochs: 2}", "it has no limit"),
         ("{parameters: [", "this is not YAML"),
         ("none.yaml", "none.yaml: there is no such file"),
     ],
@@ -85,8 +86,23 @@ def test_a_folder_that_claims_more_than_its_weights_gets_what_its_weights_are_wo
     assert second.accuracy == first.accuracy and first.accuracy is not None and first.accuracy < 95
     assert second.parameters == first.parameters and second.parameters is not None and second.parameters > 100
     assert not second.passes and second.missed == ["parameters", "accuracy"]
-    assert second.doubt == "claims 99.00"
+    assert second.doubt == "the folder says 99.00"
     assert (first.test_images, first.epochs) == (360, 4)
+
+
+def test_an_interrupted_epoch_is_named_and_nothing_is_claimed_of_it(composed: Compose, tmp_path: Path):
+    folder = trained(composed, tmp_path)
+    (folder / "summary.json").unlink()
+    state = checkpoint.load(folder / "last.pt")
+    assert state["step"] == 20 and state["epoch"] == 4
+    state["step"] = 18  # as if a signal had come in the middle of the last epoch
+    (folder / "last.pt").write_bytes(checkpoint.pack(state))
+    rows = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    rows[-1] = re.sub(r'("test/accuracy": )[\d.]+', r"\g<1>99", rows[-1])
+    (folder / "metrics.jsonl").write_text("".join(rows), encoding="utf-8")
+    found = grade_run(folder, "a", read_budget(f"{{accuracy: 5, {ANY}}}"))
+    assert found.interrupted == "interrupted: weights after step 18, in epoch 4" and found.doubt == ""
+    assert "interrupted: weights after step 18" in as_text([found], read_budget("{accuracy: 5}"), None)
 
 
 def test_a_run_on_digits_is_graded_on_mnist(composed: Compose, tmp_path: Path, mnist_root: Path):
@@ -147,4 +163,4 @@ def test_a_spreadsheet_takes_no_name_for_a_formula():
     assert [row["run"] for row in rows] == ["'=HYPERLINK(1)", "'@b"]
     assert [row["grade"] for row in rows] == ["no grade", "pass"]
     assert [row["accuracy"] for row in rows] == ["", "99.5"]
-    assert rows[1]["notes"] == "claims 99.00" and grading.TOLERANCE < 0.5
+    assert rows[1]["notes"] == "the folder says 99.00" and grading.TOLERANCE < 0.5

@@ -74,8 +74,9 @@ def test_the_writer_gets_every_metric_the_config_the_layers_and_the_mistakes(wri
     wrong = (logits.argmax(1) != test.labels).nonzero().flatten().tolist()
     losses = {i: float(F.cross_entropy(logits[i : i + 1], test.labels[i : i + 1])) for i in wrong}
     worst = sorted(wrong, key=lambda i: -losses[i])[:25]
-    assert [tag.split(": ")[1] for tag in writer.images] == [
-        f"{int(test.labels[i])} taken for {int(logits[i].argmax())}, loss {losses[i]:.2f}" for i in worst
+    assert list(writer.images) == [
+        f"mistakes/{number:02d}_{int(test.labels[i])}_taken_for_{int(logits[i].argmax())}_loss_{losses[i]:.2f}"
+        for number, i in enumerate(worst, 1)
     ]
     first = torch.from_numpy(next(iter(writer.images.values())))
     assert first.shape == (1, 112, 112) and torch.equal(first[:, ::4, ::4], test.images[worst[0]])
@@ -104,6 +105,6 @@ def test_the_event_file_of_the_real_writer_is_a_plain_file_of_the_run_folder(tmp
     folder = train(config, Console(lambda *_: None)).folder
     (events,) = folder.glob("events.out.tfevents.*")
     content = events.read_bytes()
-    for text in (b"train/loss", b"test/accuracy", b"mistakes/01", b"config", b"layers"):
+    for text in (b"train/loss", b"test/accuracy", b"mistakes/01_", b"config", b"layers"):
         assert text in content
     assert all(path.is_file() for path in folder.iterdir())

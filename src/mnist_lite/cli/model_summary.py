@@ -7,7 +7,6 @@ from functools import partial
 
 from mnist_lite import rng
 from mnist_lite.cli.run_arguments import Option, parse_arguments
-from mnist_lite.config.overrides import user_path
 from mnist_lite.config.schema import SummaryConfig
 from mnist_lite.data.dataset import load
 from mnist_lite.errors import UserError
@@ -19,6 +18,7 @@ from mnist_lite.insight.zoo import name_of
 from mnist_lite.model import budget
 from mnist_lite.model.build import build
 from mnist_lite.reporting import layer_table, text_layout
+from mnist_lite.reporting.png import png_path
 
 OF_RUNS = {
     "format": Option("table", "how to print the layers", ("table", "json", "torchsummary")),
@@ -43,7 +43,7 @@ def print_model(config: SummaryConfig) -> int:
     network = build(config.model, config.init)
     if config.picture is not None:
         described = f"{config.name}, initial weights (init={config.init}, seed {config.seed})"
-        write_picture(network, described, load(config.data), user_path("picture", config.picture))
+        write_picture(network, described, load(config.data), png_path("picture", config.picture))
     verdict = budget.before_training(config.budget, network.parameters, network.fully_connected, config.epochs)
     if config.format == "json":
         print(layer_table.as_json(network, config.name, verdict))
@@ -71,8 +71,8 @@ def print_runs(arguments: list[str]) -> int:
     for folder in folders:
         run = load_run(folder)
         if picture:
-            described = f"{run.name}, weights after epoch {run.epoch}"
-            write_picture(run.network, described, load_data(run), user_path("picture", picture))
+            described = f"{run.name}, {run.weights}"
+            write_picture(run.network, described, load_data(run), png_path("picture", picture))
         if kind == "json":
             print(layer_table.as_json(run.network, name_of(folder)))
         else:

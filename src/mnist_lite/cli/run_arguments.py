@@ -64,6 +64,8 @@ def parse_arguments(
         if argument.startswith("--"):
             raise UserError(f"{argument}: unknown flag; options have the form key=value (see --help)")
         if key in options and "=" in argument:
+            if not value:  # such as a variable of the shell that is not set
+                raise UserError(f"{key}: the value is empty; leave {key}= out for the default")
             if options[key].choices and value not in options[key].choices:
                 raise UserError(f"{key}: {value!r} is not allowed; {did_you_mean(value, options[key].choices)}")
             values[key] = value

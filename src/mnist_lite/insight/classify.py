@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,22 +35,41 @@ class Prediction:
 
 
 def classify(folders: Sequence[Path], files: Sequence[str], kind: str) -> int:
-    """Prints the predictions of the runs in ``folders`` for ``files``, as ``text`` or ``json``. Returns the exit code.
+    """Prints the predictions of the runs in ``folders`` for ``files``, as ``text`` or ``json``.
+
+    Returns:
+        The exit code: 2 if one of several pictures cannot be used. The others have their answers.
 
     Raises:
-        UserError: a run or a picture cannot be used. Nothing is printed.
+        UserError: a run cannot be used, or no picture can be used.
     """
     if files.count(STANDARD_INPUT) > 1:
         raise UserError("-: standard input has one picture only")
+    prepared, errors = [], []
+    for file in files:
+        try:
+            prepared.append((file, prepare([file])))
+        except UserError as error:
+            errors.append(str(error))
+    if not prepared:
+        raise UserError("; ".join(errors))
+    files, images = [file for file, _ in prepared], torch.cat([image for _, image in prepared])
     runs = [load_run(folder) for folder in folders]
-    images = prepare(files)
     predictions = [prediction for run in runs for prediction in predict_files(run, files, images)]
     if kind == "json":
         print(json.dumps([asdict(prediction) for prediction in predictions]))
     else:
         for i in range(len(files)):
             print("\n".join(_lines(predictions[i :: len(files)])))  # the answers of all runs for one picture
-    return 0
+    for run in runs:
+        if run.data["name"] != "mnist":
+            print(
+                f"warning: {name_of(run.path)} was trained on the data set {run.data['name']}, not on MNIST",
+                file=sys.stderr,
+            )
+    for text in errors:
+        print(f"error: {text}", file=sys.stderr)
+    return 2 if errors else 0
 
 
 def prepare(files: Sequence[str]) -> torch.Tensor:

@@ -93,7 +93,8 @@ def _curves(comparison: Comparison) -> Figure:
     if floors:  # the top is where good networks differ
         top = max(group.final.mean for group in groups)
         panels[0].set_ylim(max(0.0, min(floors) - 0.3 * (100.5 - min(floors))), min(100.0, top + 0.3 * (100.2 - top)))
-    figure.suptitle(_title(comparison, groups, "Test accuracy") + "; areas: worst to best seed", fontsize=11)
+    areas = "; areas: worst to best seed" if any(len(group.runs) > 1 for group in groups) else ""
+    figure.suptitle(_title(comparison, groups, "Test accuracy") + areas, fontsize=11)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9)
     return figure
 
@@ -155,9 +156,8 @@ def _parameters(comparison: Comparison) -> Figure:
         place = (group.summary.parameters, final.mean)
         beside = sum(other.summary.parameters == place[0] for other in groups[:number])  # letters must not overlap
         axes.annotate(group.letter, place, (7 + 13 * beside, 5), textcoords="offset points", fontweight="bold")
-    axes.step(
-        *_columns(pareto_front(everyone)), where="post", color="0.2", linewidth=1.2, label="Pareto front of the runs"
-    )
+    if len(front := pareto_front(everyone)) > 1:
+        axes.step(*_columns(front), where="post", color="0.2", linewidth=1.2, label="Pareto front of the runs")
     smallest, largest = min(x for x, _ in everyone), max(x for x, _ in everyone)
     near = [network for network in PUBLISHED if smallest / NEAR < network.parameters < largest * NEAR]
     if near and any(

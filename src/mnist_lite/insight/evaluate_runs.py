@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -14,7 +14,8 @@ from mnist_lite.errors import UserError, printable
 from mnist_lite.insight import evaluation_plots, evaluation_text, network_plots
 from mnist_lite.insight.activations import feature_maps
 from mnist_lite.insight.evaluated_run import EvaluatedRun, evaluate_run
-from mnist_lite.insight.locate import find_runs
+from mnist_lite.insight.locate import find_submissions
+from mnist_lite.insight.predictions import load_data
 from mnist_lite.insight.saved_run import load_run
 from mnist_lite.model.budget import describe_test_set
 from mnist_lite.reporting import text_layout
@@ -46,10 +47,14 @@ def evaluate_runs(names: Sequence[str], output: str, image: str) -> int:
     """
     if not image.isdecimal():
         raise UserError(f"image: {image!r} is not allowed; expected the number of a test image, from 0")
-    paths = find_runs(names)
+    found = find_submissions(names)
+    for path, problem in found.items():
+        if problem and not path.is_dir():  # a typing error, not a folder without a run
+            raise UserError(problem)
+    paths = list(found)
     if len(paths) == 1:
         return _evaluate_one(paths[0], user_path("output", output) if output else OUTPUT / paths[0].name, int(image))
-    return _evaluate_several(paths, user_path("output", output) if output else OUTPUT)
+    return _evaluate_several(found, user_path("output", output) if output else OUTPUT)
 
 
 def make_folder(folder: Path, runs: Sequence[Path]) -> Path:
@@ -87,13 +92,10 @@ def write_pictures(
     Without mistakes there is no picture of them. ``image`` is the number of the test image whose feature maps are drawn.
 
     Raises:
-        UserError: there is no such image.
         DrawingError: a picture cannot be drawn.
         MachineError: a file cannot be written.
     """
     run, test, split = evaluated.run, evaluated.test, evaluated.data.test
-    if not 0 <= image < len(split):
-        raise UserError(f"image: {image} is not in 0 to {len(split) - 1:,}, the numbers of the test images")
     title = f"{run.name} ({run.network.parameters:,} parameters)"
     measured = f"{title} on {describe_test_set(evaluated.data.name, test.images)}"
     worst = test.mistakes[:SHOWN_MAPS]
@@ -120,9 +122,13 @@ def write_pictures(
 
 
 def _evaluate_one(path: Path, output: Path, image: int) -> int:
+    run = load_run(path)
+    count = len(load_data(run).test)
+    if image >= count:
+        raise UserError(f"image: {image} is not in 0 to {count - 1:,}, the numbers of the test images")
     folder = make_folder(output, [path])
     with tqdm(total=STAGES, desc="evaluate", delay=2, disable=None, leave=False, bar_format="{l_bar}{bar}|") as bar:
-        evaluated = evaluate_run(load_run(path))
+        evaluated = evaluate_run(run)
         bar.update()
         files.write(folder / JSON, evaluation_text.as_json(evaluated))
         written, warning = [JSON], ""
@@ -137,13 +143,17 @@ def _evaluate_one(path: Path, output: Path, image: int) -> int:
     return 0
 
 
-def _evaluate_several(paths: Sequence[Path], output: Path) -> int:
+def _evaluate_several(found: Mapping[Path, str], output: Path) -> int:
+    """``found`` has a problem for each folder that is no run: see ``locate.find_submissions``."""
+    paths = list(found)
     folder = make_folder(output, paths)
     runs: list[tuple[str, EvaluatedRun]] = []
     failures: list[str] = []
     named = list(zip(short_names(paths), paths, strict=True))
     for name, path in tqdm(named, "evaluate", unit="run", delay=2, disable=None, leave=False):
         try:
+            if found[path]:
+                raise UserError(found[path])
             runs.append((name, evaluate_run(load_run(path))))
         except UserError as error:
             failures.append(f"{name}: {error}")

@@ -24,7 +24,7 @@ def as_text(evaluated: EvaluatedRun, width: int | None) -> str:
     low, high = test.interval
     pairs = ", ".join(f"{p.true} as {p.predicted} ({p.images})" for p in test.confused_pairs[:SHOWN_PAIRS])
     lines = [
-        f"{run.name}: {run.network.parameters:,} parameters, weights after epoch {run.epoch}",
+        f"{run.name}: {run.network.parameters:,} parameters, {run.weights}",
         f"measured on {describe_test_set(evaluated.data.name, test.images)}",
         "",
         f"accuracy          {test.accuracy:.2f} %, 95 % interval {low:.2f} to {high:.2f}, {len(test.mistakes):,} mistakes",
@@ -77,6 +77,7 @@ def as_dict(evaluated: EvaluatedRun) -> dict[str, Any]:
         "name": run.name,
         "data": evaluated.data.name,
         "epoch": run.epoch,
+        "in_epoch": run.in_epoch,
         "parameters": run.network.parameters,
         "fully_connected": run.network.fully_connected,
         "train": {

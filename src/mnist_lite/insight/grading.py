@@ -9,7 +9,6 @@ Training on test images leaves no trace in a folder, so it cannot be detected.
 from __future__ import annotations
 
 import csv
-import glob
 import io
 import sys
 from collections.abc import Sequence
@@ -31,7 +30,7 @@ from mnist_lite.errors import UserError
 from mnist_lite.insight.evaluate_runs import OUTPUT, make_folder, short_names
 from mnist_lite.insight.evaluated_run import check_size
 from mnist_lite.insight.evaluation import evaluate
-from mnist_lite.insight.locate import find_runs
+from mnist_lite.insight.locate import find_submissions
 from mnist_lite.insight.predictions import data_root, predict
 from mnist_lite.insight.saved_run import SavedRun, load_run
 from mnist_lite.model.budget import Check, RunResults, after_training
@@ -80,6 +79,8 @@ class Grade:
     claimed: tuple[float | None, ...] = ()
     """The accuracy after each epoch, in percent, by the folder's metrics. None: there is no row."""
     checks: tuple[Check, ...] = ()
+    interrupted: str = ""
+    """Which weights were measured, if they are from the middle of an epoch. Empty: they are those of a whole epoch."""
 
     @property
     def passes(self) -> bool:
@@ -93,11 +94,14 @@ class Grade:
 
     @property
     def doubt(self) -> str:
-        """Says that the claimed accuracy of the last epoch is not what was measured. Empty: it is, or nothing is claimed."""
+        """Says that the claimed accuracy of the last epoch is not what was measured. Empty: it is, or nothing is claimed.
+
+        Of an interrupted epoch, nothing is claimed.
+        """
         last = self.claimed[-1] if self.claimed else None
-        if last is None or self.accuracy is None or abs(last - self.accuracy) <= TOLERANCE:
+        if self.interrupted or last is None or self.accuracy is None or abs(last - self.accuracy) <= TOLERANCE:
             return ""
-        return f"claims {last:.2f}"
+        return f"the folder says {last:.2f}"
 
 
 def read_budget(text: str) -> Budget:
@@ -124,7 +128,9 @@ def read_budget(text: str) -> Budget:
         raise UserError(f"{where}: a mapping is expected, such as {{parameters: 8000, accuracy: 99.4}}")
     budget = validate_node({**NOT_REQUIRED, **values}, Budget, "budget.")
     if not requirements(budget):
-        raise UserError(f"{where}: nothing is required; name parameters, epochs, accuracy or fully_connected")
+        raise UserError(
+            f"{where}: it has no limit; give at least one of parameters, epochs, accuracy and fully_connected"
+        )
     return replace(budget, published_parameters=None, published_epochs=None)
 
 
@@ -187,29 +193,8 @@ def grade_run(path: Path, name: str, budget: Budget, root: str = "") -> Grade:
         epochs,
         tuple(claimed),
         judge(budget, results),
+        f"interrupted: {run.weights}" if run.in_epoch else "",
     )
-
-
-def find_submissions(names: Sequence[str]) -> dict[Path, str]:
-    """The folders that ``names`` stand for. The value of a run folder is empty, that of another folder says what is wrong.
-
-    A pattern stands for all folders that it matches: a student who hands in an empty folder must not disappear.
-
-    Raises:
-        UserError: there is no run at all.
-    """
-    found: dict[Path, str] = {}
-    for name in names:
-        is_pattern = glob.has_magic(name) and not Path(name).is_dir()
-        folders = sorted(f for f in glob.glob(name) if Path(f).is_dir()) if is_pattern else []  # noqa: PTH207  a whole path
-        for folder in folders or [name]:
-            try:
-                found.update(dict.fromkeys(find_runs([folder]), ""))
-            except UserError as error:
-                found[Path(folder)] = str(error)
-    if all(found.values()):
-        raise UserError(next(iter(found.values())))
-    return found
 
 
 def grade_runs(names: Sequence[str], budget_text: str, output: str) -> int:
@@ -252,7 +237,7 @@ def as_text(grades: Sequence[Grade], budget: Budget, width: int | None) -> str:
             "" if grade.layers is None else str(grade.layers),
             "" if grade.accuracy is None else f"{grade.accuracy:.2f}",
             "" if grade.epochs is None else str(grade.epochs),
-            "; ".join(filter(None, [", ".join(grade.missed), grade.doubt])),
+            "; ".join(filter(None, [", ".join(grade.missed), grade.doubt, grade.interrupted])),
         )
         for grade in grades
     ]
@@ -288,7 +273,9 @@ def as_csv(grades: Sequence[Grade]) -> bytes:
             g.epochs,
             last,
         ]
-        table.writerow(["" if v is None else _cell(v) for v in [*values, checks, g.problem or g.doubt]])
+        table.writerow(
+            ["" if v is None else _cell(v) for v in [*values, checks, g.problem or g.doubt or g.interrupted]]
+        )
     return text.getvalue().encode()
 
 

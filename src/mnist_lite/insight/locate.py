@@ -59,6 +59,28 @@ def find_runs(names: Sequence[str], root: Path = RUNS) -> list[Path]:
     return list(dict.fromkeys(path for name in names for path in _find(name, root)))
 
 
+def find_submissions(names: Sequence[str]) -> dict[Path, str]:
+    """The folders that ``names`` stand for. The value of a run folder is empty, that of another folder says what is wrong.
+
+    A pattern stands for all folders that it matches: a student who hands in an empty folder must not disappear.
+
+    Raises:
+        UserError: there is no run at all.
+    """
+    found: dict[Path, str] = {}
+    for name in names:
+        is_pattern = glob.has_magic(name) and not Path(name).is_dir()
+        folders = sorted(f for f in glob.glob(name) if Path(f).is_dir()) if is_pattern else []  # noqa: PTH207  a whole path
+        for folder in folders or [name]:
+            try:
+                found.update(dict.fromkeys(find_runs([folder]), ""))
+            except UserError as error:
+                found[Path(folder)] = str(error)
+    if all(found.values()):
+        raise UserError(next(iter(found.values())))
+    return found
+
+
 def _find(name: str, root: Path) -> Iterable[Path]:
     if name == LATEST:
         return [latest(root)]

@@ -131,7 +131,16 @@ def _print_cells(axes: Axes, values: np.ndarray, limits: tuple[float, float]) ->
     axes.imshow(values, cmap=EVIDENCE, vmin=limits[0], vmax=limits[1])
     for y, x in np.ndindex(values.shape):
         dark = values[y, x] < (limits[0] + limits[1]) / 2
-        axes.text(x, y, f"{values[y, x]:.1f}", ha="center", va="center", fontsize=8, color="white" if dark else "black")
+        text = f"{values[y, x]:.1f}".replace("-0.0", "0.0")
+        axes.text(
+            x,
+            y,
+            text,
+            ha="center",
+            va="center",
+            fontsize=8,
+            color="white" if dark else "black",
+        )
 
 
 def _place_on_digit(

@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 
 from mnist_lite import files, rng
-from mnist_lite.config.overrides import user_path
 from mnist_lite.config.schema import PreviewConfig
 from mnist_lite.data.augment import pipeline
 from mnist_lite.data.dataset import Dataset, load
@@ -19,7 +18,7 @@ from mnist_lite.data.split import CLASSES, Split
 from mnist_lite.errors import RunError, UserError
 from mnist_lite.reporting import preview_plots, text_layout
 from mnist_lite.reporting.block_image import as_blocks
-from mnist_lite.reporting.png import DrawingError
+from mnist_lite.reporting.png import DrawingError, png_path
 
 GRID = 10
 """Rows and columns of the grids in the picture."""
@@ -70,6 +69,7 @@ def preview(config: PreviewConfig) -> int:
         UserError: the data or the augmentation is not usable, or there is no training image ``config.image``.
         RunError: the picture cannot be drawn or written.
     """
+    path = None if config.picture is None else png_path("picture", config.picture)
     augment = pipeline.build(config.augment)
     data = load(config.data)
     if config.image >= len(data.train):
@@ -93,8 +93,7 @@ def preview(config: PreviewConfig) -> int:
         (augmentation, versions[:GRID]),
     ):
         print("\n".join(["", text_layout.wrapped(title, width), *block_lines(images, width)]))
-    if config.picture is not None:
-        path = user_path("picture", config.picture)
+    if path is not None:
         files.write(path, picture(data, sums, versions, augmentation))
         print(f"\npicture: {path}")
     return 0

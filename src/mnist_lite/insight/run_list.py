@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mnist_lite import files
 from mnist_lite.errors import UserError, printable
 from mnist_lite.insight.changes import changes
 from mnist_lite.insight.locate import RUNS, all_runs
 from mnist_lite.model.budget import describe_test_set
 from mnist_lite.reporting import text_layout
 from mnist_lite.runner.config_file import read_config
+from mnist_lite.runner.folder import is_locked
 from mnist_lite.runner.metrics_file import read_evaluations
 from mnist_lite.runner.summary import read_summary
 from mnist_lite.sweeps.job_status import DONE, FAILED, INTERRUPTED, failure
@@ -88,29 +87,16 @@ def as_text(runs: Sequence[ListedRun], total: int, folder: Path, width: int | No
     if images:
         text.append(f"accuracies in % on {' or '.join(images)}")
     if total > len(runs):
-        text.append(f"the {len(runs)} newest of {total:,} runs; count={total} shows all")
+        text.append(
+            f"the {'newest' if len(runs) == 1 else f'{len(runs)} newest'} of {total:,} runs; count={total} shows all"
+        )
     return "\n".join(text)
-
-
-def is_locked(folder: Path) -> bool:
-    """True if a process is training in the run folder ``folder``.
-
-    The lock of the system is asked for shared use, and given back at once. No file is created or written.
-    """
-    try:
-        with files.open_file(folder / ".lock", "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return False
-    except BlockingIOError:
-        return True
-    except OSError:  # there is no lock file
-        return False
 
 
 def _read(path: Path) -> ListedRun:
     try:
         config: dict[str, Any] = read_config(path)
-        changed = " ".join(changes(config)) or "nothing"
+        changed = " ".join(changes(config)) or "nothing: all defaults"
     except UserError as error:
         config, changed = {}, str(error).removeprefix(f"{path}/")
     planned = config.get("epochs")

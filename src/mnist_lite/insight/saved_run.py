@@ -7,6 +7,7 @@ Shipped weights (``zoo:<name>``) have the same files, but their weights are in `
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +24,7 @@ from mnist_lite.insight.safetensors_file import DamagedFileError
 from mnist_lite.model.build import Network, build
 from mnist_lite.runner import checkpoint
 from mnist_lite.runner.checkpoint import DamagedError, ForeignError
-from mnist_lite.runner.folder import LAST
+from mnist_lite.runner.folder import LAST, is_locked
 from mnist_lite.runner.metrics_file import read_rows
 from mnist_lite.runner.summary import DataRecord, Summary, read_summary
 from mnist_lite.training.saved_state import WrongStateError, check_state
@@ -85,9 +86,28 @@ class SavedRun:
     data: DataRecord
     """The images that the run was trained on."""
     epoch: int
-    """The epoch of the weights."""
+    """The epoch of the weights, from 1."""
     summary: Summary | None
     """None: the run is not finished."""
+    step: int | None = None
+    """The step of the weights. None: not known, because the weights are shipped. They are those of a whole epoch."""
+
+    @property
+    def in_epoch(self) -> bool:
+        """Whether the weights are from the middle of ``epoch``, because the run was interrupted or is running."""
+        batch_size = self.config.get("batch_size")
+        if self.step is None or not isinstance(batch_size, int) or batch_size < 1:
+            return False
+        return self.step % math.ceil(self.data["train"] / batch_size) != 0
+
+    @property
+    def weights(self) -> str:
+        """Which weights these are, in words: ``weights after epoch 3``."""
+        return (
+            f"weights after step {self.step:,}, in epoch {self.epoch}"
+            if self.in_epoch
+            else f"weights after epoch {self.epoch}"
+        )
 
     @property
     def name(self) -> str:
@@ -123,15 +143,18 @@ def load_run(path: Path) -> SavedRun:
     if not (path / LAST).exists() and (path / WEIGHTS).exists():
         return _load_safetensors(path)
     if not (path / LAST).exists():
-        raise UserError(
-            f"{path} has no weights: {LAST} is missing (no checkpoint was saved, or it is not a run folder)"
+        reason = (
+            "it is being trained, and has no checkpoint yet"
+            if is_locked(path)
+            else f"{LAST} is missing (no checkpoint was saved, or it is not a run folder)"
         )
+        raise UserError(f"{path} has no weights: {reason}")
     try:
         weights = checkpoint.load_as(path / LAST, _Weights)
     except (DamagedError, ForeignError) as error:
         raise UserError(f"{path / LAST} cannot be used: {error}") from error
     described = Description(config=weights["config"], data=weights["data"], epoch=weights["epoch"])
-    return _saved_run(path / LAST, described, _evaluated(weights))
+    return _saved_run(path / LAST, described, _evaluated(weights), weights["step"])
 
 
 def _load_safetensors(path: Path) -> SavedRun:
@@ -149,13 +172,13 @@ def _load_safetensors(path: Path) -> SavedRun:
     return _saved_run(file, described, state)
 
 
-def _saved_run(file: Path, described: Description, state: Mapping[str, Any]) -> SavedRun:
+def _saved_run(file: Path, described: Description, state: Mapping[str, Any], step: int | None = None) -> SavedRun:
     config, folder = described["config"], file.parent
     model = config.get("model")
     if not isinstance(model, dict) or not isinstance(model.get("layers"), list):
         raise UserError(f"{file} cannot be used: its config has no layers")
     network = load_network(model, state, str(file))
-    return SavedRun(folder, config, network, described["data"], described["epoch"], read_summary(folder))
+    return SavedRun(folder, config, network, described["data"], described["epoch"], read_summary(folder), step)
 
 
 def load_network(model: dict[str, Any], state: Mapping[str, Any], where: str) -> Network:

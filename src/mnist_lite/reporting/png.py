@@ -6,7 +6,11 @@ import io
 import logging
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from mnist_lite.config.overrides import user_path
+from mnist_lite.errors import UserError
 
 if TYPE_CHECKING:  # this import fails if the user's matplotlibrc is damaged, and a run must not fail then
     from matplotlib.figure import Figure
@@ -16,6 +20,20 @@ DPI = 110
 
 class DrawingError(Exception):
     """A picture was not drawn. The message is one line. The cause is matplotlib's error."""
+
+
+def png_path(key: str, text: str) -> Path:
+    """The path of a picture that the user has written for ``key``.
+
+    Raises:
+        UserError: it does not end with ``.png``, or its folder does not exist.
+    """
+    path = user_path(key, text)
+    if path.suffix.lower() != ".png":
+        raise UserError(f"{key}: {text} does not end with .png, and only PNG files are written")
+    if not path.parent.is_dir():
+        raise UserError(f"{key}: there is no folder {path.parent}")
+    return path
 
 
 def draw(make: Callable[[], Figure]) -> bytes:

@@ -5,6 +5,7 @@ The writer is tensorboardX. It needs neither TensorFlow nor TensorBoard.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,9 +50,9 @@ class TensorBoard:
                     self._writer.add_scalar(key, value, int(row["step"]))
 
     def image(self, title: str, image: torch.Tensor, step: int) -> None:
-        """Adds an image ``(1, 28, 28)`` uint8."""
+        """Adds an image ``(1, 28, 28)`` uint8. TensorBoard's names have no spaces, so ``_`` stands for all other signs."""
         larger = image.repeat_interleave(ZOOM, 1).repeat_interleave(ZOOM, 2)
-        self._writer.add_image(title, larger.cpu().numpy(), step)
+        self._writer.add_image(re.sub(r"[^\w/.-]+", "_", title), larger.cpu().numpy(), step)
 
     def close(self) -> None:
         """Writes what is not written yet."""

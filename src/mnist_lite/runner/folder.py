@@ -190,3 +190,20 @@ def _check_entries(folder: Path) -> None:
         raise UserError(f"{error.filename}: {error.strerror}; a run folder has plain files only") from error
     except OSError as error:
         raise MachineError(f"cannot read {folder}: {error.strerror}") from error
+
+
+def is_locked(folder: Path) -> bool:
+    """True if a process is training in the run folder ``folder``.
+
+    The lock of the system is asked for shared use, and given back at once. No file is created or written.
+    """
+    try:
+        import fcntl
+
+        with files.open_file(folder / ".lock", "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+    except BlockingIOError:
+        return True
+    except (OSError, ImportError):  # there is no lock file, or this is Windows
+        return False
