@@ -12,24 +12,24 @@ from functools import cache, lru_cache
 import torch
 import torch.nn.functional as F
 
+Value = float | torch.Tensor
+
 
 def uniform(n: int, low: float, high: float, generator: torch.Generator) -> torch.Tensor:
     """``(n,)`` float32, uniform in [low, high), on the device of the generator."""
     return torch.rand(n, generator=generator, device=generator.device) * (high - low) + low
 
 
-def matrix(
-    n: int, a: object, b: object, x: object, c: object, d: object, y: object, device: torch.device
-) -> torch.Tensor:
+def matrix(n: int, a: Value, b: Value, x: Value, c: Value, d: Value, y: Value, device: torch.device) -> torch.Tensor:
     """``(n, 3, 3)`` with the rows (a, b, x), (c, d, y), (0, 0, 1). Each value is a tensor ``(n,)``, or 0.0 or 1.0."""
-    values = (a, b, x, c, d, y, 0.0, 0.0, 1.0)
+    values: tuple[Value, ...] = (a, b, x, c, d, y, 0.0, 0.0, 1.0)
     columns = [value if isinstance(value, torch.Tensor) else _constant(value, n, device) for value in values]
     return torch.stack(columns, dim=1).view(n, 3, 3)
 
 
 @lru_cache(maxsize=16)  # a batch needs several of them, and each takes as long as the cosine of the batch
-def _constant(value: object, n: int, device: torch.device) -> torch.Tensor:
-    return torch.full((n,), value, dtype=torch.float32, device=device)  # type: ignore[arg-type]
+def _constant(value: float, n: int, device: torch.device) -> torch.Tensor:
+    return torch.full((n,), value, dtype=torch.float32, device=device)
 
 
 def rotate(n: int, generator: torch.Generator, degrees: float) -> torch.Tensor:
