@@ -8,10 +8,12 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Set before torch is imported, for this process and its children: the workers would compete for the cores.
     os.environ["OMP_NUM_THREADS"] = "1"
 
+import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -36,6 +38,16 @@ def write_file(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def load_script(name: str) -> Any:
+    """The module scripts/<name>.py, which is in no package."""
+    spec = importlib.util.spec_from_file_location(name, REPOSITORY / "scripts" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # a dataclass in it looks for its module
+    spec.loader.exec_module(module)
+    return module
 
 
 def pytest_configure() -> None:

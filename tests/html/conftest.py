@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -16,25 +15,16 @@ import yaml
 
 from mnist_lite.insight.report import collect
 from mnist_lite.reporting.html_page import render
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, load_script
 
 NPM = REPOSITORY / "tests" / "html" / "node_modules"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SEEDS = (0, 1, 2)
 
 
-def load_builder() -> Any:
-    """The module scripts/build_report.py."""
-    spec = importlib.util.spec_from_file_location("build_report", REPOSITORY / "scripts" / "build_report.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def joined_modules() -> str:
     """All modules as one script that does nothing by itself."""
-    text: str = load_builder().modules()
+    text: str = load_script("build_report").modules()
     return text
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from mnist_lite.reporting.html_page import HTML
-from tests.conftest import REPOSITORY
-from tests.html.conftest import load_builder, missing
+from tests.conftest import REPOSITORY, load_script
+from tests.html.conftest import missing
 
-build_report = load_builder()
+build_report = load_script("build_report")
 
 
 def write_modules(folder: Path, **texts: str) -> None:

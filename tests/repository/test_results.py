@@ -1,0 +1,52 @@
+"""The tables of results follow from docs/results.csv."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY, Compose, load_script
+from tests.insight.test_saved_run import trained
+from tests.published import NOTATION
+
+results = load_script("results")
+ROWS = results.read_results(REPOSITORY / results.RESULTS)
+
+
+def test_every_table_is_made_from_the_file():
+    for name, text in results.pages(ROWS).items():
+        assert (REPOSITORY / name).read_text(encoding="utf-8") == text, f"{name}: run python scripts/results.py"
+
+
+def test_the_rows_are_of_the_published_recipes():
+    assert max(Counter((row.recipe, row.seed) for row in ROWS).values(), default=1) == 1
+    for row in ROWS:
+        assert row.recipe in results.RECIPES and row.parameters == NOTATION[row.recipe][0]
+        assert row.final <= row.best and row.mean_last_5 <= row.best and row.epochs >= 1
+
+
+def test_the_table_has_means_and_deviations_by_hand():
+    first = results.Result("step3", 0, 7216, 14, 90.0, 97.0, 98.0, 97.0, 98.0, 120, 1, "")
+    rows = [first, first._replace(seed=1, final=99.0, best=99.0, seconds=180)]
+    (line,) = [line for line in results.results_table(rows).splitlines() if line.startswith("| step3 ")]
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[1:6] == ["7,216", "14", "2", "98.00 ± 1.41", "97.00 ± 0.00"]
+    assert cells[6] == "98.50 ± 0.71" and cells[9:] == ["0.00 ± 1.41", "2.5", "97.53"]
+    assert results.mean_and_deviation([1.5]) == "1.50"
+
+
+def test_only_a_whole_published_recipe_on_mnist_counts(
+    composed: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = trained(composed, tmp_path)
+    assert results.result_of(folder) is None  # a run of the digits
+    text = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    text["experiment"], text["data"]["name"], text["data"]["test"] = "step3", "mnist", 10_000
+    (folder / "summary.json").write_text(json.dumps(text), encoding="utf-8")
+    assert results.result_of(folder) is None  # its config has changes
+    monkeypatch.setattr(results, "changes", lambda _config: ["experiment=step3", "seed=1"])
+    found = results.result_of(folder)
+    assert found is not None and found.recipe == "step3" and found.final == round(text["accuracy"]["test"]["final"], 4)
