@@ -16,6 +16,7 @@ from mnist_lite.backends import finite_step
 from mnist_lite.backends.backend import StepResult
 from mnist_lite.backends.kernels.backend import KernelBackend
 from mnist_lite.backends.torch_backend import TorchBackend
+from mnist_lite.data.raw_batch import Inputs, RawBatch
 from mnist_lite.training import trainer as trainer_module
 from mnist_lite.training.trainer import DivergedError
 from tests.conftest import Compose
@@ -48,10 +49,13 @@ class NotFinite:
         setattr(TorchBackend, "_forward", faulty)  # noqa: B010
         compute = KernelBackend.gradients
 
-        def faulty_kernels(run: KernelBackend, inputs: torch.Tensor, labels: torch.Tensor, seed: int) -> StepResult:
+        def faulty_kernels(run: KernelBackend, inputs: Inputs, labels: torch.Tensor, seed: int) -> StepResult:
             strikes = next(steps) == self.step
+            if strikes and self.what == "loss":
+                assert isinstance(inputs, RawBatch)
+                inputs = replace(inputs, mean=self.value)  # every pixel of the input has this value then
             if not strikes or self.what == "loss":
-                return compute(run, inputs * self.value if strikes else inputs, labels, seed)
+                return compute(run, inputs, labels, seed)
             figures = compute(run, inputs, labels, seed)
             run._gradients[3] *= self.value
             return replace(figures, finite=torch.tensor(False))

@@ -1,0 +1,106 @@
+// Runs the kernels without Python, so that the sanitizers of the compiler see every access: a network with every kind of
+// operation, batches of several sizes, training and evaluation, images as floats and as pixels, on several threads.
+#include <cstdio>
+#include <random>
+
+#include "network.cpp"
+
+namespace {
+
+struct Builder {
+    std::vector<Op> ops;
+    std::vector<std::vector<float>> tensors, gradients;
+    int channels = 1, height = 28, width = 28;
+    std::mt19937 random{0};
+
+    int tensor(long size, float low, float high) {
+        std::uniform_real_distribution<float> draw(low, high);
+        tensors.emplace_back(size);
+        for (float& value : tensors.back()) value = draw(random);
+        gradients.emplace_back(size);
+        return (int)tensors.size() - 1;
+    }
+    Op& add(Kind kind, int out_channels, int out_height, int out_width) {
+        Op op{};
+        op.kind = kind;
+        op.channels = channels, op.height = height, op.width = width;
+        op.out_channels = channels = out_channels, op.out_height = height = out_height, op.out_width = width = out_width;
+        op.kernel = op.stride = op.dilation = op.groups = 1;
+        op.weight = op.bias = op.running_mean = op.running_var = op.num_batches_tracked = -1;
+        ops.push_back(op);
+        return ops.back();
+    }
+    void conv(int out, int kernel, int stride, int padding, int dilation, int groups, bool bias, bool relu) {
+        const auto side = [&](int length) { return (length + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1; };
+        const int inputs = channels / groups;
+        Op& op = add(CONVOLUTION, out, side(height), side(width));
+        op.kernel = kernel, op.stride = stride, op.padding = padding, op.dilation = dilation, op.groups = groups, op.relu = relu;
+        op.weight = tensor((long)out * inputs * kernel * kernel, -0.3f, 0.3f);
+        if (bias) op.bias = tensor(out, -0.1f, 0.1f);
+    }
+    void pointwise(bool norm, bool relu, float slope, Dropout dropout) {
+        Op& op = add(POINTWISE, channels, height, width);
+        op.batch_norm = norm, op.relu = relu, op.negative_slope = slope, op.dropout = dropout, op.p = 0.3f;
+        op.eps = 1e-5f, op.momentum = 0.1f;
+        if (!norm) return;
+        op.weight = tensor(channels, 0.5f, 1.5f), op.bias = tensor(channels, -0.1f, 0.1f);
+        op.running_mean = tensor(channels, -0.1f, 0.1f), op.running_var = tensor(channels, 0.5f, 1.5f);
+        op.num_batches_tracked = tensor(2, 0, 0);  // an int64
+    }
+    void pool(Kind kind, int kernel, int stride, int padding) {
+        const auto side = [&](int length) { return (length + 2 * padding - kernel) / stride + 1; };
+        Op& op = add(kind, channels, side(height), side(width));
+        op.kernel = kernel, op.stride = stride, op.padding = padding;
+    }
+};
+
+std::vector<float*> addresses(std::vector<std::vector<float>>& tensors) {
+    std::vector<float*> result;
+    for (auto& tensor : tensors) result.push_back(tensor.data());
+    return result;
+}
+
+}  // namespace
+
+int main() {
+    Builder b;
+    b.conv(7, 3, 1, 1, 1, 1, true, true);
+    b.pointwise(true, false, 0, NO_DROPOUT);
+    b.pool(MAX_POOL, 2, 2, 0);
+    b.conv(13, 3, 1, 0, 2, 1, false, false);
+    b.pointwise(true, true, 0, DROP_VALUES);
+    b.conv(13, 3, 1, 1, 1, 13, false, false);
+    b.pointwise(false, true, 0.1f, DROP_CHANNELS);
+    b.conv(17, 1, 1, 0, 1, 1, true, false);
+    b.pool(AVG_POOL, 3, 2, 1);
+    b.pointwise(true, true, 0.2f, DROP_CHANNELS);
+    b.pool(MAX_POOL, 3, 2, 1);
+    b.conv(10, 2, 2, 0, 1, 1, false, false);
+    b.pool(AVG_POOL, b.height, b.height, 0);
+    std::vector<uint8_t> pixels(50 * 784);
+    std::vector<float> floats(50 * 784), matrices;
+    std::vector<int64_t> labels(50), indices(50);
+    for (size_t i = 0; i < pixels.size(); i++) pixels[i] = (uint8_t)b.random(), floats[i] = (float)pixels[i] / 255 - 0.5f;
+    for (int i = 0; i < 50; i++) {
+        labels[i] = i % 10, indices[i] = 49 - i;
+        const float scale = i == 7 ? 0.01f : 1, shift = i == 8 ? 1e6f : (float)i;  // far outside of the image, too
+        const float matrix[9] = {0.9f / scale, -0.3f, shift, 0.3f, 0.9f / scale, -shift, 0, 0, 1};
+        matrices.insert(matrices.end(), matrix, matrix + 9);
+    }
+    const Images inputs[] = {{floats.data(), nullptr, nullptr, nullptr, 0, 0},
+                             {nullptr, pixels.data(), indices.data(), nullptr, 0.01f, -0.4f},
+                             {nullptr, pixels.data(), indices.data(), matrices.data(), 0.01f, -0.4f}};
+    Network* network = mnist_lite_new(b.ops.data(), (int)b.ops.size(), 3);
+    std::vector<float*> tensors = addresses(b.tensors), gradients = addresses(b.gradients);
+    for (const Images& images : inputs)
+        for (int count : {1 + (int)(LANES > 1), LANES, LANES + 1, 50}) {
+            double results[3];
+            std::vector<float> logits(10 * count);
+            if (mnist_lite_run(network, &images, labels.data(), count, tensors.data(), gradients.data(), 5, 0.1f, nullptr, results))
+                return 2;
+            if (!results[2]) return 3;
+            mnist_lite_run(network, &images, labels.data(), count, tensors.data(), nullptr, 0, 0, logits.data(), results);
+            std::printf("%d images: loss %.6f\n", count, results[0] / count);
+        }
+    mnist_lite_delete(network);
+}

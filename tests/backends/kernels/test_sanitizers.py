@@ -1,0 +1,41 @@
+"""The kernels under the sanitizers of the compiler: no access outside of memory, no undefined behaviour, no data race."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mnist_lite.backends.kernels.build import FLAGS, SOURCES, compiler_command
+
+DRIVER = Path(__file__).with_name("driver.cpp")
+NOT_FOR_A_PROGRAM = ("-shared", "-fPIC", "-O3")
+SANITIZERS = {
+    "address and undefined behaviour": ("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
+    "threads": ("-fsanitize=thread",),
+}
+
+pytestmark = pytest.mark.skipif(not compiler_command(), reason="no C++ compiler here")
+
+
+@pytest.mark.parametrize("name", SANITIZERS)
+def test_a_sanitizer_finds_nothing(name: str, tmp_path: Path):
+    flags = [*(flag for flag in FLAGS if flag not in NOT_FOR_A_PROGRAM), "-O1", "-g", f"-I{SOURCES}", *SANITIZERS[name]]
+    program = str(tmp_path / "driver")
+    built = subprocess.run(
+        [*compiler_command(), *flags, str(DRIVER), "-o", program], capture_output=True, text=True, check=False
+    )
+    if built.returncode != 0 and "cannot find" in built.stderr:
+        pytest.skip(f"this compiler has no library for {name}")
+    assert built.returncode == 0, built.stderr
+    # setarch: the addresses of a hardened system are too random for the sanitizer of threads
+    run = (
+        ["setarch", "--addr-no-randomize", program]
+        if name == "threads" and os.path.exists("/usr/bin/setarch")
+        else [program]
+    )
+    done = subprocess.run(run, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert len(done.stdout.splitlines()) == 12 and "nan" not in done.stdout
