@@ -16,11 +16,15 @@ from mnist_lite.data.digits import load_digits
 from mnist_lite.data.split import Split
 from mnist_lite.errors import UserError
 from mnist_lite.insight import comparison_text, report, report_images, report_runs, zoo
+from mnist_lite.insight.comparison import compare_runs
 from mnist_lite.insight.evaluation import evaluate
-from mnist_lite.insight.report import collect
 from mnist_lite.insight.report_images import RunAnswers, chosen_images
 from mnist_lite.reporting.html_page import render
 from tests.insight.networks import random_run
+
+
+def collect(folders: list[Path]) -> dict[str, Any]:
+    return report.collect(compare_runs(folders, "report"))
 
 
 @pytest.fixture
@@ -163,5 +167,26 @@ def test_a_page_has_the_best_groups(folder: Path, tmp_path: Path, monkeypatch: p
 
 def test_an_unfinished_run_is_one_line(folder: Path):
     (folder / "summary.json").unlink()
-    with pytest.raises(UserError, match="no run is finished"):
+    with pytest.raises(UserError, match=r"^report: no run can be used: .* is left out: it is not finished$"):
         collect([folder])
+
+
+def test_a_damaged_summary_is_named(folder: Path):
+    (folder / "summary.json").write_text("{", encoding="utf-8")
+    with pytest.raises(UserError, match=r"is left out: summary\.json cannot be read \(Input data was truncated\)$"):
+        collect([folder])
+
+
+def test_runs_that_are_not_shown_are_named(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    unfinished, damaged = (Path(shutil.copytree(folder, tmp_path / name)) for name in ("unfinished", "damaged"))
+    (unfinished / "summary.json").unlink()
+    (damaged / "summary.json").write_text("{}", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    report.write_report([str(unfinished), str(damaged), str(folder)], "page.html")
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == f"warning: {unfinished} is left out: it is not finished"
+    assert second.startswith(f"warning: {damaged} is left out: summary.json cannot be read (Object missing required")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert f"{unfinished} is left out: it is not finished." in page and f"{damaged} is left out" in page

@@ -19,7 +19,7 @@ from mnist_lite.errors import UserError
 from mnist_lite.insight.changes import leaves
 from mnist_lite.runner.config_file import read_config
 from mnist_lite.runner.identity import normalized_config
-from mnist_lite.runner.summary import Summary, read_summary
+from mnist_lite.runner.summary import Summary, load_summary
 from mnist_lite.sweeps.results import Group, JobRow, describe_images, finished_row, group_rows, selection_split
 from mnist_lite.sweeps.statistics import Estimate
 
@@ -97,25 +97,30 @@ class Comparison:
     """A line for each run that is not compared."""
 
 
-def compare_runs(paths: Sequence[Path]) -> Comparison:
-    """Compares the finished runs in the folders ``paths``.
+def compare_runs(paths: Sequence[Path], command: str = "compare") -> Comparison:
+    """Compares the finished runs in the folders ``paths``. ``command`` is the name of the command in an error.
 
     Raises:
-        UserError: a config is damaged, or no run is finished.
+        UserError: a config is damaged, or no run can be used.
     """
     runs: dict[tuple[str, int], FinishedRun] = {}
     left_out: list[str] = []
     for path in paths:
-        summary = read_summary(path)
-        if summary is None:
+        try:
+            summary = load_summary(path)
+        except FileNotFoundError:
             left_out.append(f"{path} is left out: it is not finished")
+            continue
+        except OSError as error:
+            left_out.append(f"{path} is left out: summary.json cannot be read ({error.strerror})")
             continue
         run = FinishedRun(path, read_config(path), summary)
         first = runs.setdefault((_group_key(run), summary.seed), run)
         if first is not run:
             left_out.append(f"{path} is left out: it repeats seed {summary.seed} of {first.path}")
     if not runs:
-        raise UserError(f"compare: no run is finished: {', '.join(map(str, paths[:3]))}")
+        more = f"; and {len(left_out) - 3} more" if len(left_out) > 3 else ""
+        raise UserError(f"{command}: no run can be used: {'; '.join(left_out[:3])}{more}")
     rows = [_row(run, key) for (key, _), run in runs.items()]
     by_folder = {str(run.path): run for run in runs.values()}
     results = group_rows(rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -36,7 +37,7 @@ def write_report(names: Sequence[str], output: str) -> int:
     ``output`` is the file. Empty: the name of the run or of the sweep, in the current folder.
 
     Raises:
-        UserError: a name stands for nothing, no run is finished, or a config is damaged.
+        UserError: a name stands for nothing, no run can be used, or a config is damaged.
         MachineError: the file cannot be written.
     """
     paths = find_runs(names)
@@ -44,20 +45,22 @@ def write_report(names: Sequence[str], output: str) -> int:
     if path.is_dir():
         raise UserError(f"output: {path} is a folder; name a file, such as {path / 'report.html'}")
     folder = make_folder(path.parent, paths)
-    data = collect(paths, Path(names[0]).absolute().name if len(names) == 1 else "")
-    content = render(data)
+    comparison = compare_runs(paths, "report")
+    for line in comparison.left_out:
+        print(f"warning: {printable(line)}", file=sys.stderr)
+    content = render(collect(comparison, Path(names[0]).absolute().name if len(names) == 1 else ""))
     files.write(folder / path.name, content)
     print(printable(f"{path}  {len(content) / 1e6:.2f} MB; open it in a browser"))
     return 0
 
 
-def collect(paths: Sequence[Path], title: str = "") -> dict[str, Any]:
-    """The data of the page of the runs in the folders ``paths``, as plain values.
+def collect(comparison: Comparison, title: str = "") -> dict[str, Any]:
+    """The data of the page of the runs that ``comparison`` has, as plain values.
 
     ``title`` is the title of the page of several groups, such as the name of a sweep. Empty: the names of the groups. The page of
     one group has the name of its runs.
     """
-    comparison = compare_runs(paths)
+    runs_left_out = [f"{line}." for line in comparison.left_out]
     comparison, left_out = _shown(comparison)
     groups = comparison.groups
     curve_records, missing = curves(groups)
@@ -78,7 +81,7 @@ def collect(paths: Sequence[Path], title: str = "") -> dict[str, Any]:
         "images": images,
         "network": network,
         "published": published(),
-        "left_out": [*left_out, *reason, *missing, *reasons, *_not_in_page(groups, tested, images)],
+        "left_out": [*runs_left_out, *left_out, *reason, *missing, *reasons, *_not_in_page(groups, tested, images)],
     }
 
 

@@ -9,6 +9,7 @@ import math
 import shlex
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -44,7 +45,7 @@ def verdict(comparison: Comparison) -> dict[str, Any]:
         "images": comparison.measured_on if comparison.split == "test" else _test_images(groups),
         "checks": checks if isinstance(checks, list) and not others else [],
         "answers": answers(comparison) if len(groups) > 1 else [],
-        "notes": notes(comparison),
+        "notes": notes(replace(comparison, left_out=[])),  # the page has a list of its own
     }
 
 
