@@ -85,10 +85,15 @@ test('a label at the right edge is to the left of its point', () => {
 });
 
 test('the headline names the images, the seeds and the parameters', () => {
-  const best = { parameters: 7838, seeds: [0, 1, 2] };
-  const verdict = { images: ["MNIST's 10,000 test images"] };
+  const best = { parameters: 7838, seeds: [0, 1, 2], images: "MNIST's 10,000 test images" };
+  const other = { ...best, images: '360 test images of digits (NOT MNIST)' };
+  assert.match(
+    headline({ runs: [best, best, other], verdict: { compared: [0, 1] } }, best),
+    /the best of 2 .* on these images after/,
+  );
+  assert.match(headline({ runs: [best, other], verdict: { compared: [0] } }, best), /are recognised after the last epoch/);
   assert.equal(
-    headline({ runs: [best, best], verdict }, best),
+    headline({ runs: [best, best], verdict: { compared: [0, 1] } }, best),
     "of MNIST's 10,000 test images are recognised by the best of 2 groups of runs after the last epoch, as the mean of 3 seeds, with 7,838 parameters.",
   );
 });

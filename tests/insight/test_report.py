@@ -190,3 +190,25 @@ def test_runs_that_are_not_shown_are_named(
     assert second.startswith(f"warning: {damaged} is left out: summary.json cannot be read (Object missing required")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert f"{unfinished} is left out: it is not finished." in page and f"{damaged} is left out" in page
+
+
+def test_only_runs_on_the_same_images_are_compared(folder: Path, tmp_path: Path):
+    folders = []
+    for name, test, final in (("a", 50, 80.0), ("b", 50, 90.0), ("other", 40, 99.0)):
+        copy = Path(shutil.copytree(folder, tmp_path / name))
+        record = json.loads((copy / "summary.json").read_text(encoding="utf-8")) | {"name": name}
+        record["accuracy"]["test"]["final"], record["data"]["test"] = final, test
+        (copy / "summary.json").write_text(json.dumps(record), encoding="utf-8")
+        config = (copy / "config.yaml").read_text(encoding="utf-8")
+        (copy / "config.yaml").write_text(config.replace("batch_size: 25", f"batch_size: {len(folders) + 26}"))
+        folders.append(copy)
+    data = collect([folders[2], *folders[:2]])
+    assert (data["verdict"]["best"], data["verdict"]["compared"]) == (2, [1, 2])
+    assert data["verdict"]["answers"][0].startswith("Is C better than B? No answer yet")
+    assert data["verdict"]["answers"][-1] == "Not compared, because measured on other images: A."
+
+
+def test_a_run_on_other_data_has_the_reason(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    data = collect([zoo.ZOO / "era4", folder])  # on a tie, the first one decides
+    assert data["verdict"]["best"] == 0
+    assert "it was trained on digits, and the images of this page are of mnist" in data["untested"][-1]["reason"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 from statistics import fmean
@@ -130,6 +130,20 @@ def compare_runs(paths: Sequence[Path], command: str = "compare") -> Comparison:
     groups = [ComparedGroup(_letter(i), *part) for i, part in enumerate(zip(names, members, results, strict=True))]
     split = selection_split(rows)
     return Comparison(groups, differences, split, describe_images(rows, split), left_out)
+
+
+def on_same_images(comparison: Comparison) -> Comparison:
+    """The groups that were measured on the same test images: those of most groups, or of the first one if that is not decided."""
+    images = [(group.summary.data["name"], group.summary.data["test"]) for group in comparison.groups]
+    places = [i for i, each in enumerate(images) if each == max(images, key=images.count)]
+    if len(places) == len(images):
+        return comparison
+    members = [comparison.groups[i] for i in places]
+    rows = [row for group in members for row in group.results.rows]
+    groups = [replace(group, results=result) for group, result in zip(members, group_rows(rows), strict=True)]
+    differences = [(key, [cells[i] for i in places]) for key, cells in comparison.differences]
+    split = selection_split(rows)
+    return Comparison(groups, differences, split, describe_images(rows, split), comparison.left_out)
 
 
 def pareto_front(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:

@@ -64,24 +64,27 @@ def collect(comparison: Comparison, title: str = "") -> dict[str, Any]:
     comparison, left_out = _shown(comparison)
     groups = comparison.groups
     curve_records, missing = curves(groups)
-    networks, data, reasons = _evaluated(groups)
+    judged = verdict(comparison)
+    networks, data, reasons = _evaluated(groups, groups[judged["best"]].summary.data["name"])
     chosen = chosen_images(networks, data.test) if data else []
     tested = [tested_record(each, chosen, data) for each in networks] if data else []
     images = {**image_record(chosen, data.test), "predictions": tested[0]["predictions"]} if data and tested else None
     network, reason = _network(groups)
+    untested = [f"Confusion matrix, mistakes and calibration of {groups[i].name}: {why}." for i, why in reasons]
     return {
         "version": VERSION,
         "made": date.today().isoformat(),
         "title": title if title and len(groups) > 1 else _joined([group.name for group in groups]),
-        "verdict": verdict(comparison),
+        "verdict": judged,
         "runs": [group_record(group) for group in groups],
         "differences": comparison.differences,
         "curves": curve_records,
         "tested": tested,
+        "untested": [{"group": i, "reason": why} for i, why in reasons],
         "images": images,
         "network": network,
         "published": published(),
-        "left_out": [*runs_left_out, *left_out, *reason, *missing, *reasons, *_not_in_page(groups, tested, images)],
+        "left_out": [*runs_left_out, *left_out, *reason, *missing, *untested, *_not_in_page(groups, tested, images)],
     }
 
 
@@ -96,23 +99,25 @@ def _shown(comparison: Comparison) -> tuple[Comparison, list[str]]:
     return shown, [f"Groups of runs: the page has the {MAX_GROUPS} best of {len(comparison.groups):,}."]
 
 
-def _evaluated(groups: Sequence[ComparedGroup]) -> tuple[list[RunAnswers], Dataset | None, list[str]]:
-    """The first run of each group on all test images. And the data, and why runs are missing.
+def _evaluated(
+    groups: Sequence[ComparedGroup], name: str
+) -> tuple[list[RunAnswers], Dataset | None, list[tuple[int, str]]]:
+    """The first run of each group on all test images. And the data, and the groups that are missing, with the reason.
 
-    The runs of a page share their images, so runs on another data set than that of the first one are not evaluated.
+    The runs of a page share their images, so runs on another data set than ``name``, that of the best one, are not evaluated.
     """
     tested: list[RunAnswers] = []
     data: Dataset | None = None
-    reasons = []
+    reasons: list[tuple[int, str]] = []
     for i, group in tqdm(list(enumerate(groups)), "report", unit="network", delay=2, disable=None, leave=False):
         try:
             run = load_run(group.runs[0].path)
+            if run.data["name"] != name:
+                raise UserError(f"it was trained on {run.data['name']}, and the images of this page are of {name}")
             data = data or load_data(run)
-            if run.data["name"] != data.name:
-                raise UserError(f"it was trained on {run.data['name']}, and the images of this page are of {data.name}")
             tested.append(answers_of(run, i, data))
         except UserError as error:
-            reasons.append(f"Confusion matrix, mistakes and calibration of {group.name}: {error}.")
+            reasons.append((i, str(error)))
     return tested, data, reasons
 
 

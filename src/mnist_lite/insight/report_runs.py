@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from mnist_lite.errors import UserError
-from mnist_lite.insight.comparison import ComparedGroup, Comparison, FinishedRun
+from mnist_lite.insight.comparison import ComparedGroup, Comparison, FinishedRun, on_same_images
 from mnist_lite.insight.comparison_text import answers, notes
 from mnist_lite.insight.published import PUBLISHED
 from mnist_lite.insight.reproduce import overrides_of
@@ -36,16 +36,24 @@ EVALUATION_METRICS = (
 
 
 def verdict(comparison: Comparison) -> dict[str, Any]:
-    """What comes first: the figures of the best group, its budget, and for several groups which is better."""
-    groups = comparison.groups
-    best = max(groups, key=lambda group: group.final.mean)
-    (checks, *others) = [run.summary.budget.get("checks") for run in best.runs]
+    """What comes first: the best group, its budget, and for several groups which is better.
+
+    Only groups on the same test images are compared. ``compared`` has their places in the page.
+    """
+    part = on_same_images(comparison)
+    letters = [group.letter for group in comparison.groups]
+    others = [letter for letter in letters if letter not in {group.letter for group in part.groups}]
+    best = max(part.groups, key=lambda group: group.final.mean)
+    (checks, *more) = [run.summary.budget.get("checks") for run in best.runs]
     return {
-        "best": groups.index(best),
-        "images": comparison.measured_on if comparison.split == "test" else _test_images(groups),
-        "checks": checks if isinstance(checks, list) and not others else [],
-        "answers": answers(comparison) if len(groups) > 1 else [],
-        "notes": notes(replace(comparison, left_out=[])),  # the page has a list of its own
+        "best": letters.index(best.letter),
+        "compared": [letters.index(group.letter) for group in part.groups],
+        "checks": checks if isinstance(checks, list) and not more else [],
+        "answers": [
+            *(answers(part) if len(part.groups) > 1 else []),
+            *([f"Not compared, because measured on other images: {', '.join(others)}."] if others else []),
+        ],
+        "notes": notes(replace(part, left_out=[])),  # the page has a list of its own
     }
 
 
@@ -167,11 +175,6 @@ def _conditions(group: ComparedGroup) -> str:
     commit = f", commit {summary.git[:12]}" if summary.git else ""
     machine = f"{summary.device} with {threads}, {summary.precision}, {summary.backend}"
     return f"{machine}; torch {torch_version}, mnist-lite {own}{commit}"
-
-
-def _test_images(groups: Sequence[ComparedGroup]) -> list[str]:
-    records = [run.summary.data for group in groups for run in group.runs]
-    return list(dict.fromkeys(describe_test_set(data["name"], data["test"]) for data in records))
 
 
 class _Clock:

@@ -94,12 +94,23 @@ class NetworkView {
     );
   }
 
+  /** The links of the head still lead to these sections. */
+  missing() {
+    const { reason } = this.data.untested.find((each) => each.group === this.group);
+    return [
+      ['confusion', 'Confusion'],
+      ['mistakes', 'Mistakes'],
+      ['calibration', 'Calibration'],
+    ].map(([id, title]) => section(id, title, `Not measured: ${reason}.`));
+  }
+
   draw() {
     const run = this.data.runs[this.group];
     const tested = this.data.tested.find((each) => each.group === this.group);
     const parts = [architectureSection(run, this.network, this.images)];
     if (tested)
       parts.push(confusionSection(tested, this.images), mistakesSection(tested, this.images), calibrationSection(tested));
+    else if (this.data.tested.length) parts.push(...this.missing());
     this.parts.replaceChildren(...parts);
   }
 }

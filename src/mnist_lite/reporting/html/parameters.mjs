@@ -10,16 +10,19 @@ const DECADES = [1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 
 /** The section. The published points are of MNIST, so a page of other data has none. */
 export function parametersSection(data) {
-  const published = data.runs.every((run) => /MNIST's/.test(run.images)) ? data.published : [];
+  const { compared } = data.verdict;
+  const own = compared.map((i) => ({ ...data.runs[i], place: i }));
+  const published = own.every((run) => /MNIST's/.test(run.images)) ? data.published : [];
   const lead = published.length
     ? 'Filled points are the runs of this page, after the last epoch. Hollow points are the figures of the authors, of their best epoch or of an epoch that they do not name.'
     : 'The runs of this page, after the last epoch.';
+  const others = own.length < data.runs.length ? ` Only runs on ${own[0].images} are here.` : '';
   return section(
     'parameters',
     'Accuracy against parameters',
-    lead,
-    scatter(data.runs, published),
-    valueTable(data.runs, published),
+    `${lead}${others}`,
+    scatter(own, published),
+    valueTable(own, published),
   );
 }
 
@@ -59,7 +62,7 @@ function scatter(runs, published) {
       { scale: y, ticks: yTicks, text: (tick) => String(tick), label: 'test accuracy, %' },
     ),
     ...published.map((point) => publishedMark(point, x(point.parameters), y(point.accuracy))),
-    ...runs.map((run, i) => runMark(run, i, x(run.parameters), y)),
+    ...runs.map((run) => runMark(run, x(run.parameters), y)),
     ...labels.map((label) => svg('text', { x: label.left, y: label.base, class: label.own ? 'name own' : 'name' }, label.text)),
   );
   return scrollable('Picture of accuracy against parameters', element('figure', { class: 'wide' }, picture));
@@ -98,7 +101,7 @@ function publishedMark(point, x, y) {
   );
 }
 
-function runMark(run, i, x, y) {
+function runMark(run, x, y) {
   const title = svg(
     'title',
     {},
@@ -107,7 +110,7 @@ function runMark(run, i, x, y) {
   const interval = run.low === null ? null : svg('line', { x1: x, x2: x, y1: y(run.low), y2: y(run.high), class: 'interval' });
   const circle = svg('circle', { cx: x, cy: y(run.final), r: 6 });
   const mark = svg('g', { class: 'own' }, title, interval, circle);
-  mark.style.color = seriesColour(i);
+  mark.style.color = seriesColour(run.place);
   return mark;
 }
 

@@ -2469,16 +2469,19 @@ const DECADES = [1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 
 /** The section. The published points are of MNIST, so a page of other data has none. */
 function parametersSection(data) {
-  const published = data.runs.every((run) => /MNIST's/.test(run.images)) ? data.published : [];
+  const { compared } = data.verdict;
+  const own = compared.map((i) => ({ ...data.runs[i], place: i }));
+  const published = own.every((run) => /MNIST's/.test(run.images)) ? data.published : [];
   const lead = published.length
     ? 'Filled points are the runs of this page, after the last epoch. Hollow points are the figures of the authors, of their best epoch or of an epoch that they do not name.'
     : 'The runs of this page, after the last epoch.';
+  const others = own.length < data.runs.length ? ` Only runs on ${own[0].images} are here.` : '';
   return section(
     'parameters',
     'Accuracy against parameters',
-    lead,
-    scatter(data.runs, published),
-    valueTable(data.runs, published),
+    `${lead}${others}`,
+    scatter(own, published),
+    valueTable(own, published),
   );
 }
 
@@ -2518,7 +2521,7 @@ function scatter(runs, published) {
       { scale: y, ticks: yTicks, text: (tick) => String(tick), label: 'test accuracy, %' },
     ),
     ...published.map((point) => publishedMark(point, x(point.parameters), y(point.accuracy))),
-    ...runs.map((run, i) => runMark(run, i, x(run.parameters), y)),
+    ...runs.map((run) => runMark(run, x(run.parameters), y)),
     ...labels.map((label) => svg('text', { x: label.left, y: label.base, class: label.own ? 'name own' : 'name' }, label.text)),
   );
   return scrollable('Picture of accuracy against parameters', element('figure', { class: 'wide' }, picture));
@@ -2557,7 +2560,7 @@ function publishedMark(point, x, y) {
   );
 }
 
-function runMark(run, i, x, y) {
+function runMark(run, x, y) {
   const title = svg(
     'title',
     {},
@@ -2566,7 +2569,7 @@ function runMark(run, i, x, y) {
   const interval = run.low === null ? null : svg('line', { x1: x, x2: x, y1: y(run.low), y2: y(run.high), class: 'interval' });
   const circle = svg('circle', { cx: x, cy: y(run.final), r: 6 });
   const mark = svg('g', { class: 'own' }, title, interval, circle);
-  mark.style.color = seriesColour(i);
+  mark.style.color = seriesColour(run.place);
   return mark;
 }
 
@@ -2597,6 +2600,7 @@ const MAX_CELL = 60;
 /** Columns: title, the value to sort by, and the text. */
 const COLUMNS = [
   { title: 'Name', value: (run) => run.name, text: (run) => run.name },
+  { title: 'Test images', value: (run) => run.images, text: (run) => run.images, mixed: true },
   { title: 'Parameters', value: (run) => run.parameters, text: (run) => thousands(run.parameters) },
   { title: 'Multiply-adds', value: (run) => run.multiply_adds, text: (run) => thousands(run.multiply_adds) },
   { title: 'Epochs', value: (run) => run.epochs, text: (run) => String(Number(run.epochs.toFixed(1))) },
@@ -2639,7 +2643,10 @@ function runsSection(data) {
 }
 
 function sortableTable(data) {
-  const columns = COLUMNS.filter((column) => data.runs.some((run) => column.value(run) !== null));
+  const differ = (column) => new Set(data.runs.map((run) => column.value(run))).size > 1;
+  const columns = COLUMNS.filter((column) =>
+    column.mixed ? differ(column) : data.runs.some((run) => column.value(run) !== null),
+  );
   const places = new Map(data.runs.map((run, i) => [run, i]));
   const body = element('tbody', {});
   const heads = columns.map((column, i) => {
@@ -2743,11 +2750,12 @@ function verdictSection(data) {
 
 /** The sentence after the figure. */
 function headline(data, best) {
-  const images = listed(data.verdict.images);
-  const kind = data.runs.some((run) => run.seeds.length > 1) ? 'groups of runs' : 'runs';
-  const who = data.runs.length > 1 ? ` by the best of ${data.runs.length} ${kind}` : '';
+  const compared = data.verdict.compared.map((i) => data.runs[i]);
+  const kind = compared.some((run) => run.seeds.length > 1) ? 'groups of runs' : 'runs';
+  const others = compared.length < data.runs.length ? ' on these images' : '';
+  const who = compared.length > 1 ? ` by the best of ${compared.length} ${kind}${others}` : '';
   const mean = best.seeds.length > 1 ? `, as the mean of ${best.seeds.length} seeds` : '';
-  return `of ${images} are recognised${who} after the last epoch${mean}, with ${thousands(best.parameters)} parameters.`;
+  return `of ${best.images} are recognised${who} after the last epoch${mean}, with ${thousands(best.parameters)} parameters.`;
 }
 
 function facts(run) {
@@ -2890,12 +2898,23 @@ class NetworkView {
     );
   }
 
+  /** The links of the head still lead to these sections. */
+  missing() {
+    const { reason } = this.data.untested.find((each) => each.group === this.group);
+    return [
+      ['confusion', 'Confusion'],
+      ['mistakes', 'Mistakes'],
+      ['calibration', 'Calibration'],
+    ].map(([id, title]) => section(id, title, `Not measured: ${reason}.`));
+  }
+
   draw() {
     const run = this.data.runs[this.group];
     const tested = this.data.tested.find((each) => each.group === this.group);
     const parts = [architectureSection(run, this.network, this.images)];
     if (tested)
       parts.push(confusionSection(tested, this.images), mistakesSection(tested, this.images), calibrationSection(tested));
+    else if (this.data.tested.length) parts.push(...this.missing());
     this.parts.replaceChildren(...parts);
   }
 }

@@ -9,6 +9,7 @@ const MAX_CELL = 60;
 /** Columns: title, the value to sort by, and the text. */
 export const COLUMNS = [
   { title: 'Name', value: (run) => run.name, text: (run) => run.name },
+  { title: 'Test images', value: (run) => run.images, text: (run) => run.images, mixed: true },
   { title: 'Parameters', value: (run) => run.parameters, text: (run) => thousands(run.parameters) },
   { title: 'Multiply-adds', value: (run) => run.multiply_adds, text: (run) => thousands(run.multiply_adds) },
   { title: 'Epochs', value: (run) => run.epochs, text: (run) => String(Number(run.epochs.toFixed(1))) },
@@ -51,7 +52,10 @@ export function runsSection(data) {
 }
 
 function sortableTable(data) {
-  const columns = COLUMNS.filter((column) => data.runs.some((run) => column.value(run) !== null));
+  const differ = (column) => new Set(data.runs.map((run) => column.value(run))).size > 1;
+  const columns = COLUMNS.filter((column) =>
+    column.mixed ? differ(column) : data.runs.some((run) => column.value(run) !== null),
+  );
   const places = new Map(data.runs.map((run, i) => [run, i]));
   const body = element('tbody', {});
   const heads = columns.map((column, i) => {

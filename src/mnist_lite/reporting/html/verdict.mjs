@@ -1,7 +1,7 @@
 // What comes first: what was trained, how good it is, and whether it keeps its budget.
 
 import { element } from './dom.mjs';
-import { counted, duration, listed, percent, thousands } from './format.mjs';
+import { counted, duration, percent, thousands } from './format.mjs';
 
 export function verdictSection(data) {
   const best = data.runs[data.verdict.best];
@@ -21,11 +21,12 @@ export function verdictSection(data) {
 
 /** The sentence after the figure. */
 export function headline(data, best) {
-  const images = listed(data.verdict.images);
-  const kind = data.runs.some((run) => run.seeds.length > 1) ? 'groups of runs' : 'runs';
-  const who = data.runs.length > 1 ? ` by the best of ${data.runs.length} ${kind}` : '';
+  const compared = data.verdict.compared.map((i) => data.runs[i]);
+  const kind = compared.some((run) => run.seeds.length > 1) ? 'groups of runs' : 'runs';
+  const others = compared.length < data.runs.length ? ' on these images' : '';
+  const who = compared.length > 1 ? ` by the best of ${compared.length} ${kind}${others}` : '';
   const mean = best.seeds.length > 1 ? `, as the mean of ${best.seeds.length} seeds` : '';
-  return `of ${images} are recognised${who} after the last epoch${mean}, with ${thousands(best.parameters)} parameters.`;
+  return `of ${best.images} are recognised${who} after the last epoch${mean}, with ${thousands(best.parameters)} parameters.`;
 }
 
 function facts(run) {
