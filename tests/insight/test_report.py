@@ -193,7 +193,7 @@ def test_runs_that_are_not_shown_are_named(
 
 
 def test_only_runs_on_the_same_images_are_compared(folder: Path, tmp_path: Path):
-    folders = []
+    folders = list[Path]()
     for name, test, final in (("a", 50, 80.0), ("b", 50, 90.0), ("other", 40, 99.0)):
         copy = Path(shutil.copytree(folder, tmp_path / name))
         record = json.loads((copy / "summary.json").read_text(encoding="utf-8")) | {"name": name}

@@ -35,6 +35,12 @@ export const METRICS = {
   lr: { title: 'Learning rate', unit: '', lines: [{ name: 'learning rate', kind: 'steps', key: 'lr', exact: true }] },
 };
 
+/** The metrics that a run of `curves` has. */
+export function recordedMetrics(curves) {
+  const has = (line) => curves.some((run) => run[line.kind][line.key]?.length);
+  return Object.keys(METRICS).filter((metric) => METRICS[metric].lines.some(has));
+}
+
 /**
  * An exponential moving average. `amount` is in 0..0.99, and 0 changes nothing. The start is corrected, so that it does not lean
  * to zero: each value is a weighted mean of the values so far.

@@ -11,7 +11,13 @@ export function verdictSection(data) {
     { id: 'verdict', 'aria-label': 'Verdict' },
     element('p', { class: 'figure' }, percent(best.final), element('span', { class: 'unit' }, ' %')),
     element('p', { class: 'headline' }, headline(data, best)),
-    several ? element('p', { class: 'best' }, `Best: ${best.letter} · ${best.name}`) : null,
+    several
+      ? element(
+          'p',
+          { class: 'best' },
+          `${data.runs.some((run) => run.seeds.length > 1) ? 'Highest mean' : 'Highest'}: ${best.letter} · ${best.name}`,
+        )
+      : null,
     facts(best),
     several ? answers(data.verdict.answers) : null,
     data.verdict.checks.length ? budget(data.verdict.checks, several ? `The budget of ${best.name}` : 'The budget') : null,
