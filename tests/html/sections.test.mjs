@@ -38,7 +38,7 @@ test('the most confused pair is not on the diagonal', () => {
 });
 
 test('the images of a cell', () => {
-  assert.deepEqual(imagesOfCell({ predictions: [1, 2, 2, 2] }, [2, 2, 1, 2], 2, 2), [1, 3]);
+  assert.deepEqual(imagesOfCell({ predictions: [1, 2, 2, 2], confidence: [0.9, 0.5, 0.8, 0.6] }, [2, 2, 1, 2], 2, 2), [3, 1]);
 });
 
 test('a map is interpolated between the centres of its cells, and is 0 outside', () => {

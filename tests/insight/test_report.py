@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from base64 import b64decode
 from pathlib import Path
@@ -129,7 +130,7 @@ def test_the_page_of_shipped_weights_is_small_and_complete(mnist_root: Path, mon
     (tested,), card = data["tested"], zoo.read_card(zoo.ZOO / "era4")
     assert tested["accuracy"] == pytest.approx(card.figures[0].percent) and tested["images"] == 10_000
     assert data["images"]["count"] == 500 + tested["mistakes_in_all"]
-    assert data["runs"][0]["commands"][0]["command"] == "mnist-lite train experiment=era4 seed=0"
+    assert data["runs"][0]["commands"][0]["command"] == "mnist-lite train experiment=era4 threads=1 seed=0"
     assert len(render(data)) < 3_000_000
 
 
@@ -212,3 +213,25 @@ def test_a_run_on_other_data_has_the_reason(folder: Path, monkeypatch: pytest.Mo
     data = collect([zoo.ZOO / "era4", folder])  # on a tie, the first one decides
     assert data["verdict"]["best"] == 0
     assert "it was trained on digits, and the images of this page are of mnist" in data["untested"][-1]["reason"]
+
+
+def test_of_many_rows_some_are_read(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(report_runs, "MAX_ROWS", 5)
+    data, rows = collect([folder]), rows_of(folder)
+    steps = [row["step"] for row in rows if "train/loss" in row]
+    shown = data["curves"][0]["steps"]["step"]
+    assert shown == steps[:: 1 + len(steps) // 5] and len(shown) <= 5 < len(steps)
+    assert len(data["curves"][0]["evaluations"]["step"]) == 4
+    used = 4 + len(shown)
+    assert f"Rows of {folder.name}: its curves use {used} of the {len(rows)} rows of metrics.jsonl." in data["left_out"]
+
+
+@pytest.mark.parametrize(("backend", "threads"), [("kernels", []), ("torch", ["threads=2"])])
+def test_the_command_has_the_threads_where_the_result_depends_on_them(backend: str, threads: list[str], folder: Path):
+    path = folder / "summary.json"
+    record = json.loads(path.read_text(encoding="utf-8")) | {"backend": backend, "device": "cpu", "threads": 2}
+    path.write_text(json.dumps(record), encoding="utf-8")
+    config = (folder / "config.yaml").read_text(encoding="utf-8")
+    (folder / "config.yaml").write_text(re.sub("^threads: .*$", "threads: null", config, flags=re.M), encoding="utf-8")
+    command = collect([folder])["runs"][0]["commands"][0]["command"]
+    assert [word for word in command.split() if word.startswith("threads=")] == threads

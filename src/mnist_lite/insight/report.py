@@ -139,9 +139,10 @@ def _not_in_page(
     lines = []
     if tested and images:
         total = max(each["images"] for each in tested)
-        lines.append(
-            f"Most test images: the page has {images['count']:,} of {total:,}. All figures are of {total:,} images."
-        )
+        if images["count"] < total:
+            lines.append(
+                f"Most test images: the page has {images['count']:,} of {total:,}. All figures are of {total:,} images."
+            )
     cut = [
         f"{len(each['mistakes']):,} of the {each['mistakes_in_all']:,} of {groups[each['group']].name}"
         for each in tested

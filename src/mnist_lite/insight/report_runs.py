@@ -23,11 +23,13 @@ from mnist_lite.insight.zoo import name_of
 from mnist_lite.model.budget import describe_test_set
 from mnist_lite.model.build import Layer, Network, build
 from mnist_lite.runner.metrics import epoch_ends
-from mnist_lite.runner.metrics_file import read_rows
+from mnist_lite.runner.metrics_file import read_some_rows
 from mnist_lite.training.step_metrics import Row
 
 MAX_POINTS, MIN_POINTS, ALL_POINTS = 300, 30, 12_000
 """Points of a curve, and of all curves together. Longer curves are shortened."""
+MAX_ROWS = 100_000
+"""Evaluations, and training steps, of a run that are read. The longest published run has 9,380 steps."""
 STEP_METRICS = ("train/loss", "train/accuracy", "lr")
 EVALUATION_METRICS = (
     *("test/accuracy", "test/loss", "train/epoch_accuracy", "train/epoch_loss"),
@@ -96,10 +98,14 @@ def curves(groups: Sequence[ComparedGroup]) -> tuple[list[dict[str, Any]], list[
     found, missing, shortened = [], [], 0
     for group, run in runs:
         try:
-            rows = read_rows(run.path)
+            rows, count = read_some_rows(run.path, MAX_ROWS)
         except OSError as error:
             missing.append(f"The curves of {run.path.name}: metrics.jsonl cannot be read ({error.strerror}).")
             continue
+        if len(rows) < count:
+            missing.append(
+                f"Rows of {run.path.name}: its curves use {len(rows):,} of the {count:,} rows of metrics.jsonl."
+            )
         evaluations = [row for row in rows if "test/accuracy" in row]
         steps = [row for row in rows if "train/loss" in row]
         if not evaluations:
@@ -160,10 +166,17 @@ def _commands(runs: Sequence[FinishedRun], overrides: list[str] | None) -> list[
         command = None
         if overrides is not None:
             # runs of a group differ in their seed only
-            own = [*(each for each in overrides if not each.startswith("seed=")), f"seed={run.summary.seed}"]
+            own = [each for each in overrides if not each.startswith("seed=")]
+            own += [*_threads(run), f"seed={run.summary.seed}"]
             command = shlex.join(["mnist-lite", "train", *own])
         commands.append({"seed": run.summary.seed, "folder": run.path.name, "command": command})
     return commands
+
+
+def _threads(run: FinishedRun) -> list[str]:
+    """The number of threads as an override, where the config has it or the result depends on it: with torch on the CPU."""
+    on_torch = run.summary.device == "cpu" and run.summary.backend != "kernels"
+    return [f"threads={run.summary.threads}"] if run.config.get("threads") or on_torch else []
 
 
 def _conditions(group: ComparedGroup) -> str:

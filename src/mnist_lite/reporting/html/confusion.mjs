@@ -30,9 +30,10 @@ export function mostConfused(confusion) {
   return best;
 }
 
-/** The places in the page of the images of a cell. */
+/** The places in the page of the images of a cell: those with the highest probability first. */
 export function imagesOfCell(tested, labels, digit, answer) {
-  return labels.flatMap((label, i) => (label === digit && tested.predictions[i] === answer ? [i] : []));
+  const places = labels.flatMap((label, i) => (label === digit && tested.predictions[i] === answer ? [i] : []));
+  return places.sort((a, b) => tested.confidence[b] - tested.confidence[a]);
 }
 
 function grid(tested, show, chosen) {
@@ -102,7 +103,11 @@ function showCell(panel, tested, images, digit, answer) {
   );
   panel.replaceChildren(
     element('h3', {}, what),
-    element('p', { class: 'hint' }, `${cut} Below each image: the probability that the network gave to its answer.`),
+    element(
+      'p',
+      { class: 'hint' },
+      `${cut} Below each image: the probability that the network gave to its answer. The highest comes first.`,
+    ),
     element('div', { class: 'thumbnails', tabindex: '0', role: 'group', 'aria-label': 'Images of the cell' }, ...figures),
   );
 }

@@ -682,7 +682,23 @@ function thousands(value) {
 
 /** 99.41. An absent value is an empty text. */
 function percent(value, digits = 2) {
-  return value === null || value === undefined ? '' : value.toFixed(digits);
+  return value === null || value === undefined ? '' : withMinus(evenRounded(value, digits));
+}
+
+/** +0.25 or −1.12, rounded as in the text of `mnist-lite train`. */
+function signed(value) {
+  return value === null ? '' : `${value < 0 ? '' : '+'}${percent(value)}`;
+}
+
+/** A value in the middle between two texts becomes the one with an even digit, as in Python. JavaScript takes the larger one. */
+function evenRounded(value, digits) {
+  const exact = value.toFixed(digits + 60);
+  const [kept, rest] = [exact.slice(0, -60), exact.slice(-60)];
+  return /^50*$/.test(rest) && Number(kept.at(-1)) % 2 === 0 ? kept : value.toFixed(digits);
+}
+
+function withMinus(text) {
+  return text.replace('-', '−');
 }
 
 /** 4.2 min. */
@@ -693,9 +709,9 @@ function duration(seconds) {
 
 /** A number with at most three digits that count: 0.0123, 1.5, 964k, 6.38M. */
 function compact(value) {
-  if (Math.abs(value) >= 1e6) return `${Number((value / 1e6).toPrecision(3))}M`;
-  if (Math.abs(value) >= 1e4) return `${Number((value / 1e3).toPrecision(3))}k`;
-  return String(Number(value.toPrecision(3)));
+  if (Math.abs(value) >= 1e6) return withMinus(`${Number((value / 1e6).toPrecision(3))}M`);
+  if (Math.abs(value) >= 1e4) return withMinus(`${Number((value / 1e3).toPrecision(3))}k`);
+  return withMinus(String(Number(value.toPrecision(3))));
 }
 
 /** 0.93 as 93 %. Only certain values are 0 % and 100 %. */
@@ -1255,7 +1271,7 @@ function mapRow({ layer, output }) {
         }
       }
       context.putImageData(image, 0, 0);
-      range.textContent = `${compact(lowest)} to ${compact(highest)}`.replace('-', '−');
+      range.textContent = `${compact(lowest)} to ${compact(highest)}`;
     },
   };
 }
@@ -1873,9 +1889,10 @@ function mostConfused(confusion) {
   return best;
 }
 
-/** The places in the page of the images of a cell. */
+/** The places in the page of the images of a cell: those with the highest probability first. */
 function imagesOfCell(tested, labels, digit, answer) {
-  return labels.flatMap((label, i) => (label === digit && tested.predictions[i] === answer ? [i] : []));
+  const places = labels.flatMap((label, i) => (label === digit && tested.predictions[i] === answer ? [i] : []));
+  return places.sort((a, b) => tested.confidence[b] - tested.confidence[a]);
 }
 
 function grid(tested, show, chosen) {
@@ -1945,7 +1962,11 @@ function showCell(panel, tested, images, digit, answer) {
   );
   panel.replaceChildren(
     element('h3', {}, what),
-    element('p', { class: 'hint' }, `${cut} Below each image: the probability that the network gave to its answer.`),
+    element(
+      'p',
+      { class: 'hint' },
+      `${cut} Below each image: the probability that the network gave to its answer. The highest comes first.`,
+    ),
     element('div', { class: 'thumbnails', tabindex: '0', role: 'group', 'aria-label': 'Images of the cell' }, ...figures),
   );
 }
@@ -2645,7 +2666,7 @@ const COLUMNS = [
   },
   { title: 'Best epoch', value: (run) => run.best, text: (run) => percent(run.best) },
   { title: 'Mean of last 5', value: (run) => run.mean_last_5, text: (run) => percent(run.mean_last_5) },
-  { title: 'Train minus test', value: (run) => run.gap, text: (run) => percent(run.gap) },
+  { title: 'Train (with dropout and augmentation) minus test', value: (run) => run.gap, text: (run) => signed(run.gap) },
   { title: 'Seeds', value: (run) => run.seeds.length, text: (run) => String(run.seeds.length) },
   { title: 'Budget', value: (run) => (run.budget ? run.budget.met / run.seeds.length : null), text: (run) => budgetText(run) },
 ];
@@ -2802,7 +2823,7 @@ function facts(run) {
     ['multiply-adds per image', thousands(run.multiply_adds)],
     ['epochs', String(run.epochs)],
     ['time', duration(run.seconds)],
-    ['train minus test', `${run.gap >= 0 ? '+' : '−'}${Math.abs(run.gap).toFixed(2)}`],
+    ['train (with dropout and augmentation) minus test', signed(run.gap)],
   ];
   if (run.low !== null) items.unshift(['95 % interval over seeds', `${percent(run.low)} to ${percent(run.high)}`]);
   return element(

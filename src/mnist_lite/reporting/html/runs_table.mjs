@@ -2,7 +2,7 @@
 
 import { seriesColour } from './colours.mjs';
 import { details, element, scrollable, section, table } from './dom.mjs';
-import { counted, duration, percent, thousands } from './format.mjs';
+import { counted, duration, percent, signed, thousands } from './format.mjs';
 
 const MAX_CELL = 60;
 
@@ -22,7 +22,7 @@ export const COLUMNS = [
   },
   { title: 'Best epoch', value: (run) => run.best, text: (run) => percent(run.best) },
   { title: 'Mean of last 5', value: (run) => run.mean_last_5, text: (run) => percent(run.mean_last_5) },
-  { title: 'Train minus test', value: (run) => run.gap, text: (run) => percent(run.gap) },
+  { title: 'Train (with dropout and augmentation) minus test', value: (run) => run.gap, text: (run) => signed(run.gap) },
   { title: 'Seeds', value: (run) => run.seeds.length, text: (run) => String(run.seeds.length) },
   { title: 'Budget', value: (run) => (run.budget ? run.budget.met / run.seeds.length : null), text: (run) => budgetText(run) },
 ];

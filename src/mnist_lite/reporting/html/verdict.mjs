@@ -1,7 +1,7 @@
 // What comes first: what was trained, how good it is, and whether it keeps its budget.
 
 import { element } from './dom.mjs';
-import { counted, duration, percent, thousands } from './format.mjs';
+import { counted, duration, percent, signed, thousands } from './format.mjs';
 
 export function verdictSection(data) {
   const best = data.runs[data.verdict.best];
@@ -41,7 +41,7 @@ function facts(run) {
     ['multiply-adds per image', thousands(run.multiply_adds)],
     ['epochs', String(run.epochs)],
     ['time', duration(run.seconds)],
-    ['train minus test', `${run.gap >= 0 ? '+' : '−'}${Math.abs(run.gap).toFixed(2)}`],
+    ['train (with dropout and augmentation) minus test', signed(run.gap)],
   ];
   if (run.low !== null) items.unshift(['95 % interval over seeds', `${percent(run.low)} to ${percent(run.high)}`]);
   return element(
