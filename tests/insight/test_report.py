@@ -121,6 +121,8 @@ def test_shipped_weights_without_mnist_still_have_a_canvas(
     data = collect([zoo.ZOO / "era4"])
     assert data["network"]["parameters"] == 7838 and data["images"] is None
     assert any(line.startswith("Confusion matrix, mistakes and calibration of era4") for line in data["left_out"])
+    (reason,) = [each["reason"] for each in data["untested"]]
+    assert reason.endswith("it cannot be downloaded; MNIST_LITE_DATA names the folder of your copy of MNIST")
     assert len(render(data)) < 500_000
 
 
@@ -235,3 +237,13 @@ def test_the_command_has_the_threads_where_the_result_depends_on_them(backend: s
     (folder / "config.yaml").write_text(re.sub("^threads: .*$", "threads: null", config, flags=re.M), encoding="utf-8")
     command = collect([folder])["runs"][0]["commands"][0]["command"]
     assert [word for word in command.split() if word.startswith("threads=")] == threads
+
+
+def test_titles_are_short(folder: Path, tmp_path: Path):
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    text = (copy / "config.yaml").read_text(encoding="utf-8")
+    (copy / "config.yaml").write_text(text.replace("batch_size: 25", "batch_size: 26"), encoding="utf-8")
+    comparison = compare_runs([folder, copy])
+    titles = [report.collect(each, sweep)["title"] for each, sweep in ((comparison, True), (comparison, False))]
+    assert titles == ["Sweep of step4: batch_size", "2 runs"]
+    assert collect([folder])["title"] == "small"

@@ -17,16 +17,16 @@ from mnist_lite.errors import UserError, printable
 from mnist_lite.insight.comparison import ComparedGroup, Comparison, compare_runs
 from mnist_lite.insight.comparison_text import MAX_GROUPS, shown_groups
 from mnist_lite.insight.evaluate_runs import make_folder
-from mnist_lite.insight.locate import find_runs
-from mnist_lite.insight.predictions import load_data
+from mnist_lite.insight.locate import find_runs, is_sweep
+from mnist_lite.insight.predictions import DATA_ROOT, load_data
 from mnist_lite.insight.report_images import RunAnswers, answers_of, chosen_images, image_record, tested_record
 from mnist_lite.insight.report_network import network_for_page
 from mnist_lite.insight.report_runs import curves, group_record, published, verdict
-from mnist_lite.insight.saved_run import load_run
+from mnist_lite.insight.saved_run import SavedRun, load_run
 from mnist_lite.reporting.html_page import render
 
-MAX_NAMES = 3
-"""In the title of a page."""
+MAX_KEYS = 2
+"""In the title of a sweep."""
 VERSION = 1
 """Of the data in the page."""
 
@@ -48,18 +48,15 @@ def write_report(names: Sequence[str], output: str) -> int:
     comparison = compare_runs(paths, "report")
     for line in comparison.left_out:
         print(f"warning: {printable(line)}", file=sys.stderr)
-    content = render(collect(comparison, Path(names[0]).absolute().name if len(names) == 1 else ""))
+    content = render(collect(comparison, sweep=len(names) == 1 and is_sweep(Path(names[0]))))
     files.write(folder / path.name, content)
     print(printable(f"{path}  {len(content) / 1e6:.2f} MB; open it in a browser"))
     return 0
 
 
-def collect(comparison: Comparison, title: str = "") -> dict[str, Any]:
-    """The data of the page of the runs that ``comparison`` has, as plain values.
-
-    ``title`` is the title of the page of several groups, such as the name of a sweep. Empty: the names of the groups. The page of
-    one group has the name of its runs.
-    """
+def collect(comparison: Comparison, sweep: bool = False) -> dict[str, Any]:
+    """The data of the page of the runs that ``comparison`` has, as plain values. ``sweep``: they are the runs of one sweep."""
+    title = _title(comparison, sweep)
     runs_left_out = [f"{line}." for line in comparison.left_out]
     comparison, left_out = _shown(comparison)
     groups = comparison.groups
@@ -74,7 +71,7 @@ def collect(comparison: Comparison, title: str = "") -> dict[str, Any]:
     return {
         "version": VERSION,
         "made": date.today().isoformat(),
-        "title": title if title and len(groups) > 1 else _joined([group.name for group in groups]),
+        "title": title,
         "verdict": judged,
         "runs": [group_record(group) for group in groups],
         "differences": comparison.differences,
@@ -114,11 +111,22 @@ def _evaluated(
             run = load_run(group.runs[0].path)
             if run.data["name"] != name:
                 raise UserError(f"it was trained on {run.data['name']}, and the images of this page are of {name}")
-            data = data or load_data(run)
+            data = data or _data_of(run)
             tested.append(answers_of(run, i, data))
         except UserError as error:
             reasons.append((i, str(error)))
     return tested, data, reasons
+
+
+def _data_of(run: SavedRun) -> Dataset:
+    """The images. An error says what to do, and not how the download failed."""
+    try:
+        return load_data(run)
+    except UserError as error:
+        what, download_failed, _ = str(error).partition("and no mirror has it")
+        if not download_failed:
+            raise
+        raise UserError(f"{what}and it cannot be downloaded; {DATA_ROOT} names the folder of your copy of MNIST") from error
 
 
 def _network(groups: Sequence[ComparedGroup]) -> tuple[dict[str, Any] | None, list[str]]:
@@ -155,11 +163,18 @@ def _not_in_page(
     return lines
 
 
-def _joined(names: Sequence[str]) -> str:
-    """``a, b and 3 more``."""
-    if len(names) <= MAX_NAMES:
-        return ", ".join(names)
-    return f"{', '.join(names[:MAX_NAMES])} and {len(names) - MAX_NAMES} more"
+def _title(comparison: Comparison, sweep: bool) -> str:
+    """``Sweep of era4: optimizer.lr``, ``5 runs``, or the name of one group."""
+    groups = comparison.groups
+    if len(groups) == 1:
+        return groups[0].name
+    if not sweep:
+        return f"{sum(len(group.runs) for group in groups):,} runs"
+    keys = [key for key, _ in comparison.differences]
+    more = f" and {len(keys) - MAX_KEYS} more" if len(keys) > MAX_KEYS else ""
+    choices = {group.summary.experiment or group.summary.model or "a model" for group in groups}
+    of = f" of {choices.pop()}" if len(choices) == 1 else ""
+    return f"Sweep{of}: {', '.join(keys[:MAX_KEYS])}{more}"
 
 
 def _file_name(names: Sequence[str], paths: Sequence[Path]) -> str:

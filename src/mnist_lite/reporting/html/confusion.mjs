@@ -1,14 +1,15 @@
 // The confusion matrix. A click on a cell shows its images.
 
 import { digitCanvas } from './digit_image.mjs';
-import { element, scrollable, section } from './dom.mjs';
+import { element, howTo, scrollable, section } from './dom.mjs';
 import { counted, percent, share, thousands } from './format.mjs';
 
 const MAX_SHOWN = 100;
 const DIGITS = [...Array(10).keys()];
 
 export function confusionSection(tested, images) {
-  const lead = `Each row is a digit, each column an answer of the network: ${percent(tested.accuracy)} % of ${tested.measured_on} are on the diagonal. Click a cell to see its images.`;
+  const right = `${percent(tested.accuracy)} % of ${tested.measured_on} are on the diagonal.`;
+  const lead = [`Each row is a digit, each column an answer of the network: ${right}`, howTo('Click a cell to see its images.')];
   const panel = element('div', { class: 'cell-images', 'aria-live': 'polite' });
   const show = (digit, answer) => showCell(panel, tested, images, digit, answer);
   const worst = mostConfused(tested.confusion);

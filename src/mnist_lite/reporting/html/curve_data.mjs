@@ -25,6 +25,8 @@ export const METRICS = {
     title: 'Loss',
     unit: 'nats',
     log: true,
+    meaning:
+      'The loss is the mean of −ln(the probability of the right digit). Its unit is the nat: 0 is perfect, and 2.30 is a guess among ten digits.',
     lines: [
       { name: 'test', kind: 'evaluations', key: 'test/loss' },
       { name: 'holdout', kind: 'evaluations', key: 'holdout/loss' },

@@ -3,7 +3,7 @@
 /* global uPlot */
 import { resolved, seriesColour, seriesDash } from './colours.mjs';
 import { groupLine, METRICS, nearest, recordedMetrics } from './curve_data.mjs';
-import { details, element, radios, section, table } from './dom.mjs';
+import { details, element, howTo, radios, section, table } from './dom.mjs';
 import { compact, counted } from './format.mjs';
 
 const AXES = { step: 'training steps', epoch: 'epochs', seconds: 'seconds of training' };
@@ -19,8 +19,9 @@ export function curvesSection(data) {
   if (!data.curves.length) return null;
   const panel = new CurvePanel(data);
   const seeds = Math.max(...data.runs.map((run) => run.seeds.length));
-  const band = seeds > 1 ? ' A line is the mean over seeds, and its band goes from the lowest to the highest seed.' : '';
-  const lead = `Drag over the picture to zoom, and double-click to see all again. Click a name to hide its line.${band}`;
+  const band = seeds > 1 ? 'A line is the mean over seeds, and its band goes from the lowest to the highest seed.' : '';
+  const zoom = 'Drag over the picture to zoom, and double-click to see all again. Click a name to hide its line.';
+  const lead = [band, howTo(zoom)];
   return { node: section('curves', 'Curves', lead, panel.root), redraw: () => panel.draw() };
 }
 
@@ -42,9 +43,20 @@ class CurvePanel {
       onkeydown: (event) => this.key(event),
     });
     this.names = element('div', { class: 'chips', role: 'group', 'aria-label': 'Lines' });
+    this.meaning = element('p', { class: 'hint' });
     this.position = element('p', { class: 'position', 'aria-live': 'polite' });
     this.values = element('div', {});
-    this.root = element('div', {}, this.controls(), this.box, this.position, this.names, this.help(), this.valuesTable());
+    this.root = element(
+      'div',
+      {},
+      this.controls(),
+      this.box,
+      this.position,
+      this.names,
+      this.meaning,
+      this.help(),
+      this.valuesTable(),
+    );
     new ResizeObserver(() => this.resize()).observe(this.box);
     this.draw();
   }
@@ -133,6 +145,7 @@ class CurvePanel {
     this.visible = visible;
     this.plot = new uPlot(this.options(visible), joined, this.box);
     this.plot.root.setAttribute('aria-hidden', 'true');
+    this.meaning.textContent = METRICS[this.metric].meaning ?? '';
     this.drawNames();
     this.fillTable();
     this.read(null);

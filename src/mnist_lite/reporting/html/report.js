@@ -67,6 +67,11 @@ function section(id, title, lead, ...children) {
   );
 }
 
+/** How to use a part of the page: not in print. */
+function howTo(text) {
+  return element('span', { class: 'screen-only' }, ` ${text}`);
+}
+
 /** A table that scrolls sideways on a narrow screen. `columns`: {title, number}. `rows`: cells as texts or nodes. */
 function table(caption, columns, rows, attributes = {}) {
   const kind = (i) => (columns[i].number ? 'number' : null);
@@ -741,7 +746,8 @@ const MAX_MAPS = 64;
 function architectureSection(run, network, images) {
   if (!run.layers) return section('layers', 'Layers', 'The config of this run has no layers that can be built.');
   const total = `${thousands(run.parameters)} parameters and ${thousands(run.multiply_adds)} multiply-adds per image.`;
-  const lead = `${counted(run.layers.length, 'layer')}, ${total} Click a layer to see what one of its values sees${network ? ', and its maps' : ''}.`;
+  const click = `Click a layer to see what one of its values sees${network ? ', and its maps' : ''}.`;
+  const lead = [`${counted(run.layers.length, 'layer')}, ${total}`, howTo(click)];
   return section('layers', 'Layers', lead, new LayerPanel(run, network, images).root);
 }
 
@@ -781,7 +787,7 @@ class LayerPanel {
     const name = layer.block ? `${layer.block}: ${layer.text}` : layer.text;
     const button = element(
       'button',
-      { type: 'button', class: 'link', 'aria-pressed': 'false', onclick: () => this.show(layer) },
+      { type: 'button', class: 'link', 'aria-pressed': 'false', onclick: () => this.choose(layer) },
       name,
     );
     this.buttons.set(layer, button);
@@ -789,7 +795,7 @@ class LayerPanel {
     bar.style.width = `${(100 * layer.parameters) / most}%`;
     return element(
       'tr',
-      { class: layer.parameters ? null : 'light', onclick: (event) => event.target === button || this.show(layer) },
+      { class: layer.parameters ? null : 'light', onclick: (event) => event.target === button || this.choose(layer) },
       element('td', { class: 'number' }, String(layer.number)),
       element('th', { scope: 'row' }, button),
       element('td', { class: 'number' }, layer.shape.join(' × ')),
@@ -797,6 +803,12 @@ class LayerPanel {
       element('td', { class: 'number' }, layer.multiply_adds ? thousands(layer.multiply_adds) : ''),
       element('td', { class: 'number' }, `${layer.receptive_field} × ${layer.receptive_field}`),
     );
+  }
+
+  /** On a narrow screen the view is below the table, so the page scrolls to it. */
+  choose(layer) {
+    this.show(layer);
+    if (getComputedStyle(this.view).position === 'static') this.view.scrollIntoView();
   }
 
   show(layer) {
@@ -810,6 +822,7 @@ class LayerPanel {
       element('h3', { id: 'layer-name' }, name),
       this.field(),
       ...[this.steps(), this.maps()].flat().filter(Boolean),
+      element('p', { class: 'back' }, element('a', { href: '#layers' }, 'Back to the table of layers')),
     );
   }
 
@@ -876,7 +889,7 @@ class LayerPanel {
       );
     });
     const shown = maps.length < count ? `The first ${maps.length} of ${counted(count, 'map')}` : counted(count, 'map');
-    const text = `${shown} of ${height} × ${width}. Orange is positive, blue is negative. The full colour is ${compact(largest)}.`;
+    const text = `${shown} of ${height} × ${width}. Orange is positive, blue is negative. The strongest colour is ±${compact(largest)}.`;
     return [element('div', { class: 'maps' }, ...maps), element('p', { class: 'hint' }, text)];
   }
 }
@@ -1812,7 +1825,9 @@ function commandsSection(data) {
 
 function runCommands(run, named) {
   const [first, ...others] = run.commands;
-  const rest = others.length ? details(`The other ${counted(others.length, 'seed')}`, ...others.map(command)) : null;
+  const rest = others.length
+    ? details(others.length === 1 ? 'The other seed' : `The other ${others.length} seeds`, ...others.map(command))
+    : null;
   return element(
     'div',
     { class: 'command' },
@@ -1867,7 +1882,8 @@ const MAX_SHOWN = 100;
 const DIGITS = [...Array(10).keys()];
 
 function confusionSection(tested, images) {
-  const lead = `Each row is a digit, each column an answer of the network: ${percent(tested.accuracy)} % of ${tested.measured_on} are on the diagonal. Click a cell to see its images.`;
+  const right = `${percent(tested.accuracy)} % of ${tested.measured_on} are on the diagonal.`;
+  const lead = [`Each row is a digit, each column an answer of the network: ${right}`, howTo('Click a cell to see its images.')];
   const panel = element('div', { class: 'cell-images', 'aria-live': 'polite' });
   const show = (digit, answer) => showCell(panel, tested, images, digit, answer);
   const worst = mostConfused(tested.confusion);
@@ -2017,6 +2033,8 @@ const METRICS = {
     title: 'Loss',
     unit: 'nats',
     log: true,
+    meaning:
+      'The loss is the mean of −ln(the probability of the right digit). Its unit is the nat: 0 is perfect, and 2.30 is a guess among ten digits.',
     lines: [
       { name: 'test', kind: 'evaluations', key: 'test/loss' },
       { name: 'holdout', kind: 'evaluations', key: 'holdout/loss' },
@@ -2105,8 +2123,9 @@ function curvesSection(data) {
   if (!data.curves.length) return null;
   const panel = new CurvePanel(data);
   const seeds = Math.max(...data.runs.map((run) => run.seeds.length));
-  const band = seeds > 1 ? ' A line is the mean over seeds, and its band goes from the lowest to the highest seed.' : '';
-  const lead = `Drag over the picture to zoom, and double-click to see all again. Click a name to hide its line.${band}`;
+  const band = seeds > 1 ? 'A line is the mean over seeds, and its band goes from the lowest to the highest seed.' : '';
+  const zoom = 'Drag over the picture to zoom, and double-click to see all again. Click a name to hide its line.';
+  const lead = [band, howTo(zoom)];
   return { node: section('curves', 'Curves', lead, panel.root), redraw: () => panel.draw() };
 }
 
@@ -2128,9 +2147,20 @@ class CurvePanel {
       onkeydown: (event) => this.key(event),
     });
     this.names = element('div', { class: 'chips', role: 'group', 'aria-label': 'Lines' });
+    this.meaning = element('p', { class: 'hint' });
     this.position = element('p', { class: 'position', 'aria-live': 'polite' });
     this.values = element('div', {});
-    this.root = element('div', {}, this.controls(), this.box, this.position, this.names, this.help(), this.valuesTable());
+    this.root = element(
+      'div',
+      {},
+      this.controls(),
+      this.box,
+      this.position,
+      this.names,
+      this.meaning,
+      this.help(),
+      this.valuesTable(),
+    );
     new ResizeObserver(() => this.resize()).observe(this.box);
     this.draw();
   }
@@ -2219,6 +2249,7 @@ class CurvePanel {
     this.visible = visible;
     this.plot = new uPlot(this.options(visible), joined, this.box);
     this.plot.root.setAttribute('aria-hidden', 'true');
+    this.meaning.textContent = METRICS[this.metric].meaning ?? '';
     this.drawNames();
     this.fillTable();
     this.read(null);
@@ -2538,8 +2569,18 @@ function parametersSection(data) {
   );
 }
 
+/** The picture, drawn again where the screen becomes narrow or wide: a text that is scaled down cannot be read. */
 function scatter(runs, published) {
-  const box = { left: 56, right: 820, top: 34, bottom: 380 };
+  const figure = element('figure', {});
+  const narrow = matchMedia('(max-width: 36rem)');
+  const draw = () => figure.replaceChildren(scatterOf(runs, published, narrow.matches ? 420 : 840));
+  narrow.addEventListener('change', draw);
+  draw();
+  return figure;
+}
+
+function scatterOf(runs, published, width) {
+  const box = { left: 56, right: width - 20, top: 34, bottom: 380 };
   const counts = [...runs, ...published].map((point) => point.parameters);
   const values = [
     ...runs.flatMap((run) => [run.final, run.low ?? run.final, run.high ?? run.final]),
@@ -2551,11 +2592,13 @@ function scatter(runs, published) {
   const domain = [Math.min(...counts) / 1.5, Math.max(...counts) * 1.5];
   const x = logScale(domain, [box.left, box.right]);
   const y = linearScale(range, [box.bottom, box.top]);
-  const xTicks = DECADES.flatMap((decade) => [decade, 3 * decade]).filter((tick) => tick >= domain[0] && tick <= domain[1]);
+  const xTicks = logTicks(domain);
   const yTicks = ticks(range[0], range[1], 6);
   const labels = placedLabels(
     [
-      ...runs.map((run) => ({ x: x(run.parameters), y: y(run.final), text: run.name, own: true })),
+      ...[...runs]
+        .sort((a, b) => b.final - a.final)
+        .map((run) => ({ x: x(run.parameters), y: y(run.final), text: run.name, own: true })),
       ...published.map((point) => ({ x: x(point.parameters), y: y(point.accuracy), text: point.name, own: false })),
     ],
     box,
@@ -2563,7 +2606,7 @@ function scatter(runs, published) {
   const picture = svg(
     'svg',
     {
-      viewBox: '0 0 840 430',
+      viewBox: `0 0 ${width} 430`,
       class: 'chart',
       role: 'img',
       'aria-label': 'Test accuracy against the number of parameters. The values are in the table below.',
@@ -2577,27 +2620,48 @@ function scatter(runs, published) {
     ...runs.map((run) => runMark(run, x(run.parameters), y)),
     ...labels.map((label) => svg('text', { x: label.left, y: label.base, class: label.own ? 'name own' : 'name' }, label.text)),
   );
-  return scrollable('Picture of accuracy against parameters', element('figure', { class: 'wide' }, picture));
+  return picture;
+}
+
+/** Round numbers on a logarithmic axis. A narrow one has no 1, 3, 10 and so on, and has other round numbers. */
+function logTicks([low, high]) {
+  const found = DECADES.flatMap((decade) => [decade, 3 * decade]).filter((tick) => tick >= low && tick <= high);
+  return found.length > 1 ? found : ticks(low, high, 4);
 }
 
 /**
- * Texts beside their points: to the right, or to the left at the right edge. A text that would cover a point or another text moves up
- * or down inside of the picture. If there is no free place, it is left out: the table has all names.
+ * Texts beside their points: right, left, above or below. A text that would cover a point or another text is left out: the table has
+ * all names. The first point always has its text.
  */
 function placedLabels(points, box) {
   const taken = points.map((point) => ({ left: point.x - 7, right: point.x + 7, top: point.y - 7, bottom: point.y + 7 }));
-  return points.flatMap((point) => {
+  return points.flatMap((point, i) => {
     const text = point.text.length > MAX_LABEL ? `${point.text.slice(0, MAX_LABEL - 1)}…` : point.text;
     const width = (point.own ? 8 : 7) * text.length;
-    const left = point.x + 11 + width > box.right + 20 ? point.x - 11 - width : point.x + 11;
-    for (const base of [4, -8, 16, -20, 28, -32, 40].map((shift) => point.y + shift)) {
-      const place = { left, right: left + width, top: base - 10, bottom: base + 3 };
-      if (place.top < box.top || place.bottom > box.bottom || taken.some((other) => overlap(place, other))) continue;
-      taken.push(place);
-      return [{ ...point, text, left, base }];
-    }
-    return [];
+    const places = placesAround(point, width, box).map(([left, base]) => ({
+      left,
+      base,
+      right: left + width,
+      top: base - 10,
+      bottom: base + 3,
+    }));
+    const free = places.find((place) => !taken.some((other) => overlap(place, other)));
+    const chosen = free ?? (i === 0 ? places[0] : null);
+    if (!chosen) return [];
+    taken.push(chosen);
+    return [{ ...point, text, left: chosen.left, base: chosen.base }];
   });
+}
+
+/** The places of a text beside a point that are inside of the picture: [left, base]. */
+function placesAround({ x, y }, width, box) {
+  const middle = Math.min(box.right + 20 - width, Math.max(box.left, x - width / 2));
+  const sides = [x + 11, x - 11 - width].filter((left) => left >= box.left && left + width <= box.right + 20);
+  const places = [
+    ...[4, -6, 14].flatMap((shift) => sides.map((left) => [left, y + shift])),
+    ...[-12, 20].map((shift) => [middle, y + shift]),
+  ];
+  return places.filter(([, base]) => base - 10 >= box.top && base + 3 <= box.bottom);
 }
 
 function overlap(a, b) {
@@ -2691,7 +2755,7 @@ function budgetText(run) {
 function runsSection(data) {
   const images = [...new Set(data.runs.map((run) => run.images))].join(' and ');
   const row = data.runs.some((run) => run.seeds.length > 1) ? 'the mean of runs that differ in their seed only' : 'a run';
-  const lead = `Each row is ${row}. Test accuracy in % on ${images}. A click on a head sorts the table.`;
+  const lead = [`Each row is ${row}. Test accuracy in % on ${images}.`, howTo('Click a column title to sort the table.')];
   return section('runs', 'Runs', lead, sortableTable(data), differences(data));
 }
 
@@ -2802,7 +2866,7 @@ function verdictSection(data) {
       : null,
     facts(best),
     several ? answers(data.verdict.answers) : null,
-    data.verdict.checks.length ? budget(data.verdict.checks, several ? `The budget of ${best.name}` : 'The budget') : null,
+    data.verdict.checks.length ? budget(data.verdict.checks, several ? `Budget of ${best.name}` : 'Budget') : null,
     notes(data, best, several),
   );
 }
@@ -2835,10 +2899,9 @@ function facts(run) {
 
 function budget(checks, name) {
   const met = checks.filter((check) => check.met === true).length;
-  const judged = checks.some((check) => check.met === false) || met === checks.length;
-  const result =
-    met === checks.length ? 'met' : `${judged ? 'not met' : 'not judged'}: ${met} of ${counted(checks.length, 'requirement')}`;
-  const title = `${name} is ${result}`;
+  const result = checks.some((check) => check.met === false) ? 'missed' : 'not judged';
+  const part = `${met} of ${counted(checks.length, 'requirement')} ${met === 1 ? 'is' : 'are'} met`;
+  const title = met === checks.length ? `${name} met` : `${name} ${result}: ${part}`;
   const items = checks.map((check) => {
     const [sign, word] = { true: ['✓', 'met'], false: ['✗', 'missed'] }[check.met] ?? ['–', 'not judged'];
     const note = check.note ? ` (${check.note})` : '';
@@ -2858,7 +2921,7 @@ function answers(sentences) {
     'div',
     { class: 'answers' },
     element('h2', {}, 'Which is better?'),
-    ...sentences.map((sentence) => element('p', {}, sentence)),
+    ...sentences.map((sentence) => element('p', {}, sentence.replace(/^Which is better\? /, ''))),
   );
 }
 
@@ -2927,7 +2990,7 @@ function canvasSection(data, network, images) {
   if (!network) return { node: section('canvas', 'Draw a digit', data.network.unsupported) };
   const root = element('div', {});
   const lead =
-    'The network reads what you draw, here in this page. The drawing is centred and scaled as the digits of MNIST were.';
+    'The network reads what you draw, here in this page. The drawing is scaled, and placed by its centre of mass, as the digits of MNIST were.';
   const node = section('canvas', 'Draw a digit', lead, root);
   return { node, ...mountCanvas(root, network, images) };
 }
@@ -2970,11 +3033,21 @@ class NetworkView {
   draw() {
     const run = this.data.runs[this.group];
     const tested = this.data.tested.find((each) => each.group === this.group);
-    const parts = [architectureSection(run, this.network, this.images)];
+    const seeds = run.seeds.length;
+    const parts = [
+      seeds > 1 && tested
+        ? element(
+            'p',
+            { class: 'hint' },
+            `Confusion, Mistakes and Calibration are those of seed ${tested.seed}, the first of the ${seeds} runs.`,
+          )
+        : null,
+      architectureSection(run, this.network, this.images),
+    ];
     if (tested)
       parts.push(confusionSection(tested, this.images), mistakesSection(tested, this.images), calibrationSection(tested));
     else if (this.data.tested.length) parts.push(...this.missing());
-    this.parts.replaceChildren(...parts);
+    this.parts.replaceChildren(...parts.filter(Boolean));
   }
 }
 

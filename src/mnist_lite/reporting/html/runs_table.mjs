@@ -1,7 +1,7 @@
 // The table of runs, sorted by a click on the head of a column. And where their configs differ.
 
 import { seriesColour } from './colours.mjs';
-import { details, element, scrollable, section, table } from './dom.mjs';
+import { details, element, howTo, scrollable, section, table } from './dom.mjs';
 import { counted, duration, percent, signed, thousands } from './format.mjs';
 
 const MAX_CELL = 60;
@@ -47,7 +47,7 @@ function budgetText(run) {
 export function runsSection(data) {
   const images = [...new Set(data.runs.map((run) => run.images))].join(' and ');
   const row = data.runs.some((run) => run.seeds.length > 1) ? 'the mean of runs that differ in their seed only' : 'a run';
-  const lead = `Each row is ${row}. Test accuracy in % on ${images}. A click on a head sorts the table.`;
+  const lead = [`Each row is ${row}. Test accuracy in % on ${images}.`, howTo('Click a column title to sort the table.')];
   return section('runs', 'Runs', lead, sortableTable(data), differences(data));
 }
 

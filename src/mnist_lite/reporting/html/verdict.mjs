@@ -20,7 +20,7 @@ export function verdictSection(data) {
       : null,
     facts(best),
     several ? answers(data.verdict.answers) : null,
-    data.verdict.checks.length ? budget(data.verdict.checks, several ? `The budget of ${best.name}` : 'The budget') : null,
+    data.verdict.checks.length ? budget(data.verdict.checks, several ? `Budget of ${best.name}` : 'Budget') : null,
     notes(data, best, several),
   );
 }
@@ -53,10 +53,9 @@ function facts(run) {
 
 function budget(checks, name) {
   const met = checks.filter((check) => check.met === true).length;
-  const judged = checks.some((check) => check.met === false) || met === checks.length;
-  const result =
-    met === checks.length ? 'met' : `${judged ? 'not met' : 'not judged'}: ${met} of ${counted(checks.length, 'requirement')}`;
-  const title = `${name} is ${result}`;
+  const result = checks.some((check) => check.met === false) ? 'missed' : 'not judged';
+  const part = `${met} of ${counted(checks.length, 'requirement')} ${met === 1 ? 'is' : 'are'} met`;
+  const title = met === checks.length ? `${name} met` : `${name} ${result}: ${part}`;
   const items = checks.map((check) => {
     const [sign, word] = { true: ['✓', 'met'], false: ['✗', 'missed'] }[check.met] ?? ['–', 'not judged'];
     const note = check.note ? ` (${check.note})` : '';
@@ -76,7 +75,7 @@ function answers(sentences) {
     'div',
     { class: 'answers' },
     element('h2', {}, 'Which is better?'),
-    ...sentences.map((sentence) => element('p', {}, sentence)),
+    ...sentences.map((sentence) => element('p', {}, sentence.replace(/^Which is better\? /, ''))),
   );
 }
 
