@@ -309,6 +309,18 @@ def test_another_network_can_be_chosen(seen_comparison: Any):
     assert page.locator(".picker select").input_value() == "1"
     page.locator(".picker select").select_option("0")
     assert page.locator("#confusion").count() == 1 and page.locator("#layers tbody tr").count() > 3
+    assert page.get_by_text("are those of seed 0, the first of the 3 runs.").count() == 1
+
+
+def test_a_network_without_figures_says_why_and_keeps_its_sections(
+    compared_folders: list[Path], tmp_path: Path, open_page: OpenPage
+):
+    first = Path(shutil.copytree(compared_folders[0], tmp_path / "first", ignore=shutil.ignore_patterns("*.pt")))
+    page = open_page(write_page([first, compared_folders[3]], tmp_path / "two.html"))
+    page.locator(".picker select").select_option("0")
+    for section in ("confusion", "mistakes", "calibration"):
+        assert "has no weights: last.pt is missing" in page.locator(f"#{section} .lead").inner_text()
+    assert page.locator("nav a[href='#confusion']").count() == 1
 
 
 def test_bands_and_groups_can_be_hidden(seen_comparison: Any):

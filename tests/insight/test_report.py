@@ -122,7 +122,7 @@ def test_shipped_weights_without_mnist_still_have_a_canvas(
     assert data["network"]["parameters"] == 7838 and data["images"] is None
     assert any(line.startswith("Confusion matrix, mistakes and calibration of era4") for line in data["left_out"])
     (reason,) = [each["reason"] for each in data["untested"]]
-    assert reason.endswith("it cannot be downloaded; MNIST_LITE_DATA names the folder of your copy of MNIST")
+    assert reason == "MNIST is not here and cannot be downloaded; name the folder of your copy with MNIST_LITE_DATA"
     assert len(render(data)) < 500_000
 
 

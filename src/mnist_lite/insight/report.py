@@ -123,10 +123,10 @@ def _data_of(run: SavedRun) -> Dataset:
     try:
         return load_data(run)
     except UserError as error:
-        what, download_failed, _ = str(error).partition("and no mirror has it")
-        if not download_failed:
+        if "no mirror has it" not in str(error):
             raise
-        raise UserError(f"{what}and it cannot be downloaded; {DATA_ROOT} names the folder of your copy of MNIST") from error
+        reason = f"MNIST is not here and cannot be downloaded; name the folder of your copy with {DATA_ROOT}"
+        raise UserError(reason) from error
 
 
 def _network(groups: Sequence[ComparedGroup]) -> tuple[dict[str, Any] | None, list[str]]:

@@ -29,7 +29,7 @@ from mnist_lite.training.step_metrics import Row
 MAX_POINTS, MIN_POINTS, ALL_POINTS = 300, 30, 12_000
 """Points of a curve, and of all curves together. Longer curves are shortened."""
 MAX_ROWS = 100_000
-"""Evaluations, and training steps, of a run that are read. More are seen only in a folder that was not made by a training of some hours."""
+"""Evaluations, and training steps, of a run that are read."""
 STEP_METRICS = ("train/loss", "train/accuracy", "lr")
 EVALUATION_METRICS = (
     *("test/accuracy", "test/loss", "train/epoch_accuracy", "train/epoch_loss"),

@@ -11,7 +11,7 @@ const MAX_MAPS = 64;
 export function architectureSection(run, network, images) {
   if (!run.layers) return section('layers', 'Layers', 'The config of this run has no layers that can be built.');
   const total = `${thousands(run.parameters)} parameters and ${thousands(run.multiply_adds)} multiply-adds per image.`;
-  const click = `Click a layer to see what one of its values sees${network ? ', and its maps' : ''}.`;
+  const click = `Click a layer to see what one of its values sees${network && images ? ', and its maps' : ''}.`;
   const lead = [`${counted(run.layers.length, 'layer')}, ${total}`, howTo(click)];
   return section('layers', 'Layers', lead, new LayerPanel(run, network, images).root);
 }
@@ -134,7 +134,9 @@ class LayerPanel {
       return element(
         'p',
         { class: 'hint' },
-        'This page has no maps of this network: only the page of one run of at most 500,000 parameters has them.',
+        this.network
+          ? 'This page has no maps: it has no test images.'
+          : 'This page has no maps of this network: only the page of one run of at most 500,000 parameters has them.',
       );
     }
     const steps = rowsOf(computeNetwork(this.network, this.images.pixels(this.image)));

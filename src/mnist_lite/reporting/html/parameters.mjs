@@ -88,7 +88,8 @@ export function logTicks([low, high]) {
 
 /**
  * Texts beside their points: right, left, above or below. A text that would cover a point or another text is left out: the table has
- * all names. The first point always has its text.
+ * all names. The first point always has its text: it covers as few points as
+ * possible.
  */
 export function placedLabels(points, box) {
   const taken = points.map((point) => ({ left: point.x - 7, right: point.x + 7, top: point.y - 7, bottom: point.y + 7 }));
@@ -102,9 +103,10 @@ export function placedLabels(points, box) {
       top: base - 10,
       bottom: base + 3,
     }));
-    const free = places.find((place) => !taken.some((other) => overlap(place, other)));
-    const chosen = free ?? (i === 0 ? places[0] : null);
-    if (!chosen) return [];
+    const covered = places.map((place) => taken.filter((other) => overlap(place, other)).length);
+    const least = Math.min(...covered);
+    if (least > 0 && i > 0) return [];
+    const chosen = places[covered.indexOf(least)];
     taken.push(chosen);
     return [{ ...point, text, left: chosen.left, base: chosen.base }];
   });

@@ -746,7 +746,7 @@ const MAX_MAPS = 64;
 function architectureSection(run, network, images) {
   if (!run.layers) return section('layers', 'Layers', 'The config of this run has no layers that can be built.');
   const total = `${thousands(run.parameters)} parameters and ${thousands(run.multiply_adds)} multiply-adds per image.`;
-  const click = `Click a layer to see what one of its values sees${network ? ', and its maps' : ''}.`;
+  const click = `Click a layer to see what one of its values sees${network && images ? ', and its maps' : ''}.`;
   const lead = [`${counted(run.layers.length, 'layer')}, ${total}`, howTo(click)];
   return section('layers', 'Layers', lead, new LayerPanel(run, network, images).root);
 }
@@ -869,7 +869,9 @@ class LayerPanel {
       return element(
         'p',
         { class: 'hint' },
-        'This page has no maps of this network: only the page of one run of at most 500,000 parameters has them.',
+        this.network
+          ? 'This page has no maps: it has no test images.'
+          : 'This page has no maps of this network: only the page of one run of at most 500,000 parameters has them.',
       );
     }
     const steps = rowsOf(computeNetwork(this.network, this.images.pixels(this.image)));
@@ -2631,7 +2633,8 @@ function logTicks([low, high]) {
 
 /**
  * Texts beside their points: right, left, above or below. A text that would cover a point or another text is left out: the table has
- * all names. The first point always has its text.
+ * all names. The first point always has its text: it covers as few points as
+ * possible.
  */
 function placedLabels(points, box) {
   const taken = points.map((point) => ({ left: point.x - 7, right: point.x + 7, top: point.y - 7, bottom: point.y + 7 }));
@@ -2645,9 +2648,10 @@ function placedLabels(points, box) {
       top: base - 10,
       bottom: base + 3,
     }));
-    const free = places.find((place) => !taken.some((other) => overlap(place, other)));
-    const chosen = free ?? (i === 0 ? places[0] : null);
-    if (!chosen) return [];
+    const covered = places.map((place) => taken.filter((other) => overlap(place, other)).length);
+    const least = Math.min(...covered);
+    if (least > 0 && i > 0) return [];
+    const chosen = places[covered.indexOf(least)];
     taken.push(chosen);
     return [{ ...point, text, left: chosen.left, base: chosen.base }];
   });
