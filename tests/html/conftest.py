@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import pytest
 import yaml
 
+from mnist_lite.insight.comparison import compare_runs
 from mnist_lite.insight.report import collect
 from mnist_lite.reporting.html_page import render
 from tests.conftest import REPOSITORY, load_script
@@ -96,7 +97,7 @@ def compared_page(compared_folders: list[Path], tmp_path_factory: pytest.TempPat
 
 
 def write_page(folders: list[Path], path: Path) -> Path:
-    path.write_bytes(render(collect(folders)))
+    path.write_bytes(render(collect(compare_runs(folders))))
     return path
 
 

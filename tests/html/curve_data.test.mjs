@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { groupLine, nearest, smoothed } from '../../src/mnist_lite/reporting/html/curve_data.mjs';
+import { groupLine, nearest, recordedMetrics, smoothed } from '../../src/mnist_lite/reporting/html/curve_data.mjs';
 
 const LINE = { kind: 'evaluations', key: 'test/accuracy' };
 
@@ -48,4 +48,10 @@ test('nearest', () => {
     [-1, 2.4, 2.6, 99].map((x) => nearest([1, 2, 3], x)),
     [0, 1, 2, 2],
   );
+});
+
+test('a metric that no run has recorded is not offered', () => {
+  const evaluations = { 'test/accuracy': [98], 'test/loss': [0.1] };
+  assert.deepEqual(recordedMetrics([{ evaluations, steps: {} }]), ['accuracy', 'error', 'loss']);
+  assert.deepEqual(recordedMetrics([{ evaluations: {}, steps: { lr: [0.1] } }]), ['lr']);
 });

@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { compact, counted, duration, listed, percent, share, thousands } from '../../src/mnist_lite/reporting/html/format.mjs';
+import {
+  compact,
+  counted,
+  duration,
+  listed,
+  percent,
+  share,
+  signed,
+  thousands,
+} from '../../src/mnist_lite/reporting/html/format.mjs';
 
 test('numbers are short, and say no more than they know', () => {
   assert.equal(thousands(6379786), '6,379,786');
@@ -18,4 +27,17 @@ test('only certain values are 0 % and 100 %', () => {
 test('words', () => {
   assert.deepEqual([counted(1, 'image'), counted(2000, 'image')], ['1 image', '2,000 images']);
   assert.deepEqual([listed(['a']), listed(['a', 'b']), listed(['a', 'b', 'c'])], ['a', 'a and b', 'a, b and c']);
+});
+
+test('numbers are rounded as in Python, with a real minus', () => {
+  assert.deepEqual(
+    [1.125, -1.125, 1.375, 2.675, 0.375, -1.13].map((value) => percent(value)),
+    ['1.12', '−1.12', '1.38', '2.67', '0.38', '−1.13'],
+  );
+  assert.deepEqual(
+    [99.41, 0, 100, 97.5].map((value) => percent(value)),
+    ['99.41', '0.00', '100.00', '97.50'],
+  );
+  assert.deepEqual([1.125, -1.125, null].map(signed), ['+1.12', '−1.12', '']);
+  assert.equal(compact(-2.771), '−2.77');
 });

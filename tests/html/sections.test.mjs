@@ -5,7 +5,7 @@ import { linearScale, logScale, ticks } from '../../src/mnist_lite/reporting/htm
 import { imagesOfCell, mostConfused } from '../../src/mnist_lite/reporting/html/confusion.mjs';
 import { interpolated } from '../../src/mnist_lite/reporting/html/digit_image.mjs';
 import { mapsOf } from '../../src/mnist_lite/reporting/html/mistakes.mjs';
-import { placedLabels } from '../../src/mnist_lite/reporting/html/parameters.mjs';
+import { logTicks, placedLabels } from '../../src/mnist_lite/reporting/html/parameters.mjs';
 import { sortedRuns } from '../../src/mnist_lite/reporting/html/runs_table.mjs';
 import { headline } from '../../src/mnist_lite/reporting/html/verdict.mjs';
 
@@ -38,7 +38,7 @@ test('the most confused pair is not on the diagonal', () => {
 });
 
 test('the images of a cell', () => {
-  assert.deepEqual(imagesOfCell({ predictions: [1, 2, 2, 2] }, [2, 2, 1, 2], 2, 2), [1, 3]);
+  assert.deepEqual(imagesOfCell({ predictions: [1, 2, 2, 2], confidence: [0.9, 0.5, 0.8, 0.6] }, [2, 2, 1, 2], 2, 2), [3, 1]);
 });
 
 test('a map is interpolated between the centres of its cells, and is 0 outside', () => {
@@ -60,7 +60,7 @@ test('each mistake has two maps of signed bytes', () => {
 
 test('no label covers a point or another label', () => {
   const points = Array.from({ length: 12 }, (_, i) => ({ x: 100 + 4 * i, y: 100 + 3 * (i % 4), text: `network ${i}` }));
-  const labels = placedLabels(points, { right: 820, top: 0, bottom: 400 });
+  const labels = placedLabels(points, { left: 56, right: 820, top: 0, bottom: 400 });
   assert.ok(labels.length >= 3);
   labels.forEach((a, i) => {
     const width = 7 * a.text.length;
@@ -74,21 +74,41 @@ test('no label covers a point or another label', () => {
 
 test('a label stays inside of the picture', () => {
   const points = Array.from({ length: 6 }, (_, i) => ({ x: 100 + 2 * i, y: 40, text: `network ${i}` }));
-  placedLabels(points, { right: 820, top: 34, bottom: 80 }).forEach((label) =>
+  placedLabels(points, { left: 56, right: 820, top: 34, bottom: 80 }).forEach((label) =>
     assert.ok(label.base - 10 >= 34 && label.base + 3 <= 80),
   );
 });
 
 test('a label at the right edge is to the left of its point', () => {
-  const [label] = placedLabels([{ x: 815, y: 50, text: 'era1' }], { right: 820, top: 0, bottom: 400 });
+  const [label] = placedLabels([{ x: 815, y: 50, text: 'era1' }], { left: 56, right: 820, top: 0, bottom: 400 });
   assert.ok(label.left < 815 - 28);
 });
 
 test('the headline names the images, the seeds and the parameters', () => {
-  const best = { parameters: 7838, seeds: [0, 1, 2] };
-  const verdict = { images: ["MNIST's 10,000 test images"] };
+  const best = { parameters: 7838, seeds: [0, 1, 2], images: "MNIST's 10,000 test images" };
+  const other = { ...best, images: '360 test images of digits (NOT MNIST)' };
+  assert.match(
+    headline({ runs: [best, best, other], verdict: { compared: [0, 1] } }, best),
+    /the best of 2 .* on these images after/,
+  );
+  assert.match(headline({ runs: [best, other], verdict: { compared: [0] } }, best), /are recognised after the last epoch/);
   assert.equal(
-    headline({ runs: [best, best], verdict }, best),
+    headline({ runs: [best, best], verdict: { compared: [0, 1] } }, best),
     "of MNIST's 10,000 test images are recognised by the best of 2 groups of runs after the last epoch, as the mean of 3 seeds, with 7,838 parameters.",
   );
+});
+
+test('the best run has its name, and no name is far from its point', () => {
+  const points = Array.from({ length: 40 }, (_, i) => ({ x: 300 + (i % 7), y: 200 + (i % 5), text: `network ${i}`, own: true }));
+  const labels = placedLabels(points, { left: 56, right: 400, top: 34, bottom: 380 });
+  assert.equal(labels[0].text, 'network 0');
+  labels.forEach((label) => {
+    assert.ok(Math.abs(label.base - label.y) <= 20);
+    assert.ok(label.left >= 56 && label.left + 8 * label.text.length <= 420);
+  });
+});
+
+test('a logarithmic axis always has numbers', () => {
+  assert.deepEqual(logTicks([700, 40000]), [1000, 3000, 10000, 30000]);
+  assert.deepEqual(logTicks([5225, 11757]), [6000, 8000, 10000]);
 });

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from base64 import b64decode
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from mnist_lite.data.digits import load_digits
 from mnist_lite.insight.comparison import compare_runs
 from mnist_lite.insight.predictions import predict
 from mnist_lite.insight.saved_run import load_run
-from tests.html.conftest import OpenPage, page_data
+from tests.html.conftest import OpenPage, page_data, write_page
 
 SECTIONS = ["canvas", "curves", "layers", "confusion", "mistakes", "calibration", "parameters", "commands"]
 TEST = load_digits()[1]
@@ -71,12 +72,9 @@ def test_the_curves_have_the_values_of_the_metrics(small_run: Path, run_page: Pa
 
 def scale(page: Any) -> list[float]:
     """The epochs at the left and at the right end of the picture."""
-    box = page.locator("#curves .u-over").bounding_box()
-    ends = []
-    for x in (1, box["width"] - 1):
-        page.mouse.move(box["x"] + x, box["y"] + box["height"] / 2)
-        ends.append(float(page.locator("#curves .position").inner_text().split()[2].rstrip(":")))
-    return ends
+    page.evaluate("new Promise(requestAnimationFrame)")  # uPlot draws in the next frame
+    words = page.locator("#curves .plot").get_attribute("aria-label").split(",")[0].split()
+    return [float(words[-3]), float(words[-1])]
 
 
 def test_the_curves_zoom_and_show_all_again(run_page: Path, open_page: OpenPage):
@@ -126,13 +124,40 @@ def test_a_click_on_a_name_hides_the_line(run_page: Path, open_page: OpenPage):
     assert chip.get_attribute("aria-pressed") == "true" and ink(page, "#curves canvas") == before
 
 
-def test_smoothing_changes_the_table(small_run: Path, run_page: Path, open_page: OpenPage):
+def test_smoothing_changes_the_line_and_no_value(run_page: Path, open_page: OpenPage):
     page = open_page(run_page)
     open_values(page)
+    before = page.locator("#curves tbody").inner_text(), page.locator("#curves .chips").inner_text()
+    pixels = ink(page, "#curves canvas")
     page.locator("#smoothing").fill("0.5")
-    second = [float(text) for text in texts(page.locator("#curves tbody tr").nth(1).locator("th, td"))]
-    first_two = [row["test/accuracy"] for row in rows_of(small_run) if "test/accuracy" in row][:2]
-    assert second[1] == pytest.approx((0.5 * first_two[0] + first_two[1]) / 1.5, rel=1e-4)
+    assert page.locator("#curves output").inner_text() == "0.5"
+    assert ink(page, "#curves canvas") != pixels
+    assert (page.locator("#curves tbody").inner_text(), page.locator("#curves .chips").inner_text()) == before
+
+
+def test_a_value_is_that_of_the_place_that_is_named(small_run: Path, run_page: Path, open_page: OpenPage):
+    page = open_page(run_page)
+    page.locator("#curves .plot").scroll_into_view_if_needed()
+    box = page.locator("#curves .u-over").bounding_box()
+    page.mouse.move(box["x"] + 0.4 * box["width"], box["y"] + 40)  # epoch 2.2
+    row = [row for row in rows_of(small_run) if "test/accuracy" in row][1]
+    assert page.locator("#curves .position").inner_text() == "At epoch 2:"
+    assert page.locator("#curves .chip").first.inner_text().split() == ["test", f"{row['test/accuracy']:.2f}"]
+
+
+def test_a_curve_of_one_evaluation_is_a_point_and_absent_metrics_are_hidden(
+    small_run: Path, tmp_path: Path, open_page: OpenPage
+):
+    folder = Path(shutil.copytree(small_run, tmp_path / "one"))
+    row = next(row for row in rows_of(small_run) if "test/accuracy" in row)
+    (folder / "metrics.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    page = open_page(write_page([folder], tmp_path / "one.html"))
+    blue = page.locator("#curves canvas").evaluate(
+        """c => { const p = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+        return p.filter((v, i) => i % 4 === 0 && p[i] === 0 && p[i + 1] === 0x72 && p[i + 2] === 0xb2).length }"""
+    )
+    assert blue > 25
+    assert texts(page.locator("#curves fieldset").first.locator("span")) == ["Accuracy", "Error", "Loss"]
 
 
 def test_a_click_on_a_layer_shows_its_field_and_its_maps(small_run: Path, seen_run: Any):
@@ -226,7 +251,7 @@ def test_the_page_says_what_it_leaves_out(run_page: Path, seen_run: Any):
     data = page_data(run_page)
     shown = texts(seen_run.locator("footer li"))
     assert shown == data["left_out"]
-    assert any(f"the page has {data['images']['count']:,} of 360" in line for line in shown)
+    assert any(line.startswith("Most test images") for line in shown) == (data["images"]["count"] < len(TEST))
 
 
 def test_the_theme_changes_every_picture_and_nothing_else(run_page: Path, open_page: OpenPage):
@@ -252,7 +277,7 @@ def test_the_theme_changes_every_picture_and_nothing_else(run_page: Path, open_p
 def test_a_comparison_says_which_is_better(compared_folders: list[Path], seen_comparison: Any):
     page, groups = seen_comparison, compare_runs(compared_folders).groups
     assert page.locator("#verdict .figure").inner_text() == "96.10 %"
-    assert page.locator("#verdict .best").inner_text() == f"Best: B · {groups[1].name}"
+    assert page.locator("#verdict .best").inner_text() == f"Highest mean: B · {groups[1].name}"
     assert (
         "Is B better than A? Yes: the mean difference is +6.000 percentage points"
         in page.locator(".answers").inner_text()
@@ -284,6 +309,18 @@ def test_another_network_can_be_chosen(seen_comparison: Any):
     assert page.locator(".picker select").input_value() == "1"
     page.locator(".picker select").select_option("0")
     assert page.locator("#confusion").count() == 1 and page.locator("#layers tbody tr").count() > 3
+    assert page.get_by_text("are those of seed 0, the first of the 3 runs.").count() == 1
+
+
+def test_a_network_without_figures_says_why_and_keeps_its_sections(
+    compared_folders: list[Path], tmp_path: Path, open_page: OpenPage
+):
+    first = Path(shutil.copytree(compared_folders[0], tmp_path / "first", ignore=shutil.ignore_patterns("*.pt")))
+    page = open_page(write_page([first, compared_folders[3]], tmp_path / "two.html"))
+    page.locator(".picker select").select_option("0")
+    for section in ("confusion", "mistakes", "calibration"):
+        assert "has no weights: last.pt is missing" in page.locator(f"#{section} .lead").inner_text()
+    assert page.locator("nav a[href='#confusion']").count() == 1
 
 
 def test_bands_and_groups_can_be_hidden(seen_comparison: Any):

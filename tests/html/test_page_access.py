@@ -85,6 +85,23 @@ def test_the_keyboard_alone_opens_a_cell_a_layer_and_a_table(run_page: Path, ope
     assert page.locator("#curves input[name=metric]:checked").get_attribute("value") == "error"
 
 
+def test_on_a_narrow_screen_a_layer_scrolls_into_view_and_cells_hold_their_numbers(run_page: Path, open_page: OpenPage):
+    page = open_page(run_page, width=360)
+    page.emulate_media(reduced_motion="reduce")  # no smooth scrolling, which takes time
+    page.locator("#layers tbody button").first.click()
+    assert 0 <= page.evaluate("document.querySelector('#layer-name').getBoundingClientRect().top") < 200
+    assert page.locator("#layer-name").inner_text().startswith("1 · ")
+    widths = page.evaluate(
+        "[...document.querySelectorAll('table.confusion thead th')].map((cell) => cell.getBoundingClientRect().width)"
+    )
+    assert len(widths) == 10 and max(widths) - min(widths) < 1.5
+    too_wide = (
+        "[...document.querySelectorAll('table.confusion button')].filter((b) => b.scrollWidth > b.clientWidth).length"
+    )
+    assert page.evaluate(too_wide) == 0
+    assert page.locator("#parameters svg").get_attribute("viewBox") == "0 0 420 430"
+
+
 def test_every_picture_has_a_table_as_its_text(run_page: Path, open_page: OpenPage):
     page = open_page(run_page)
     for section in ("curves", "calibration", "parameters"):
@@ -100,7 +117,7 @@ def test_every_picture_has_a_table_as_its_text(run_page: Path, open_page: OpenPa
 def test_print_has_no_controls_and_is_light(run_page: Path, open_page: OpenPage):
     page = open_page(run_page, theme="dark")
     page.emulate_media(media="print")
-    for hidden in ("nav", "#curves .controls", "#theme", "#commands button"):
+    for hidden in ("nav", "#curves .controls", "#theme", "#commands button", ".screen-only", "#calibration details"):
         assert not page.locator(hidden).first.is_visible()
     assert page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--paper').trim()") == "#ffffff"
     assert page.locator("#verdict .figure").is_visible() and page.locator("#confusion table").first.is_visible()

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from mnist_lite.insight.comparison import compare_runs
 from mnist_lite.insight.report import collect
 from mnist_lite.reporting.html_page import as_json, policy, render
 from tests.html.conftest import OpenPage, page_data, write_page
@@ -185,5 +186,5 @@ def test_the_page_has_no_path_of_this_machine(small_run: Path, run_page: Path):
 
 def test_the_small_run_does_not_change(small_run: Path):
     before = {path.name: path.read_bytes() for path in small_run.iterdir()}
-    collect([small_run])
+    collect(compare_runs([small_run]))
     assert {path.name: path.read_bytes() for path in small_run.iterdir()} == before

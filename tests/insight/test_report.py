@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from base64 import b64decode
 from pathlib import Path
@@ -16,11 +17,15 @@ from mnist_lite.data.digits import load_digits
 from mnist_lite.data.split import Split
 from mnist_lite.errors import UserError
 from mnist_lite.insight import comparison_text, report, report_images, report_runs, zoo
+from mnist_lite.insight.comparison import compare_runs
 from mnist_lite.insight.evaluation import evaluate
-from mnist_lite.insight.report import collect
 from mnist_lite.insight.report_images import RunAnswers, chosen_images
 from mnist_lite.reporting.html_page import render
 from tests.insight.networks import random_run
+
+
+def collect(folders: list[Path]) -> dict[str, Any]:
+    return report.collect(compare_runs(folders, "report"))
 
 
 @pytest.fixture
@@ -116,6 +121,8 @@ def test_shipped_weights_without_mnist_still_have_a_canvas(
     data = collect([zoo.ZOO / "era4"])
     assert data["network"]["parameters"] == 7838 and data["images"] is None
     assert any(line.startswith("Confusion matrix, mistakes and calibration of era4") for line in data["left_out"])
+    (reason,) = [each["reason"] for each in data["untested"]]
+    assert reason == "MNIST is not here and cannot be downloaded; name the folder of your copy with MNIST_LITE_DATA"
     assert len(render(data)) < 500_000
 
 
@@ -125,7 +132,7 @@ def test_the_page_of_shipped_weights_is_small_and_complete(mnist_root: Path, mon
     (tested,), card = data["tested"], zoo.read_card(zoo.ZOO / "era4")
     assert tested["accuracy"] == pytest.approx(card.figures[0].percent) and tested["images"] == 10_000
     assert data["images"]["count"] == 500 + tested["mistakes_in_all"]
-    assert data["runs"][0]["commands"][0]["command"] == "mnist-lite train experiment=era4 seed=0"
+    assert data["runs"][0]["commands"][0]["command"] == "mnist-lite train experiment=era4 threads=1 seed=0"
     assert len(render(data)) < 3_000_000
 
 
@@ -163,5 +170,80 @@ def test_a_page_has_the_best_groups(folder: Path, tmp_path: Path, monkeypatch: p
 
 def test_an_unfinished_run_is_one_line(folder: Path):
     (folder / "summary.json").unlink()
-    with pytest.raises(UserError, match="no run is finished"):
+    with pytest.raises(UserError, match=r"^report: no run can be used: .* is left out: it is not finished$"):
         collect([folder])
+
+
+def test_a_damaged_summary_is_named(folder: Path):
+    (folder / "summary.json").write_text("{", encoding="utf-8")
+    with pytest.raises(UserError, match=r"is left out: summary\.json cannot be read \(Input data was truncated\)$"):
+        collect([folder])
+
+
+def test_runs_that_are_not_shown_are_named(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    unfinished, damaged = (Path(shutil.copytree(folder, tmp_path / name)) for name in ("unfinished", "damaged"))
+    (unfinished / "summary.json").unlink()
+    (damaged / "summary.json").write_text("{}", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    report.write_report([str(unfinished), str(damaged), str(folder)], "page.html")
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == f"warning: {unfinished} is left out: it is not finished"
+    assert second.startswith(f"warning: {damaged} is left out: summary.json cannot be read (Object missing required")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert f"{unfinished} is left out: it is not finished." in page and f"{damaged} is left out" in page
+
+
+def test_only_runs_on_the_same_images_are_compared(folder: Path, tmp_path: Path):
+    folders = list[Path]()
+    for name, test, final in (("a", 50, 80.0), ("b", 50, 90.0), ("other", 40, 99.0)):
+        copy = Path(shutil.copytree(folder, tmp_path / name))
+        record = json.loads((copy / "summary.json").read_text(encoding="utf-8")) | {"name": name}
+        record["accuracy"]["test"]["final"], record["data"]["test"] = final, test
+        (copy / "summary.json").write_text(json.dumps(record), encoding="utf-8")
+        config = (copy / "config.yaml").read_text(encoding="utf-8")
+        (copy / "config.yaml").write_text(config.replace("batch_size: 25", f"batch_size: {len(folders) + 26}"))
+        folders.append(copy)
+    data = collect([folders[2], *folders[:2]])
+    assert (data["verdict"]["best"], data["verdict"]["compared"]) == (2, [1, 2])
+    assert data["verdict"]["answers"][0].startswith("Is C better than B? No answer yet")
+    assert data["verdict"]["answers"][-1] == "Not compared, because measured on other images: A."
+
+
+def test_a_run_on_other_data_has_the_reason(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    data = collect([zoo.ZOO / "era4", folder])  # on a tie, the first one decides
+    assert data["verdict"]["best"] == 0
+    assert "it was trained on digits, and the images of this page are of mnist" in data["untested"][-1]["reason"]
+
+
+def test_of_many_rows_some_are_read(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(report_runs, "MAX_ROWS", 5)
+    data, rows = collect([folder]), rows_of(folder)
+    steps = [row["step"] for row in rows if "train/loss" in row]
+    shown = data["curves"][0]["steps"]["step"]
+    assert shown == steps[:: 1 + len(steps) // 5] and len(shown) <= 5 < len(steps)
+    assert len(data["curves"][0]["evaluations"]["step"]) == 4
+    used = 4 + len(shown)
+    assert f"Rows of {folder.name}: its curves use {used} of the {len(rows)} rows of metrics.jsonl." in data["left_out"]
+
+
+@pytest.mark.parametrize(("backend", "threads"), [("kernels", []), ("torch", ["threads=2"])])
+def test_the_command_has_the_threads_where_the_result_depends_on_them(backend: str, threads: list[str], folder: Path):
+    path = folder / "summary.json"
+    record = json.loads(path.read_text(encoding="utf-8")) | {"backend": backend, "device": "cpu", "threads": 2}
+    path.write_text(json.dumps(record), encoding="utf-8")
+    config = (folder / "config.yaml").read_text(encoding="utf-8")
+    (folder / "config.yaml").write_text(re.sub("^threads: .*$", "threads: null", config, flags=re.M), encoding="utf-8")
+    command = collect([folder])["runs"][0]["commands"][0]["command"]
+    assert [word for word in command.split() if word.startswith("threads=")] == threads
+
+
+def test_titles_are_short(folder: Path, tmp_path: Path):
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    text = (copy / "config.yaml").read_text(encoding="utf-8")
+    (copy / "config.yaml").write_text(text.replace("batch_size: 25", "batch_size: 26"), encoding="utf-8")
+    comparison = compare_runs([folder, copy])
+    titles = [report.collect(each, sweep)["title"] for each, sweep in ((comparison, True), (comparison, False))]
+    assert titles == ["Sweep of step4: batch_size", "2 runs"]
+    assert collect([folder])["title"] == "small"

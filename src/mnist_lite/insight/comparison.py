@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 from statistics import fmean
@@ -19,7 +19,7 @@ from mnist_lite.errors import UserError
 from mnist_lite.insight.changes import leaves
 from mnist_lite.runner.config_file import read_config
 from mnist_lite.runner.identity import normalized_config
-from mnist_lite.runner.summary import Summary, read_summary
+from mnist_lite.runner.summary import Summary, load_summary
 from mnist_lite.sweeps.results import Group, JobRow, describe_images, finished_row, group_rows, selection_split
 from mnist_lite.sweeps.statistics import Estimate
 
@@ -97,25 +97,30 @@ class Comparison:
     """A line for each run that is not compared."""
 
 
-def compare_runs(paths: Sequence[Path]) -> Comparison:
-    """Compares the finished runs in the folders ``paths``.
+def compare_runs(paths: Sequence[Path], command: str = "compare") -> Comparison:
+    """Compares the finished runs in the folders ``paths``. ``command`` is the name of the command in an error.
 
     Raises:
-        UserError: a config is damaged, or no run is finished.
+        UserError: a config is damaged, or no run can be used.
     """
     runs: dict[tuple[str, int], FinishedRun] = {}
     left_out: list[str] = []
     for path in paths:
-        summary = read_summary(path)
-        if summary is None:
+        try:
+            summary = load_summary(path)
+        except FileNotFoundError:
             left_out.append(f"{path} is left out: it is not finished")
+            continue
+        except OSError as error:
+            left_out.append(f"{path} is left out: summary.json cannot be read ({error.strerror})")
             continue
         run = FinishedRun(path, read_config(path), summary)
         first = runs.setdefault((_group_key(run), summary.seed), run)
         if first is not run:
             left_out.append(f"{path} is left out: it repeats seed {summary.seed} of {first.path}")
     if not runs:
-        raise UserError(f"compare: no run is finished: {', '.join(map(str, paths[:3]))}")
+        more = f"; and {len(left_out) - 3} more" if len(left_out) > 3 else ""
+        raise UserError(f"{command}: no run can be used: {'; '.join(left_out[:3])}{more}")
     rows = [_row(run, key) for (key, _), run in runs.items()]
     by_folder = {str(run.path): run for run in runs.values()}
     results = group_rows(rows)
@@ -125,6 +130,20 @@ def compare_runs(paths: Sequence[Path]) -> Comparison:
     groups = [ComparedGroup(_letter(i), *part) for i, part in enumerate(zip(names, members, results, strict=True))]
     split = selection_split(rows)
     return Comparison(groups, differences, split, describe_images(rows, split), left_out)
+
+
+def on_same_images(comparison: Comparison) -> Comparison:
+    """The groups that were measured on the same test images: those of most groups, or of the first one if that is not decided."""
+    images = [(group.summary.data["name"], group.summary.data["test"]) for group in comparison.groups]
+    places = [i for i, each in enumerate(images) if each == max(images, key=images.count)]
+    if len(places) == len(images):
+        return comparison
+    members = [comparison.groups[i] for i in places]
+    rows = [row for group in members for row in group.results.rows]
+    groups = [replace(group, results=result) for group, result in zip(members, group_rows(rows), strict=True)]
+    differences = [(key, [cells[i] for i in places]) for key, cells in comparison.differences]
+    split = selection_split(rows)
+    return Comparison(groups, differences, split, describe_images(rows, split), comparison.left_out)
 
 
 def pareto_front(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:

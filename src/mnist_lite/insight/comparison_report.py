@@ -39,7 +39,7 @@ def report(paths: Sequence[Path], output: Path | None, verify: bool) -> int:
     difference is printed as a warning. Returns the exit code: 1 if there is a difference, else 0.
 
     Raises:
-        UserError: no run is finished, or a config is damaged.
+        UserError: no run can be used, or a config is damaged.
         MachineError: ``output`` cannot be written.
     """
     comparison = compare_runs(paths)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -16,16 +17,16 @@ from mnist_lite.errors import UserError, printable
 from mnist_lite.insight.comparison import ComparedGroup, Comparison, compare_runs
 from mnist_lite.insight.comparison_text import MAX_GROUPS, shown_groups
 from mnist_lite.insight.evaluate_runs import make_folder
-from mnist_lite.insight.locate import find_runs
-from mnist_lite.insight.predictions import load_data
+from mnist_lite.insight.locate import find_runs, is_sweep
+from mnist_lite.insight.predictions import DATA_ROOT, load_data
 from mnist_lite.insight.report_images import RunAnswers, answers_of, chosen_images, image_record, tested_record
 from mnist_lite.insight.report_network import network_for_page
 from mnist_lite.insight.report_runs import curves, group_record, published, verdict
-from mnist_lite.insight.saved_run import load_run
+from mnist_lite.insight.saved_run import SavedRun, load_run
 from mnist_lite.reporting.html_page import render
 
-MAX_NAMES = 3
-"""In the title of a page."""
+MAX_KEYS = 2
+"""In the title of a sweep."""
 VERSION = 1
 """Of the data in the page."""
 
@@ -36,7 +37,7 @@ def write_report(names: Sequence[str], output: str) -> int:
     ``output`` is the file. Empty: the name of the run or of the sweep, in the current folder.
 
     Raises:
-        UserError: a name stands for nothing, no run is finished, or a config is damaged.
+        UserError: a name stands for nothing, no run can be used, or a config is damaged.
         MachineError: the file cannot be written.
     """
     paths = find_runs(names)
@@ -44,41 +45,43 @@ def write_report(names: Sequence[str], output: str) -> int:
     if path.is_dir():
         raise UserError(f"output: {path} is a folder; name a file, such as {path / 'report.html'}")
     folder = make_folder(path.parent, paths)
-    data = collect(paths, Path(names[0]).absolute().name if len(names) == 1 else "")
-    content = render(data)
+    comparison = compare_runs(paths, "report")
+    for line in comparison.left_out:
+        print(f"warning: {printable(line)}", file=sys.stderr)
+    content = render(collect(comparison, sweep=len(names) == 1 and is_sweep(Path(names[0]))))
     files.write(folder / path.name, content)
     print(printable(f"{path}  {len(content) / 1e6:.2f} MB; open it in a browser"))
     return 0
 
 
-def collect(paths: Sequence[Path], title: str = "") -> dict[str, Any]:
-    """The data of the page of the runs in the folders ``paths``, as plain values.
-
-    ``title`` is the title of the page of several groups, such as the name of a sweep. Empty: the names of the groups. The page of
-    one group has the name of its runs.
-    """
-    comparison = compare_runs(paths)
+def collect(comparison: Comparison, sweep: bool = False) -> dict[str, Any]:
+    """The data of the page of the runs that ``comparison`` has, as plain values. ``sweep``: they are the runs of one sweep."""
+    title = _title(comparison, sweep)
+    runs_left_out = [f"{line}." for line in comparison.left_out]
     comparison, left_out = _shown(comparison)
     groups = comparison.groups
     curve_records, missing = curves(groups)
-    networks, data, reasons = _evaluated(groups)
+    judged = verdict(comparison)
+    networks, data, reasons = _evaluated(groups, groups[judged["best"]].summary.data["name"])
     chosen = chosen_images(networks, data.test) if data else []
     tested = [tested_record(each, chosen, data) for each in networks] if data else []
     images = {**image_record(chosen, data.test), "predictions": tested[0]["predictions"]} if data and tested else None
     network, reason = _network(groups)
+    untested = [f"Confusion matrix, mistakes and calibration of {groups[i].name}: {why}." for i, why in reasons]
     return {
         "version": VERSION,
         "made": date.today().isoformat(),
-        "title": title if title and len(groups) > 1 else _joined([group.name for group in groups]),
-        "verdict": verdict(comparison),
+        "title": title,
+        "verdict": judged,
         "runs": [group_record(group) for group in groups],
         "differences": comparison.differences,
         "curves": curve_records,
         "tested": tested,
+        "untested": [{"group": i, "reason": why} for i, why in reasons],
         "images": images,
         "network": network,
         "published": published(),
-        "left_out": [*left_out, *reason, *missing, *reasons, *_not_in_page(groups, tested, images)],
+        "left_out": [*runs_left_out, *left_out, *reason, *missing, *untested, *_not_in_page(groups, tested, images)],
     }
 
 
@@ -93,24 +96,37 @@ def _shown(comparison: Comparison) -> tuple[Comparison, list[str]]:
     return shown, [f"Groups of runs: the page has the {MAX_GROUPS} best of {len(comparison.groups):,}."]
 
 
-def _evaluated(groups: Sequence[ComparedGroup]) -> tuple[list[RunAnswers], Dataset | None, list[str]]:
-    """The first run of each group on all test images. And the data, and why runs are missing.
+def _evaluated(
+    groups: Sequence[ComparedGroup], name: str
+) -> tuple[list[RunAnswers], Dataset | None, list[tuple[int, str]]]:
+    """The first run of each group on all test images. And the data, and the groups that are missing, with the reason.
 
-    The runs of a page share their images, so runs on another data set than that of the first one are not evaluated.
+    The runs of a page share their images, so runs on another data set than ``name``, that of the best one, are not evaluated.
     """
     tested: list[RunAnswers] = []
     data: Dataset | None = None
-    reasons = []
+    reasons: list[tuple[int, str]] = []
     for i, group in tqdm(list(enumerate(groups)), "report", unit="network", delay=2, disable=None, leave=False):
         try:
             run = load_run(group.runs[0].path)
-            data = data or load_data(run)
-            if run.data["name"] != data.name:
-                raise UserError(f"it was trained on {run.data['name']}, and the images of this page are of {data.name}")
+            if run.data["name"] != name:
+                raise UserError(f"it was trained on {run.data['name']}, and the images of this page are of {name}")
+            data = data or _data_of(run)
             tested.append(answers_of(run, i, data))
         except UserError as error:
-            reasons.append(f"Confusion matrix, mistakes and calibration of {group.name}: {error}.")
+            reasons.append((i, str(error)))
     return tested, data, reasons
+
+
+def _data_of(run: SavedRun) -> Dataset:
+    """The images. An error says what to do, and not how the download failed."""
+    try:
+        return load_data(run)
+    except UserError as error:
+        if "no mirror has it" not in str(error):
+            raise
+        reason = f"MNIST is not here and cannot be downloaded; name the folder of your copy with {DATA_ROOT}"
+        raise UserError(reason) from error
 
 
 def _network(groups: Sequence[ComparedGroup]) -> tuple[dict[str, Any] | None, list[str]]:
@@ -131,9 +147,10 @@ def _not_in_page(
     lines = []
     if tested and images:
         total = max(each["images"] for each in tested)
-        lines.append(
-            f"Most test images: the page has {images['count']:,} of {total:,}. All figures are of {total:,} images."
-        )
+        if images["count"] < total:
+            lines.append(
+                f"Most test images: the page has {images['count']:,} of {total:,}. All figures are of {total:,} images."
+            )
     cut = [
         f"{len(each['mistakes']):,} of the {each['mistakes_in_all']:,} of {groups[each['group']].name}"
         for each in tested
@@ -146,11 +163,18 @@ def _not_in_page(
     return lines
 
 
-def _joined(names: Sequence[str]) -> str:
-    """``a, b and 3 more``."""
-    if len(names) <= MAX_NAMES:
-        return ", ".join(names)
-    return f"{', '.join(names[:MAX_NAMES])} and {len(names) - MAX_NAMES} more"
+def _title(comparison: Comparison, sweep: bool) -> str:
+    """``Sweep of era4: optimizer.lr``, ``5 runs``, or the name of one group."""
+    groups = comparison.groups
+    if len(groups) == 1:
+        return groups[0].name
+    if not sweep:
+        return f"{sum(len(group.runs) for group in groups):,} runs"
+    keys = [key for key, _ in comparison.differences]
+    more = f" and {len(keys) - MAX_KEYS} more" if len(keys) > MAX_KEYS else ""
+    choices = {group.summary.experiment or group.summary.model or "a model" for group in groups}
+    of = f" of {choices.pop()}" if len(choices) == 1 else ""
+    return f"Sweep{of}: {', '.join(keys[:MAX_KEYS])}{more}"
 
 
 def _file_name(names: Sequence[str], paths: Sequence[Path]) -> str:

@@ -9,12 +9,13 @@ import math
 import shlex
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from mnist_lite.errors import UserError
-from mnist_lite.insight.comparison import ComparedGroup, Comparison, FinishedRun
+from mnist_lite.insight.comparison import ComparedGroup, Comparison, FinishedRun, on_same_images
 from mnist_lite.insight.comparison_text import answers, notes
 from mnist_lite.insight.published import PUBLISHED
 from mnist_lite.insight.reproduce import overrides_of
@@ -22,11 +23,13 @@ from mnist_lite.insight.zoo import name_of
 from mnist_lite.model.budget import describe_test_set
 from mnist_lite.model.build import Layer, Network, build
 from mnist_lite.runner.metrics import epoch_ends
-from mnist_lite.runner.metrics_file import read_rows
+from mnist_lite.runner.metrics_file import read_some_rows
 from mnist_lite.training.step_metrics import Row
 
 MAX_POINTS, MIN_POINTS, ALL_POINTS = 300, 30, 12_000
 """Points of a curve, and of all curves together. Longer curves are shortened."""
+MAX_ROWS = 100_000
+"""Evaluations, and training steps, of a run that are read."""
 STEP_METRICS = ("train/loss", "train/accuracy", "lr")
 EVALUATION_METRICS = (
     *("test/accuracy", "test/loss", "train/epoch_accuracy", "train/epoch_loss"),
@@ -35,16 +38,24 @@ EVALUATION_METRICS = (
 
 
 def verdict(comparison: Comparison) -> dict[str, Any]:
-    """What comes first: the figures of the best group, its budget, and for several groups which is better."""
-    groups = comparison.groups
-    best = max(groups, key=lambda group: group.final.mean)
-    (checks, *others) = [run.summary.budget.get("checks") for run in best.runs]
+    """What comes first: the best group, its budget, and for several groups which is better.
+
+    Only groups on the same test images are compared. ``compared`` has their places in the page.
+    """
+    part = on_same_images(comparison)
+    letters = [group.letter for group in comparison.groups]
+    others = [letter for letter in letters if letter not in {group.letter for group in part.groups}]
+    best = max(part.groups, key=lambda group: group.final.mean)
+    (checks, *more) = [run.summary.budget.get("checks") for run in best.runs]
     return {
-        "best": groups.index(best),
-        "images": comparison.measured_on if comparison.split == "test" else _test_images(groups),
-        "checks": checks if isinstance(checks, list) and not others else [],
-        "answers": answers(comparison) if len(groups) > 1 else [],
-        "notes": notes(comparison),
+        "best": letters.index(best.letter),
+        "compared": [letters.index(group.letter) for group in part.groups],
+        "checks": checks if isinstance(checks, list) and not more else [],
+        "answers": [
+            *(answers(part) if len(part.groups) > 1 else []),
+            *([f"Not compared, because measured on other images: {', '.join(others)}."] if others else []),
+        ],
+        "notes": notes(replace(part, left_out=[])),  # the page has a list of its own
     }
 
 
@@ -87,10 +98,14 @@ def curves(groups: Sequence[ComparedGroup]) -> tuple[list[dict[str, Any]], list[
     found, missing, shortened = [], [], 0
     for group, run in runs:
         try:
-            rows = read_rows(run.path)
+            rows, count = read_some_rows(run.path, MAX_ROWS)
         except OSError as error:
             missing.append(f"The curves of {run.path.name}: metrics.jsonl cannot be read ({error.strerror}).")
             continue
+        if len(rows) < count:
+            missing.append(
+                f"Rows of {run.path.name}: its curves use {len(rows):,} of the {count:,} rows of metrics.jsonl."
+            )
         evaluations = [row for row in rows if "test/accuracy" in row]
         steps = [row for row in rows if "train/loss" in row]
         if not evaluations:
@@ -151,10 +166,17 @@ def _commands(runs: Sequence[FinishedRun], overrides: list[str] | None) -> list[
         command = None
         if overrides is not None:
             # runs of a group differ in their seed only
-            own = [*(each for each in overrides if not each.startswith("seed=")), f"seed={run.summary.seed}"]
+            own = [each for each in overrides if not each.startswith("seed=")]
+            own += [*_threads(run), f"seed={run.summary.seed}"]
             command = shlex.join(["mnist-lite", "train", *own])
         commands.append({"seed": run.summary.seed, "folder": run.path.name, "command": command})
     return commands
+
+
+def _threads(run: FinishedRun) -> list[str]:
+    """The number of threads as an override, where the config has it or the result depends on it: with torch on the CPU."""
+    on_torch = run.summary.device == "cpu" and run.summary.backend != "kernels"
+    return [f"threads={run.summary.threads}"] if run.config.get("threads") or on_torch else []
 
 
 def _conditions(group: ComparedGroup) -> str:
@@ -166,11 +188,6 @@ def _conditions(group: ComparedGroup) -> str:
     commit = f", commit {summary.git[:12]}" if summary.git else ""
     machine = f"{summary.device} with {threads}, {summary.precision}, {summary.backend}"
     return f"{machine}; torch {torch_version}, mnist-lite {own}{commit}"
-
-
-def _test_images(groups: Sequence[ComparedGroup]) -> list[str]:
-    records = [run.summary.data for group in groups for run in group.runs]
-    return list(dict.fromkeys(describe_test_set(data["name"], data["test"]) for data in records))
 
 
 class _Clock:

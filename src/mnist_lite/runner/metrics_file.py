@@ -61,6 +61,22 @@ def read_rows(folder: Path) -> list[Row]:
     return [parse_row(line) for line in files.read(folder / METRICS, MAX_BYTES).splitlines()]
 
 
+def read_some_rows(folder: Path, limit: int) -> tuple[list[Row], int]:
+    """At most ``limit`` evaluations and about ``limit`` training steps, and the number of all rows. The others are not parsed.
+
+    The first evaluations are taken, and every second, third or later training step.
+
+    Raises:
+        OSError: the file cannot be read, or a line is not a row.
+    """
+    lines = files.read(folder / METRICS, MAX_BYTES).splitlines()
+    evaluations, steps = list[int](), list[int]()
+    for i, line in enumerate(lines):
+        (evaluations if b'"test/accuracy"' in line else steps).append(i)
+    places = evaluations[:limit] + steps[:: 1 + len(steps) // limit]
+    return [parse_row(lines[i]) for i in sorted(places)], len(lines)
+
+
 def read_evaluations(folder: Path) -> list[Row]:
     """The rows of the evaluations of the run in ``folder``. Rows of training steps are skipped without parsing them.
 

@@ -134,9 +134,19 @@ def as_json(summary: Summary) -> bytes:
 def read_summary(folder: Path) -> Summary | None:
     """The summary of the run in ``folder``. None: the run is not finished, or the file is damaged."""
     try:
-        return files.decode(files.read(folder / SUMMARY, MAX_BYTES), Summary)
+        return load_summary(folder)
     except OSError:
         return None
+
+
+def load_summary(folder: Path) -> Summary:
+    """The summary of the run in ``folder``.
+
+    Raises:
+        FileNotFoundError: the run is not finished.
+        OSError: the file is damaged.
+    """
+    return files.decode(files.read(folder / SUMMARY, MAX_BYTES), Summary)
 
 
 def headline(summary: Summary) -> str:

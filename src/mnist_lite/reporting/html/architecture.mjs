@@ -1,7 +1,7 @@
 // The layers of a network. A click on a layer shows what one of its values sees of a digit, and its maps.
 
 import { digitCanvas, mapCanvas, SIDE } from './digit_image.mjs';
-import { element, scrollable, section, svg } from './dom.mjs';
+import { element, howTo, scrollable, section, svg } from './dom.mjs';
 import { compact, counted, thousands } from './format.mjs';
 import { computeNetwork, rowsOf } from './network.mjs';
 
@@ -11,7 +11,8 @@ const MAX_MAPS = 64;
 export function architectureSection(run, network, images) {
   if (!run.layers) return section('layers', 'Layers', 'The config of this run has no layers that can be built.');
   const total = `${thousands(run.parameters)} parameters and ${thousands(run.multiply_adds)} multiply-adds per image.`;
-  const lead = `${counted(run.layers.length, 'layer')}, ${total} Click a layer to see what one of its values sees${network ? ', and its maps' : ''}.`;
+  const click = `Click a layer to see what one of its values sees${network && images ? ', and its maps' : ''}.`;
+  const lead = [`${counted(run.layers.length, 'layer')}, ${total}`, howTo(click)];
   return section('layers', 'Layers', lead, new LayerPanel(run, network, images).root);
 }
 
@@ -51,7 +52,7 @@ class LayerPanel {
     const name = layer.block ? `${layer.block}: ${layer.text}` : layer.text;
     const button = element(
       'button',
-      { type: 'button', class: 'link', 'aria-pressed': 'false', onclick: () => this.show(layer) },
+      { type: 'button', class: 'link', 'aria-pressed': 'false', onclick: () => this.choose(layer) },
       name,
     );
     this.buttons.set(layer, button);
@@ -59,7 +60,7 @@ class LayerPanel {
     bar.style.width = `${(100 * layer.parameters) / most}%`;
     return element(
       'tr',
-      { class: layer.parameters ? null : 'light', onclick: (event) => event.target === button || this.show(layer) },
+      { class: layer.parameters ? null : 'light', onclick: (event) => event.target === button || this.choose(layer) },
       element('td', { class: 'number' }, String(layer.number)),
       element('th', { scope: 'row' }, button),
       element('td', { class: 'number' }, layer.shape.join(' × ')),
@@ -67,6 +68,12 @@ class LayerPanel {
       element('td', { class: 'number' }, layer.multiply_adds ? thousands(layer.multiply_adds) : ''),
       element('td', { class: 'number' }, `${layer.receptive_field} × ${layer.receptive_field}`),
     );
+  }
+
+  /** On a narrow screen the view is below the table, so the page scrolls to it. */
+  choose(layer) {
+    this.show(layer);
+    if (getComputedStyle(this.view).position === 'static') this.view.scrollIntoView();
   }
 
   show(layer) {
@@ -80,6 +87,7 @@ class LayerPanel {
       element('h3', { id: 'layer-name' }, name),
       this.field(),
       ...[this.steps(), this.maps()].flat().filter(Boolean),
+      element('p', { class: 'back' }, element('a', { href: '#layers' }, 'Back to the table of layers')),
     );
   }
 
@@ -126,7 +134,9 @@ class LayerPanel {
       return element(
         'p',
         { class: 'hint' },
-        'This page has no maps of this network: only the page of one run of at most 500,000 parameters has them.',
+        this.network
+          ? 'This page has no maps: it has no test images.'
+          : 'This page has no maps of this network: only the page of one run of at most 500,000 parameters has them.',
       );
     }
     const steps = rowsOf(computeNetwork(this.network, this.images.pixels(this.image)));
@@ -146,7 +156,7 @@ class LayerPanel {
       );
     });
     const shown = maps.length < count ? `The first ${maps.length} of ${counted(count, 'map')}` : counted(count, 'map');
-    const text = `${shown} of ${height} × ${width}. Orange is positive, blue is negative. The full colour is ${compact(largest)}.`;
+    const text = `${shown} of ${height} × ${width}. Orange is positive, blue is negative. The strongest colour is ±${compact(largest)}.`;
     return [element('div', { class: 'maps' }, ...maps), element('p', { class: 'hint' }, text)];
   }
 }

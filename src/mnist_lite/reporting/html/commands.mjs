@@ -1,7 +1,6 @@
 // The commands that train the runs again.
 
 import { details, element, section } from './dom.mjs';
-import { counted } from './format.mjs';
 
 export function commandsSection(data) {
   const lead =
@@ -11,7 +10,9 @@ export function commandsSection(data) {
 
 function runCommands(run, named) {
   const [first, ...others] = run.commands;
-  const rest = others.length ? details(`The other ${counted(others.length, 'seed')}`, ...others.map(command)) : null;
+  const rest = others.length
+    ? details(others.length === 1 ? 'The other seed' : `The other ${others.length} seeds`, ...others.map(command))
+    : null;
   return element(
     'div',
     { class: 'command' },

@@ -1,14 +1,15 @@
 // The confusion matrix. A click on a cell shows its images.
 
 import { digitCanvas } from './digit_image.mjs';
-import { element, scrollable, section } from './dom.mjs';
+import { element, howTo, scrollable, section } from './dom.mjs';
 import { counted, percent, share, thousands } from './format.mjs';
 
 const MAX_SHOWN = 100;
 const DIGITS = [...Array(10).keys()];
 
 export function confusionSection(tested, images) {
-  const lead = `Each row is a digit, each column an answer of the network: ${percent(tested.accuracy)} % of ${tested.measured_on} are on the diagonal. Click a cell to see its images.`;
+  const right = `${percent(tested.accuracy)} % of ${tested.measured_on} are on the diagonal.`;
+  const lead = [`Each row is a digit, each column an answer of the network: ${right}`, howTo('Click a cell to see its images.')];
   const panel = element('div', { class: 'cell-images', 'aria-live': 'polite' });
   const show = (digit, answer) => showCell(panel, tested, images, digit, answer);
   const worst = mostConfused(tested.confusion);
@@ -30,9 +31,10 @@ export function mostConfused(confusion) {
   return best;
 }
 
-/** The places in the page of the images of a cell. */
+/** The places in the page of the images of a cell: those with the highest probability first. */
 export function imagesOfCell(tested, labels, digit, answer) {
-  return labels.flatMap((label, i) => (label === digit && tested.predictions[i] === answer ? [i] : []));
+  const places = labels.flatMap((label, i) => (label === digit && tested.predictions[i] === answer ? [i] : []));
+  return places.sort((a, b) => tested.confidence[b] - tested.confidence[a]);
 }
 
 function grid(tested, show, chosen) {
@@ -102,7 +104,11 @@ function showCell(panel, tested, images, digit, answer) {
   );
   panel.replaceChildren(
     element('h3', {}, what),
-    element('p', { class: 'hint' }, `${cut} Below each image: the probability that the network gave to its answer.`),
+    element(
+      'p',
+      { class: 'hint' },
+      `${cut} Below each image: the probability that the network gave to its answer. The highest comes first.`,
+    ),
     element('div', { class: 'thumbnails', tabindex: '0', role: 'group', 'aria-label': 'Images of the cell' }, ...figures),
   );
 }

@@ -25,6 +25,8 @@ export const METRICS = {
     title: 'Loss',
     unit: 'nats',
     log: true,
+    meaning:
+      'The loss is the mean of −ln(the probability of the right digit). Its unit is the nat: 0 is perfect, and 2.30 is a guess among ten digits.',
     lines: [
       { name: 'test', kind: 'evaluations', key: 'test/loss' },
       { name: 'holdout', kind: 'evaluations', key: 'holdout/loss' },
@@ -34,6 +36,12 @@ export const METRICS = {
   },
   lr: { title: 'Learning rate', unit: '', lines: [{ name: 'learning rate', kind: 'steps', key: 'lr', exact: true }] },
 };
+
+/** The metrics that a run of `curves` has. */
+export function recordedMetrics(curves) {
+  const has = (line) => curves.some((run) => run[line.kind][line.key]?.length);
+  return Object.keys(METRICS).filter((metric) => METRICS[metric].lines.some(has));
+}
 
 /**
  * An exponential moving average. `amount` is in 0..0.99, and 0 changes nothing. The start is corrected, so that it does not lean

@@ -2,13 +2,15 @@
 
 /* global uPlot */
 import { resolved, seriesColour, seriesDash } from './colours.mjs';
-import { groupLine, METRICS, nearest } from './curve_data.mjs';
-import { details, element, radios, section, table } from './dom.mjs';
+import { groupLine, METRICS, nearest, recordedMetrics } from './curve_data.mjs';
+import { details, element, howTo, radios, section, table } from './dom.mjs';
 import { compact, counted } from './format.mjs';
 
 const AXES = { step: 'training steps', epoch: 'epochs', seconds: 'seconds of training' };
 const NOT_TEST = { holdout: [2, 4], train: [6, 5], 'training steps': [] };
 const MAX_ROWS = 100;
+/** A line of at most so many points has a mark at each. A line of one point is only a mark. */
+const MAX_MARKS = 12;
 /** Distances between ticks of epochs and steps. */
 const WHOLE = [1, 10, 100, 1000, 1e4, 1e5].flatMap((power) => [power, 2 * power, 5 * power]);
 
@@ -17,8 +19,9 @@ export function curvesSection(data) {
   if (!data.curves.length) return null;
   const panel = new CurvePanel(data);
   const seeds = Math.max(...data.runs.map((run) => run.seeds.length));
-  const band = seeds > 1 ? ' A line is the mean over seeds, and its band goes from the lowest to the highest seed.' : '';
-  const lead = `Drag over the picture to zoom, and double-click to see all again. Click a name to hide its line.${band}`;
+  const band = seeds > 1 ? 'A line is the mean over seeds, and its band goes from the lowest to the highest seed.' : '';
+  const zoom = 'Drag over the picture to zoom, and double-click to see all again. Click a name to hide its line.';
+  const lead = [band, howTo(zoom)];
   return { node: section('curves', 'Curves', lead, panel.root), redraw: () => panel.draw() };
 }
 
@@ -40,9 +43,20 @@ class CurvePanel {
       onkeydown: (event) => this.key(event),
     });
     this.names = element('div', { class: 'chips', role: 'group', 'aria-label': 'Lines' });
+    this.meaning = element('p', { class: 'hint' });
     this.position = element('p', { class: 'position', 'aria-live': 'polite' });
     this.values = element('div', {});
-    this.root = element('div', {}, this.controls(), this.box, this.position, this.names, this.help(), this.valuesTable());
+    this.root = element(
+      'div',
+      {},
+      this.controls(),
+      this.box,
+      this.position,
+      this.names,
+      this.meaning,
+      this.help(),
+      this.valuesTable(),
+    );
     new ResizeObserver(() => this.resize()).observe(this.box);
     this.draw();
   }
@@ -52,7 +66,7 @@ class CurvePanel {
       this[name] = value;
       this.draw();
     };
-    const metrics = Object.entries(METRICS).map(([key, metric]) => [key, metric.title]);
+    const metrics = recordedMetrics(this.data.curves).map((key) => [key, METRICS[key].title]);
     const smoothing = element('input', {
       type: 'range',
       min: '0',
@@ -60,8 +74,12 @@ class CurvePanel {
       step: '0.05',
       value: '0',
       id: 'smoothing',
-      oninput: (event) => redraw('smoothing')(Number(event.target.value)),
+      oninput: (event) => {
+        amount.textContent = event.target.value;
+        redraw('smoothing')(Number(event.target.value));
+      },
     });
+    const amount = element('output', { for: 'smoothing' }, '0');
     return element(
       'div',
       { class: 'controls' },
@@ -73,7 +91,7 @@ class CurvePanel {
         this.axis,
         redraw('axis'),
       ),
-      element('label', { class: 'slider' }, 'Smoothing', smoothing),
+      element('label', { class: 'slider' }, element('span', {}, 'Smoothing of the lines: ', amount), smoothing),
       element('button', { type: 'button', id: 'zoom-out', onclick: () => this.zoomOut() }, 'Show all'),
     );
   }
@@ -90,18 +108,24 @@ class CurvePanel {
     return opened;
   }
 
-  /** The lines of the chosen metric: {x, mean, low, high, name, group, kind, colour, dash, several, faint}. */
+  /**
+   * The lines of the chosen metric: {x, mean, low, high, exact, name, group, kind, colour, dash, width, several, faint}. `exact` has
+   * the values without smoothing: {x, mean}.
+   */
   lines() {
     return this.data.runs.flatMap((group, i) => {
       const runs = this.data.curves.filter((run) => run.group === i);
       return METRICS[this.metric].lines.flatMap((line, j) => {
-        const made = groupLine(runs, line, this.axis, line.exact ? 0 : this.smoothing);
-        if (!made || !made.x.length) return [];
+        const exact = groupLine(runs, line, this.axis, 0);
+        if (!exact || !exact.x.length) return [];
+        const made = line.exact || !this.smoothing ? exact : groupLine(runs, line, this.axis, this.smoothing);
         const kind = line.name;
         const style = this.several
           ? { name: `${group.name}, ${kind}`, colour: seriesColour(i), dash: NOT_TEST[kind] ?? seriesDash(i) }
           : { name: kind, colour: seriesColour(j), dash: [] };
-        return [{ ...made, ...style, group: group.letter, kind, several: runs.length > 1, faint: kind === 'training steps' }];
+        const width = lineWidth(i, this.data.runs.length);
+        const faint = kind === 'training steps';
+        return [{ ...made, ...style, exact, width, group: group.letter, kind, several: runs.length > 1, faint }];
       });
     });
   }
@@ -121,13 +145,17 @@ class CurvePanel {
     this.visible = visible;
     this.plot = new uPlot(this.options(visible), joined, this.box);
     this.plot.root.setAttribute('aria-hidden', 'true');
-    this.box.setAttribute(
-      'aria-label',
-      `${METRICS[this.metric].title} against ${AXES[this.axis]}, ${counted(visible.length, 'line')}. The values are in the table below.`,
-    );
+    this.meaning.textContent = METRICS[this.metric].meaning ?? '';
     this.drawNames();
     this.fillTable();
     this.read(null);
+  }
+
+  /** What a screen reader says about the picture. It has the part of the axis that is shown. */
+  describe() {
+    const { min, max } = this.plot.scales.x;
+    const what = `${METRICS[this.metric].title} against ${AXES[this.axis]} from ${compact(min)} to ${compact(max)}`;
+    this.box.setAttribute('aria-label', `${what}, ${counted(this.visible.length, 'line')}. The values are in the table below.`);
   }
 
   options(visible) {
@@ -148,11 +176,11 @@ class CurvePanel {
       const colour = resolved(line.colour);
       series.push({
         stroke: colour,
-        width: line.faint ? 1 : 2,
-        alpha: line.faint ? 0.55 : 1,
+        width: line.faint ? 1 : line.width,
+        alpha: line.faint ? 0.55 : this.several ? 0.85 : 1,
         dash: line.dash,
         spanGaps: true,
-        points: { show: false },
+        points: { show: line.x.length <= MAX_MARKS, size: 7, fill: colour },
       });
       if (!line.several) continue;
       const edge = { stroke: 'transparent', width: 0, spanGaps: true, points: { show: false } };
@@ -183,7 +211,10 @@ class CurvePanel {
           values: (_, ticks) => ticks.map((tick) => (tick === null ? '' : String(Number(tick.toPrecision(6))))),
         },
       ],
-      hooks: { setCursor: [(plot) => this.read(plot.cursor.left >= 0 ? plot.posToVal(plot.cursor.left, 'x') : null)] },
+      hooks: {
+        draw: [() => this.plot && this.describe()],
+        setCursor: [(plot) => this.read(plot.cursor.left >= 0 ? plot.posToVal(plot.cursor.left, 'x') : null)],
+      },
     };
   }
 
@@ -235,15 +266,18 @@ class CurvePanel {
     return made;
   }
 
-  /** Shows the values at `x`, or the last values. */
+  /** Shows the values at the point that is nearest to `x`, or the last values. A value of another point names its place. */
   read(x) {
     this.at = x;
-    for (const [line, node] of this.readouts) {
-      const i = x === null ? line.x.length - 1 : nearest(line.x, x);
-      node.textContent = i >= 0 ? ` ${shortValue(line.mean[i], this.metric)}` : '';
+    const [places] = this.plot.data;
+    const place = x === null ? null : places[nearest(places, x)];
+    for (const [{ exact }, node] of this.readouts) {
+      const i = place === null ? exact.x.length - 1 : nearest(exact.x, place);
+      const elsewhere = place === null || exact.x[i] === place ? '' : ` at ${compact(exact.x[i])}`;
+      node.textContent = ` ${shortValue(exact.mean[i], this.metric)}${elsewhere}`;
     }
     const unit = this.axis === 'step' ? 'step' : this.axis === 'epoch' ? 'epoch' : 'second';
-    this.position.textContent = x === null ? 'At the end:' : `At ${unit} ${compact(x)}:`;
+    this.position.textContent = place === null ? 'At the end:' : `At ${unit} ${compact(place)}:`;
   }
 
   zoomOut() {
@@ -295,7 +329,7 @@ class CurvePanel {
   fillTable() {
     if (!this.opened?.open) return;
     const lines = this.visible.filter((line) => !line.faint);
-    const xs = [...new Set(lines.flatMap((line) => line.x))].sort((a, b) => a - b);
+    const xs = [...new Set(lines.flatMap((line) => line.exact.x))].sort((a, b) => a - b);
     const every = Math.ceil(xs.length / MAX_ROWS);
     const shown = xs.filter((_, i) => (xs.length - 1 - i) % every === 0);
     const columns = [AXES[this.axis], ...lines.map((line) => line.name)].map((title) => ({ title, number: true }));
@@ -304,9 +338,14 @@ class CurvePanel {
   }
 }
 
-function cellAt(line, x) {
-  const i = line.x.indexOf(x);
-  return i < 0 ? '' : String(Number(line.mean[i].toPrecision(5)));
+function cellAt({ exact }, x) {
+  const i = exact.x.indexOf(x);
+  return i < 0 ? '' : String(Number(exact.mean[i].toPrecision(5)));
+}
+
+/** The lines of the first groups are below the others, and wider: so a line that lies under another one can be seen. */
+function lineWidth(group, groups) {
+  return groups < 2 ? 2 : 3.5 - (2 * group) / (groups - 1);
 }
 
 function swatch(line) {

@@ -36,6 +36,11 @@ export function section(id, title, lead, ...children) {
   );
 }
 
+/** How to use a part of the page: not in print. */
+export function howTo(text) {
+  return element('span', { class: 'screen-only' }, ` ${text}`);
+}
+
 /** A table that scrolls sideways on a narrow screen. `columns`: {title, number}. `rows`: cells as texts or nodes. */
 export function table(caption, columns, rows, attributes = {}) {
   const kind = (i) => (columns[i].number ? 'number' : null);

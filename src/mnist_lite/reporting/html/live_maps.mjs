@@ -73,7 +73,7 @@ function mapRow({ layer, output }) {
         }
       }
       context.putImageData(image, 0, 0);
-      range.textContent = `${compact(lowest)} to ${compact(highest)}`.replace('-', '−');
+      range.textContent = `${compact(lowest)} to ${compact(highest)}`;
     },
   };
 }

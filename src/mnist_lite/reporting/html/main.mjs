@@ -64,7 +64,7 @@ function canvasSection(data, network, images) {
   if (!network) return { node: section('canvas', 'Draw a digit', data.network.unsupported) };
   const root = element('div', {});
   const lead =
-    'The network reads what you draw, here in this page. The drawing is centred and scaled as the digits of MNIST were.';
+    'The network reads what you draw, here in this page. The drawing is scaled, and placed by its centre of mass, as the digits of MNIST were.';
   const node = section('canvas', 'Draw a digit', lead, root);
   return { node, ...mountCanvas(root, network, images) };
 }
@@ -94,13 +94,34 @@ class NetworkView {
     );
   }
 
+  /** The links of the head still lead to these sections. */
+  missing() {
+    const { reason } = this.data.untested.find((each) => each.group === this.group);
+    return [
+      ['confusion', 'Confusion'],
+      ['mistakes', 'Mistakes'],
+      ['calibration', 'Calibration'],
+    ].map(([id, title]) => section(id, title, `Not measured: ${reason}.`));
+  }
+
   draw() {
     const run = this.data.runs[this.group];
     const tested = this.data.tested.find((each) => each.group === this.group);
-    const parts = [architectureSection(run, this.network, this.images)];
+    const seeds = run.seeds.length;
+    const parts = [
+      seeds > 1 && tested
+        ? element(
+            'p',
+            { class: 'hint' },
+            `Confusion, Mistakes and Calibration are those of seed ${tested.seed}, the first of the ${seeds} runs.`,
+          )
+        : null,
+      architectureSection(run, this.network, this.images),
+    ];
     if (tested)
       parts.push(confusionSection(tested, this.images), mistakesSection(tested, this.images), calibrationSection(tested));
-    this.parts.replaceChildren(...parts);
+    else if (this.data.tested.length) parts.push(...this.missing());
+    this.parts.replaceChildren(...parts.filter(Boolean));
   }
 }
 

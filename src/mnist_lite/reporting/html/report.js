@@ -67,6 +67,11 @@ function section(id, title, lead, ...children) {
   );
 }
 
+/** How to use a part of the page: not in print. */
+function howTo(text) {
+  return element('span', { class: 'screen-only' }, ` ${text}`);
+}
+
 /** A table that scrolls sideways on a narrow screen. `columns`: {title, number}. `rows`: cells as texts or nodes. */
 function table(caption, columns, rows, attributes = {}) {
   const kind = (i) => (columns[i].number ? 'number' : null);
@@ -682,7 +687,23 @@ function thousands(value) {
 
 /** 99.41. An absent value is an empty text. */
 function percent(value, digits = 2) {
-  return value === null || value === undefined ? '' : value.toFixed(digits);
+  return value === null || value === undefined ? '' : withMinus(evenRounded(value, digits));
+}
+
+/** +0.25 or −1.12, rounded as in the text of `mnist-lite train`. */
+function signed(value) {
+  return value === null ? '' : `${value < 0 ? '' : '+'}${percent(value)}`;
+}
+
+/** A value in the middle between two texts becomes the one with an even digit, as in Python. JavaScript takes the larger one. */
+function evenRounded(value, digits) {
+  const exact = value.toFixed(digits + 60);
+  const [kept, rest] = [exact.slice(0, -60), exact.slice(-60)];
+  return /^50*$/.test(rest) && Number(kept.at(-1)) % 2 === 0 ? kept : value.toFixed(digits);
+}
+
+function withMinus(text) {
+  return text.replace('-', '−');
 }
 
 /** 4.2 min. */
@@ -693,9 +714,9 @@ function duration(seconds) {
 
 /** A number with at most three digits that count: 0.0123, 1.5, 964k, 6.38M. */
 function compact(value) {
-  if (Math.abs(value) >= 1e6) return `${Number((value / 1e6).toPrecision(3))}M`;
-  if (Math.abs(value) >= 1e4) return `${Number((value / 1e3).toPrecision(3))}k`;
-  return String(Number(value.toPrecision(3)));
+  if (Math.abs(value) >= 1e6) return withMinus(`${Number((value / 1e6).toPrecision(3))}M`);
+  if (Math.abs(value) >= 1e4) return withMinus(`${Number((value / 1e3).toPrecision(3))}k`);
+  return withMinus(String(Number(value.toPrecision(3))));
 }
 
 /** 0.93 as 93 %. Only certain values are 0 % and 100 %. */
@@ -725,7 +746,8 @@ const MAX_MAPS = 64;
 function architectureSection(run, network, images) {
   if (!run.layers) return section('layers', 'Layers', 'The config of this run has no layers that can be built.');
   const total = `${thousands(run.parameters)} parameters and ${thousands(run.multiply_adds)} multiply-adds per image.`;
-  const lead = `${counted(run.layers.length, 'layer')}, ${total} Click a layer to see what one of its values sees${network ? ', and its maps' : ''}.`;
+  const click = `Click a layer to see what one of its values sees${network && images ? ', and its maps' : ''}.`;
+  const lead = [`${counted(run.layers.length, 'layer')}, ${total}`, howTo(click)];
   return section('layers', 'Layers', lead, new LayerPanel(run, network, images).root);
 }
 
@@ -765,7 +787,7 @@ class LayerPanel {
     const name = layer.block ? `${layer.block}: ${layer.text}` : layer.text;
     const button = element(
       'button',
-      { type: 'button', class: 'link', 'aria-pressed': 'false', onclick: () => this.show(layer) },
+      { type: 'button', class: 'link', 'aria-pressed': 'false', onclick: () => this.choose(layer) },
       name,
     );
     this.buttons.set(layer, button);
@@ -773,7 +795,7 @@ class LayerPanel {
     bar.style.width = `${(100 * layer.parameters) / most}%`;
     return element(
       'tr',
-      { class: layer.parameters ? null : 'light', onclick: (event) => event.target === button || this.show(layer) },
+      { class: layer.parameters ? null : 'light', onclick: (event) => event.target === button || this.choose(layer) },
       element('td', { class: 'number' }, String(layer.number)),
       element('th', { scope: 'row' }, button),
       element('td', { class: 'number' }, layer.shape.join(' × ')),
@@ -781,6 +803,12 @@ class LayerPanel {
       element('td', { class: 'number' }, layer.multiply_adds ? thousands(layer.multiply_adds) : ''),
       element('td', { class: 'number' }, `${layer.receptive_field} × ${layer.receptive_field}`),
     );
+  }
+
+  /** On a narrow screen the view is below the table, so the page scrolls to it. */
+  choose(layer) {
+    this.show(layer);
+    if (getComputedStyle(this.view).position === 'static') this.view.scrollIntoView();
   }
 
   show(layer) {
@@ -794,6 +822,7 @@ class LayerPanel {
       element('h3', { id: 'layer-name' }, name),
       this.field(),
       ...[this.steps(), this.maps()].flat().filter(Boolean),
+      element('p', { class: 'back' }, element('a', { href: '#layers' }, 'Back to the table of layers')),
     );
   }
 
@@ -840,7 +869,9 @@ class LayerPanel {
       return element(
         'p',
         { class: 'hint' },
-        'This page has no maps of this network: only the page of one run of at most 500,000 parameters has them.',
+        this.network
+          ? 'This page has no maps: it has no test images.'
+          : 'This page has no maps of this network: only the page of one run of at most 500,000 parameters has them.',
       );
     }
     const steps = rowsOf(computeNetwork(this.network, this.images.pixels(this.image)));
@@ -860,7 +891,7 @@ class LayerPanel {
       );
     });
     const shown = maps.length < count ? `The first ${maps.length} of ${counted(count, 'map')}` : counted(count, 'map');
-    const text = `${shown} of ${height} × ${width}. Orange is positive, blue is negative. The full colour is ${compact(largest)}.`;
+    const text = `${shown} of ${height} × ${width}. Orange is positive, blue is negative. The strongest colour is ±${compact(largest)}.`;
     return [element('div', { class: 'maps' }, ...maps), element('p', { class: 'hint' }, text)];
   }
 }
@@ -1255,7 +1286,7 @@ function mapRow({ layer, output }) {
         }
       }
       context.putImageData(image, 0, 0);
-      range.textContent = `${compact(lowest)} to ${compact(highest)}`.replace('-', '−');
+      range.textContent = `${compact(lowest)} to ${compact(highest)}`;
     },
   };
 }
@@ -1796,7 +1827,9 @@ function commandsSection(data) {
 
 function runCommands(run, named) {
   const [first, ...others] = run.commands;
-  const rest = others.length ? details(`The other ${counted(others.length, 'seed')}`, ...others.map(command)) : null;
+  const rest = others.length
+    ? details(others.length === 1 ? 'The other seed' : `The other ${others.length} seeds`, ...others.map(command))
+    : null;
   return element(
     'div',
     { class: 'command' },
@@ -1851,7 +1884,8 @@ const MAX_SHOWN = 100;
 const DIGITS = [...Array(10).keys()];
 
 function confusionSection(tested, images) {
-  const lead = `Each row is a digit, each column an answer of the network: ${percent(tested.accuracy)} % of ${tested.measured_on} are on the diagonal. Click a cell to see its images.`;
+  const right = `${percent(tested.accuracy)} % of ${tested.measured_on} are on the diagonal.`;
+  const lead = [`Each row is a digit, each column an answer of the network: ${right}`, howTo('Click a cell to see its images.')];
   const panel = element('div', { class: 'cell-images', 'aria-live': 'polite' });
   const show = (digit, answer) => showCell(panel, tested, images, digit, answer);
   const worst = mostConfused(tested.confusion);
@@ -1873,9 +1907,10 @@ function mostConfused(confusion) {
   return best;
 }
 
-/** The places in the page of the images of a cell. */
+/** The places in the page of the images of a cell: those with the highest probability first. */
 function imagesOfCell(tested, labels, digit, answer) {
-  return labels.flatMap((label, i) => (label === digit && tested.predictions[i] === answer ? [i] : []));
+  const places = labels.flatMap((label, i) => (label === digit && tested.predictions[i] === answer ? [i] : []));
+  return places.sort((a, b) => tested.confidence[b] - tested.confidence[a]);
 }
 
 function grid(tested, show, chosen) {
@@ -1945,7 +1980,11 @@ function showCell(panel, tested, images, digit, answer) {
   );
   panel.replaceChildren(
     element('h3', {}, what),
-    element('p', { class: 'hint' }, `${cut} Below each image: the probability that the network gave to its answer.`),
+    element(
+      'p',
+      { class: 'hint' },
+      `${cut} Below each image: the probability that the network gave to its answer. The highest comes first.`,
+    ),
     element('div', { class: 'thumbnails', tabindex: '0', role: 'group', 'aria-label': 'Images of the cell' }, ...figures),
   );
 }
@@ -1996,6 +2035,8 @@ const METRICS = {
     title: 'Loss',
     unit: 'nats',
     log: true,
+    meaning:
+      'The loss is the mean of −ln(the probability of the right digit). Its unit is the nat: 0 is perfect, and 2.30 is a guess among ten digits.',
     lines: [
       { name: 'test', kind: 'evaluations', key: 'test/loss' },
       { name: 'holdout', kind: 'evaluations', key: 'holdout/loss' },
@@ -2005,6 +2046,12 @@ const METRICS = {
   },
   lr: { title: 'Learning rate', unit: '', lines: [{ name: 'learning rate', kind: 'steps', key: 'lr', exact: true }] },
 };
+
+/** The metrics that a run of `curves` has. */
+function recordedMetrics(curves) {
+  const has = (line) => curves.some((run) => run[line.kind][line.key]?.length);
+  return Object.keys(METRICS).filter((metric) => METRICS[metric].lines.some(has));
+}
 
 /**
  * An exponential moving average. `amount` is in 0..0.99, and 0 changes nothing. The start is corrected, so that it does not lean
@@ -2068,6 +2115,8 @@ function nearest(x, value) {
 const AXES = { step: 'training steps', epoch: 'epochs', seconds: 'seconds of training' };
 const NOT_TEST = { holdout: [2, 4], train: [6, 5], 'training steps': [] };
 const MAX_ROWS = 100;
+/** A line of at most so many points has a mark at each. A line of one point is only a mark. */
+const MAX_MARKS = 12;
 /** Distances between ticks of epochs and steps. */
 const WHOLE = [1, 10, 100, 1000, 1e4, 1e5].flatMap((power) => [power, 2 * power, 5 * power]);
 
@@ -2076,8 +2125,9 @@ function curvesSection(data) {
   if (!data.curves.length) return null;
   const panel = new CurvePanel(data);
   const seeds = Math.max(...data.runs.map((run) => run.seeds.length));
-  const band = seeds > 1 ? ' A line is the mean over seeds, and its band goes from the lowest to the highest seed.' : '';
-  const lead = `Drag over the picture to zoom, and double-click to see all again. Click a name to hide its line.${band}`;
+  const band = seeds > 1 ? 'A line is the mean over seeds, and its band goes from the lowest to the highest seed.' : '';
+  const zoom = 'Drag over the picture to zoom, and double-click to see all again. Click a name to hide its line.';
+  const lead = [band, howTo(zoom)];
   return { node: section('curves', 'Curves', lead, panel.root), redraw: () => panel.draw() };
 }
 
@@ -2099,9 +2149,20 @@ class CurvePanel {
       onkeydown: (event) => this.key(event),
     });
     this.names = element('div', { class: 'chips', role: 'group', 'aria-label': 'Lines' });
+    this.meaning = element('p', { class: 'hint' });
     this.position = element('p', { class: 'position', 'aria-live': 'polite' });
     this.values = element('div', {});
-    this.root = element('div', {}, this.controls(), this.box, this.position, this.names, this.help(), this.valuesTable());
+    this.root = element(
+      'div',
+      {},
+      this.controls(),
+      this.box,
+      this.position,
+      this.names,
+      this.meaning,
+      this.help(),
+      this.valuesTable(),
+    );
     new ResizeObserver(() => this.resize()).observe(this.box);
     this.draw();
   }
@@ -2111,7 +2172,7 @@ class CurvePanel {
       this[name] = value;
       this.draw();
     };
-    const metrics = Object.entries(METRICS).map(([key, metric]) => [key, metric.title]);
+    const metrics = recordedMetrics(this.data.curves).map((key) => [key, METRICS[key].title]);
     const smoothing = element('input', {
       type: 'range',
       min: '0',
@@ -2119,8 +2180,12 @@ class CurvePanel {
       step: '0.05',
       value: '0',
       id: 'smoothing',
-      oninput: (event) => redraw('smoothing')(Number(event.target.value)),
+      oninput: (event) => {
+        amount.textContent = event.target.value;
+        redraw('smoothing')(Number(event.target.value));
+      },
     });
+    const amount = element('output', { for: 'smoothing' }, '0');
     return element(
       'div',
       { class: 'controls' },
@@ -2132,7 +2197,7 @@ class CurvePanel {
         this.axis,
         redraw('axis'),
       ),
-      element('label', { class: 'slider' }, 'Smoothing', smoothing),
+      element('label', { class: 'slider' }, element('span', {}, 'Smoothing of the lines: ', amount), smoothing),
       element('button', { type: 'button', id: 'zoom-out', onclick: () => this.zoomOut() }, 'Show all'),
     );
   }
@@ -2149,18 +2214,24 @@ class CurvePanel {
     return opened;
   }
 
-  /** The lines of the chosen metric: {x, mean, low, high, name, group, kind, colour, dash, several, faint}. */
+  /**
+   * The lines of the chosen metric: {x, mean, low, high, exact, name, group, kind, colour, dash, width, several, faint}. `exact` has
+   * the values without smoothing: {x, mean}.
+   */
   lines() {
     return this.data.runs.flatMap((group, i) => {
       const runs = this.data.curves.filter((run) => run.group === i);
       return METRICS[this.metric].lines.flatMap((line, j) => {
-        const made = groupLine(runs, line, this.axis, line.exact ? 0 : this.smoothing);
-        if (!made || !made.x.length) return [];
+        const exact = groupLine(runs, line, this.axis, 0);
+        if (!exact || !exact.x.length) return [];
+        const made = line.exact || !this.smoothing ? exact : groupLine(runs, line, this.axis, this.smoothing);
         const kind = line.name;
         const style = this.several
           ? { name: `${group.name}, ${kind}`, colour: seriesColour(i), dash: NOT_TEST[kind] ?? seriesDash(i) }
           : { name: kind, colour: seriesColour(j), dash: [] };
-        return [{ ...made, ...style, group: group.letter, kind, several: runs.length > 1, faint: kind === 'training steps' }];
+        const width = lineWidth(i, this.data.runs.length);
+        const faint = kind === 'training steps';
+        return [{ ...made, ...style, exact, width, group: group.letter, kind, several: runs.length > 1, faint }];
       });
     });
   }
@@ -2180,13 +2251,17 @@ class CurvePanel {
     this.visible = visible;
     this.plot = new uPlot(this.options(visible), joined, this.box);
     this.plot.root.setAttribute('aria-hidden', 'true');
-    this.box.setAttribute(
-      'aria-label',
-      `${METRICS[this.metric].title} against ${AXES[this.axis]}, ${counted(visible.length, 'line')}. The values are in the table below.`,
-    );
+    this.meaning.textContent = METRICS[this.metric].meaning ?? '';
     this.drawNames();
     this.fillTable();
     this.read(null);
+  }
+
+  /** What a screen reader says about the picture. It has the part of the axis that is shown. */
+  describe() {
+    const { min, max } = this.plot.scales.x;
+    const what = `${METRICS[this.metric].title} against ${AXES[this.axis]} from ${compact(min)} to ${compact(max)}`;
+    this.box.setAttribute('aria-label', `${what}, ${counted(this.visible.length, 'line')}. The values are in the table below.`);
   }
 
   options(visible) {
@@ -2207,11 +2282,11 @@ class CurvePanel {
       const colour = resolved(line.colour);
       series.push({
         stroke: colour,
-        width: line.faint ? 1 : 2,
-        alpha: line.faint ? 0.55 : 1,
+        width: line.faint ? 1 : line.width,
+        alpha: line.faint ? 0.55 : this.several ? 0.85 : 1,
         dash: line.dash,
         spanGaps: true,
-        points: { show: false },
+        points: { show: line.x.length <= MAX_MARKS, size: 7, fill: colour },
       });
       if (!line.several) continue;
       const edge = { stroke: 'transparent', width: 0, spanGaps: true, points: { show: false } };
@@ -2242,7 +2317,10 @@ class CurvePanel {
           values: (_, ticks) => ticks.map((tick) => (tick === null ? '' : String(Number(tick.toPrecision(6))))),
         },
       ],
-      hooks: { setCursor: [(plot) => this.read(plot.cursor.left >= 0 ? plot.posToVal(plot.cursor.left, 'x') : null)] },
+      hooks: {
+        draw: [() => this.plot && this.describe()],
+        setCursor: [(plot) => this.read(plot.cursor.left >= 0 ? plot.posToVal(plot.cursor.left, 'x') : null)],
+      },
     };
   }
 
@@ -2294,15 +2372,18 @@ class CurvePanel {
     return made;
   }
 
-  /** Shows the values at `x`, or the last values. */
+  /** Shows the values at the point that is nearest to `x`, or the last values. A value of another point names its place. */
   read(x) {
     this.at = x;
-    for (const [line, node] of this.readouts) {
-      const i = x === null ? line.x.length - 1 : nearest(line.x, x);
-      node.textContent = i >= 0 ? ` ${shortValue(line.mean[i], this.metric)}` : '';
+    const [places] = this.plot.data;
+    const place = x === null ? null : places[nearest(places, x)];
+    for (const [{ exact }, node] of this.readouts) {
+      const i = place === null ? exact.x.length - 1 : nearest(exact.x, place);
+      const elsewhere = place === null || exact.x[i] === place ? '' : ` at ${compact(exact.x[i])}`;
+      node.textContent = ` ${shortValue(exact.mean[i], this.metric)}${elsewhere}`;
     }
     const unit = this.axis === 'step' ? 'step' : this.axis === 'epoch' ? 'epoch' : 'second';
-    this.position.textContent = x === null ? 'At the end:' : `At ${unit} ${compact(x)}:`;
+    this.position.textContent = place === null ? 'At the end:' : `At ${unit} ${compact(place)}:`;
   }
 
   zoomOut() {
@@ -2354,7 +2435,7 @@ class CurvePanel {
   fillTable() {
     if (!this.opened?.open) return;
     const lines = this.visible.filter((line) => !line.faint);
-    const xs = [...new Set(lines.flatMap((line) => line.x))].sort((a, b) => a - b);
+    const xs = [...new Set(lines.flatMap((line) => line.exact.x))].sort((a, b) => a - b);
     const every = Math.ceil(xs.length / MAX_ROWS);
     const shown = xs.filter((_, i) => (xs.length - 1 - i) % every === 0);
     const columns = [AXES[this.axis], ...lines.map((line) => line.name)].map((title) => ({ title, number: true }));
@@ -2363,9 +2444,14 @@ class CurvePanel {
   }
 }
 
-function cellAt(line, x) {
-  const i = line.x.indexOf(x);
-  return i < 0 ? '' : String(Number(line.mean[i].toPrecision(5)));
+function cellAt({ exact }, x) {
+  const i = exact.x.indexOf(x);
+  return i < 0 ? '' : String(Number(exact.mean[i].toPrecision(5)));
+}
+
+/** The lines of the first groups are below the others, and wider: so a line that lies under another one can be seen. */
+function lineWidth(group, groups) {
+  return groups < 2 ? 2 : 3.5 - (2 * group) / (groups - 1);
 }
 
 function swatch(line) {
@@ -2469,21 +2555,34 @@ const DECADES = [1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 
 /** The section. The published points are of MNIST, so a page of other data has none. */
 function parametersSection(data) {
-  const published = data.runs.every((run) => /MNIST's/.test(run.images)) ? data.published : [];
+  const { compared } = data.verdict;
+  const own = compared.map((i) => ({ ...data.runs[i], place: i }));
+  const published = own.every((run) => /MNIST's/.test(run.images)) ? data.published : [];
   const lead = published.length
     ? 'Filled points are the runs of this page, after the last epoch. Hollow points are the figures of the authors, of their best epoch or of an epoch that they do not name.'
     : 'The runs of this page, after the last epoch.';
+  const others = own.length < data.runs.length ? ` Only runs on ${own[0].images} are here.` : '';
   return section(
     'parameters',
     'Accuracy against parameters',
-    lead,
-    scatter(data.runs, published),
-    valueTable(data.runs, published),
+    `${lead}${others}`,
+    scatter(own, published),
+    valueTable(own, published),
   );
 }
 
+/** The picture, drawn again where the screen becomes narrow or wide: a text that is scaled down cannot be read. */
 function scatter(runs, published) {
-  const box = { left: 56, right: 820, top: 34, bottom: 380 };
+  const figure = element('figure', {});
+  const narrow = matchMedia('(max-width: 36rem)');
+  const draw = () => figure.replaceChildren(scatterOf(runs, published, narrow.matches ? 420 : 840));
+  narrow.addEventListener('change', draw);
+  draw();
+  return figure;
+}
+
+function scatterOf(runs, published, width) {
+  const box = { left: 56, right: width - 20, top: 34, bottom: 380 };
   const counts = [...runs, ...published].map((point) => point.parameters);
   const values = [
     ...runs.flatMap((run) => [run.final, run.low ?? run.final, run.high ?? run.final]),
@@ -2495,11 +2594,13 @@ function scatter(runs, published) {
   const domain = [Math.min(...counts) / 1.5, Math.max(...counts) * 1.5];
   const x = logScale(domain, [box.left, box.right]);
   const y = linearScale(range, [box.bottom, box.top]);
-  const xTicks = DECADES.flatMap((decade) => [decade, 3 * decade]).filter((tick) => tick >= domain[0] && tick <= domain[1]);
+  const xTicks = logTicks(domain);
   const yTicks = ticks(range[0], range[1], 6);
   const labels = placedLabels(
     [
-      ...runs.map((run) => ({ x: x(run.parameters), y: y(run.final), text: run.name, own: true })),
+      ...[...runs]
+        .sort((a, b) => b.final - a.final)
+        .map((run) => ({ x: x(run.parameters), y: y(run.final), text: run.name, own: true })),
       ...published.map((point) => ({ x: x(point.parameters), y: y(point.accuracy), text: point.name, own: false })),
     ],
     box,
@@ -2507,7 +2608,7 @@ function scatter(runs, published) {
   const picture = svg(
     'svg',
     {
-      viewBox: '0 0 840 430',
+      viewBox: `0 0 ${width} 430`,
       class: 'chart',
       role: 'img',
       'aria-label': 'Test accuracy against the number of parameters. The values are in the table below.',
@@ -2518,30 +2619,53 @@ function scatter(runs, published) {
       { scale: y, ticks: yTicks, text: (tick) => String(tick), label: 'test accuracy, %' },
     ),
     ...published.map((point) => publishedMark(point, x(point.parameters), y(point.accuracy))),
-    ...runs.map((run, i) => runMark(run, i, x(run.parameters), y)),
+    ...runs.map((run) => runMark(run, x(run.parameters), y)),
     ...labels.map((label) => svg('text', { x: label.left, y: label.base, class: label.own ? 'name own' : 'name' }, label.text)),
   );
-  return scrollable('Picture of accuracy against parameters', element('figure', { class: 'wide' }, picture));
+  return picture;
+}
+
+/** Round numbers on a logarithmic axis. A narrow one has no 1, 3, 10 and so on, and has other round numbers. */
+function logTicks([low, high]) {
+  const found = DECADES.flatMap((decade) => [decade, 3 * decade]).filter((tick) => tick >= low && tick <= high);
+  return found.length > 1 ? found : ticks(low, high, 4);
 }
 
 /**
- * Texts beside their points: to the right, or to the left at the right edge. A text that would cover a point or another text moves up
- * or down inside of the picture. If there is no free place, it is left out: the table has all names.
+ * Texts beside their points: right, left, above or below. A text that would cover a point or another text is left out: the table has
+ * all names. The first point always has its text: it covers as few points as
+ * possible.
  */
 function placedLabels(points, box) {
   const taken = points.map((point) => ({ left: point.x - 7, right: point.x + 7, top: point.y - 7, bottom: point.y + 7 }));
-  return points.flatMap((point) => {
+  return points.flatMap((point, i) => {
     const text = point.text.length > MAX_LABEL ? `${point.text.slice(0, MAX_LABEL - 1)}…` : point.text;
     const width = (point.own ? 8 : 7) * text.length;
-    const left = point.x + 11 + width > box.right + 20 ? point.x - 11 - width : point.x + 11;
-    for (const base of [4, -8, 16, -20, 28, -32, 40].map((shift) => point.y + shift)) {
-      const place = { left, right: left + width, top: base - 10, bottom: base + 3 };
-      if (place.top < box.top || place.bottom > box.bottom || taken.some((other) => overlap(place, other))) continue;
-      taken.push(place);
-      return [{ ...point, text, left, base }];
-    }
-    return [];
+    const places = placesAround(point, width, box).map(([left, base]) => ({
+      left,
+      base,
+      right: left + width,
+      top: base - 10,
+      bottom: base + 3,
+    }));
+    const covered = places.map((place) => taken.filter((other) => overlap(place, other)).length);
+    const least = Math.min(...covered);
+    if (least > 0 && i > 0) return [];
+    const chosen = places[covered.indexOf(least)];
+    taken.push(chosen);
+    return [{ ...point, text, left: chosen.left, base: chosen.base }];
   });
+}
+
+/** The places of a text beside a point that are inside of the picture: [left, base]. */
+function placesAround({ x, y }, width, box) {
+  const middle = Math.min(box.right + 20 - width, Math.max(box.left, x - width / 2));
+  const sides = [x + 11, x - 11 - width].filter((left) => left >= box.left && left + width <= box.right + 20);
+  const places = [
+    ...[4, -6, 14].flatMap((shift) => sides.map((left) => [left, y + shift])),
+    ...[-12, 20].map((shift) => [middle, y + shift]),
+  ];
+  return places.filter(([, base]) => base - 10 >= box.top && base + 3 <= box.bottom);
 }
 
 function overlap(a, b) {
@@ -2557,7 +2681,7 @@ function publishedMark(point, x, y) {
   );
 }
 
-function runMark(run, i, x, y) {
+function runMark(run, x, y) {
   const title = svg(
     'title',
     {},
@@ -2566,7 +2690,7 @@ function runMark(run, i, x, y) {
   const interval = run.low === null ? null : svg('line', { x1: x, x2: x, y1: y(run.low), y2: y(run.high), class: 'interval' });
   const circle = svg('circle', { cx: x, cy: y(run.final), r: 6 });
   const mark = svg('g', { class: 'own' }, title, interval, circle);
-  mark.style.color = seriesColour(i);
+  mark.style.color = seriesColour(run.place);
   return mark;
 }
 
@@ -2597,6 +2721,7 @@ const MAX_CELL = 60;
 /** Columns: title, the value to sort by, and the text. */
 const COLUMNS = [
   { title: 'Name', value: (run) => run.name, text: (run) => run.name },
+  { title: 'Test images', value: (run) => run.images, text: (run) => run.images, mixed: true },
   { title: 'Parameters', value: (run) => run.parameters, text: (run) => thousands(run.parameters) },
   { title: 'Multiply-adds', value: (run) => run.multiply_adds, text: (run) => thousands(run.multiply_adds) },
   { title: 'Epochs', value: (run) => run.epochs, text: (run) => String(Number(run.epochs.toFixed(1))) },
@@ -2609,7 +2734,7 @@ const COLUMNS = [
   },
   { title: 'Best epoch', value: (run) => run.best, text: (run) => percent(run.best) },
   { title: 'Mean of last 5', value: (run) => run.mean_last_5, text: (run) => percent(run.mean_last_5) },
-  { title: 'Train minus test', value: (run) => run.gap, text: (run) => percent(run.gap) },
+  { title: 'Train (with dropout and augmentation) minus test', value: (run) => run.gap, text: (run) => signed(run.gap) },
   { title: 'Seeds', value: (run) => run.seeds.length, text: (run) => String(run.seeds.length) },
   { title: 'Budget', value: (run) => (run.budget ? run.budget.met / run.seeds.length : null), text: (run) => budgetText(run) },
 ];
@@ -2634,12 +2759,15 @@ function budgetText(run) {
 function runsSection(data) {
   const images = [...new Set(data.runs.map((run) => run.images))].join(' and ');
   const row = data.runs.some((run) => run.seeds.length > 1) ? 'the mean of runs that differ in their seed only' : 'a run';
-  const lead = `Each row is ${row}. Test accuracy in % on ${images}. A click on a head sorts the table.`;
+  const lead = [`Each row is ${row}. Test accuracy in % on ${images}.`, howTo('Click a column title to sort the table.')];
   return section('runs', 'Runs', lead, sortableTable(data), differences(data));
 }
 
 function sortableTable(data) {
-  const columns = COLUMNS.filter((column) => data.runs.some((run) => column.value(run) !== null));
+  const differ = (column) => new Set(data.runs.map((run) => column.value(run))).size > 1;
+  const columns = COLUMNS.filter((column) =>
+    column.mixed ? differ(column) : data.runs.some((run) => column.value(run) !== null),
+  );
   const places = new Map(data.runs.map((run, i) => [run, i]));
   const body = element('tbody', {});
   const heads = columns.map((column, i) => {
@@ -2733,21 +2861,28 @@ function verdictSection(data) {
     { id: 'verdict', 'aria-label': 'Verdict' },
     element('p', { class: 'figure' }, percent(best.final), element('span', { class: 'unit' }, ' %')),
     element('p', { class: 'headline' }, headline(data, best)),
-    several ? element('p', { class: 'best' }, `Best: ${best.letter} · ${best.name}`) : null,
+    several
+      ? element(
+          'p',
+          { class: 'best' },
+          `${data.runs.some((run) => run.seeds.length > 1) ? 'Highest mean' : 'Highest'}: ${best.letter} · ${best.name}`,
+        )
+      : null,
     facts(best),
     several ? answers(data.verdict.answers) : null,
-    data.verdict.checks.length ? budget(data.verdict.checks, several ? `The budget of ${best.name}` : 'The budget') : null,
+    data.verdict.checks.length ? budget(data.verdict.checks, several ? `Budget of ${best.name}` : 'Budget') : null,
     notes(data, best, several),
   );
 }
 
 /** The sentence after the figure. */
 function headline(data, best) {
-  const images = listed(data.verdict.images);
-  const kind = data.runs.some((run) => run.seeds.length > 1) ? 'groups of runs' : 'runs';
-  const who = data.runs.length > 1 ? ` by the best of ${data.runs.length} ${kind}` : '';
+  const compared = data.verdict.compared.map((i) => data.runs[i]);
+  const kind = compared.some((run) => run.seeds.length > 1) ? 'groups of runs' : 'runs';
+  const others = compared.length < data.runs.length ? ' on these images' : '';
+  const who = compared.length > 1 ? ` by the best of ${compared.length} ${kind}${others}` : '';
   const mean = best.seeds.length > 1 ? `, as the mean of ${best.seeds.length} seeds` : '';
-  return `of ${images} are recognised${who} after the last epoch${mean}, with ${thousands(best.parameters)} parameters.`;
+  return `of ${best.images} are recognised${who} after the last epoch${mean}, with ${thousands(best.parameters)} parameters.`;
 }
 
 function facts(run) {
@@ -2756,7 +2891,7 @@ function facts(run) {
     ['multiply-adds per image', thousands(run.multiply_adds)],
     ['epochs', String(run.epochs)],
     ['time', duration(run.seconds)],
-    ['train minus test', `${run.gap >= 0 ? '+' : '−'}${Math.abs(run.gap).toFixed(2)}`],
+    ['train (with dropout and augmentation) minus test', signed(run.gap)],
   ];
   if (run.low !== null) items.unshift(['95 % interval over seeds', `${percent(run.low)} to ${percent(run.high)}`]);
   return element(
@@ -2768,10 +2903,9 @@ function facts(run) {
 
 function budget(checks, name) {
   const met = checks.filter((check) => check.met === true).length;
-  const judged = checks.some((check) => check.met === false) || met === checks.length;
-  const result =
-    met === checks.length ? 'met' : `${judged ? 'not met' : 'not judged'}: ${met} of ${counted(checks.length, 'requirement')}`;
-  const title = `${name} is ${result}`;
+  const result = checks.some((check) => check.met === false) ? 'missed' : 'not judged';
+  const part = `${met} of ${counted(checks.length, 'requirement')} ${met === 1 ? 'is' : 'are'} met`;
+  const title = met === checks.length ? `${name} met` : `${name} ${result}: ${part}`;
   const items = checks.map((check) => {
     const [sign, word] = { true: ['✓', 'met'], false: ['✗', 'missed'] }[check.met] ?? ['–', 'not judged'];
     const note = check.note ? ` (${check.note})` : '';
@@ -2791,7 +2925,7 @@ function answers(sentences) {
     'div',
     { class: 'answers' },
     element('h2', {}, 'Which is better?'),
-    ...sentences.map((sentence) => element('p', {}, sentence)),
+    ...sentences.map((sentence) => element('p', {}, sentence.replace(/^Which is better\? /, ''))),
   );
 }
 
@@ -2860,7 +2994,7 @@ function canvasSection(data, network, images) {
   if (!network) return { node: section('canvas', 'Draw a digit', data.network.unsupported) };
   const root = element('div', {});
   const lead =
-    'The network reads what you draw, here in this page. The drawing is centred and scaled as the digits of MNIST were.';
+    'The network reads what you draw, here in this page. The drawing is scaled, and placed by its centre of mass, as the digits of MNIST were.';
   const node = section('canvas', 'Draw a digit', lead, root);
   return { node, ...mountCanvas(root, network, images) };
 }
@@ -2890,13 +3024,34 @@ class NetworkView {
     );
   }
 
+  /** The links of the head still lead to these sections. */
+  missing() {
+    const { reason } = this.data.untested.find((each) => each.group === this.group);
+    return [
+      ['confusion', 'Confusion'],
+      ['mistakes', 'Mistakes'],
+      ['calibration', 'Calibration'],
+    ].map(([id, title]) => section(id, title, `Not measured: ${reason}.`));
+  }
+
   draw() {
     const run = this.data.runs[this.group];
     const tested = this.data.tested.find((each) => each.group === this.group);
-    const parts = [architectureSection(run, this.network, this.images)];
+    const seeds = run.seeds.length;
+    const parts = [
+      seeds > 1 && tested
+        ? element(
+            'p',
+            { class: 'hint' },
+            `Confusion, Mistakes and Calibration are those of seed ${tested.seed}, the first of the ${seeds} runs.`,
+          )
+        : null,
+      architectureSection(run, this.network, this.images),
+    ];
     if (tested)
       parts.push(confusionSection(tested, this.images), mistakesSection(tested, this.images), calibrationSection(tested));
-    this.parts.replaceChildren(...parts);
+    else if (this.data.tested.length) parts.push(...this.missing());
+    this.parts.replaceChildren(...parts.filter(Boolean));
   }
 }
 

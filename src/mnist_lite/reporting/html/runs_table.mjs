@@ -1,14 +1,15 @@
 // The table of runs, sorted by a click on the head of a column. And where their configs differ.
 
 import { seriesColour } from './colours.mjs';
-import { details, element, scrollable, section, table } from './dom.mjs';
-import { counted, duration, percent, thousands } from './format.mjs';
+import { details, element, howTo, scrollable, section, table } from './dom.mjs';
+import { counted, duration, percent, signed, thousands } from './format.mjs';
 
 const MAX_CELL = 60;
 
 /** Columns: title, the value to sort by, and the text. */
 export const COLUMNS = [
   { title: 'Name', value: (run) => run.name, text: (run) => run.name },
+  { title: 'Test images', value: (run) => run.images, text: (run) => run.images, mixed: true },
   { title: 'Parameters', value: (run) => run.parameters, text: (run) => thousands(run.parameters) },
   { title: 'Multiply-adds', value: (run) => run.multiply_adds, text: (run) => thousands(run.multiply_adds) },
   { title: 'Epochs', value: (run) => run.epochs, text: (run) => String(Number(run.epochs.toFixed(1))) },
@@ -21,7 +22,7 @@ export const COLUMNS = [
   },
   { title: 'Best epoch', value: (run) => run.best, text: (run) => percent(run.best) },
   { title: 'Mean of last 5', value: (run) => run.mean_last_5, text: (run) => percent(run.mean_last_5) },
-  { title: 'Train minus test', value: (run) => run.gap, text: (run) => percent(run.gap) },
+  { title: 'Train (with dropout and augmentation) minus test', value: (run) => run.gap, text: (run) => signed(run.gap) },
   { title: 'Seeds', value: (run) => run.seeds.length, text: (run) => String(run.seeds.length) },
   { title: 'Budget', value: (run) => (run.budget ? run.budget.met / run.seeds.length : null), text: (run) => budgetText(run) },
 ];
@@ -46,12 +47,15 @@ function budgetText(run) {
 export function runsSection(data) {
   const images = [...new Set(data.runs.map((run) => run.images))].join(' and ');
   const row = data.runs.some((run) => run.seeds.length > 1) ? 'the mean of runs that differ in their seed only' : 'a run';
-  const lead = `Each row is ${row}. Test accuracy in % on ${images}. A click on a head sorts the table.`;
+  const lead = [`Each row is ${row}. Test accuracy in % on ${images}.`, howTo('Click a column title to sort the table.')];
   return section('runs', 'Runs', lead, sortableTable(data), differences(data));
 }
 
 function sortableTable(data) {
-  const columns = COLUMNS.filter((column) => data.runs.some((run) => column.value(run) !== null));
+  const differ = (column) => new Set(data.runs.map((run) => column.value(run))).size > 1;
+  const columns = COLUMNS.filter((column) =>
+    column.mixed ? differ(column) : data.runs.some((run) => column.value(run) !== null),
+  );
   const places = new Map(data.runs.map((run, i) => [run, i]));
   const body = element('tbody', {});
   const heads = columns.map((column, i) => {

@@ -1,7 +1,7 @@
 // What comes first: what was trained, how good it is, and whether it keeps its budget.
 
 import { element } from './dom.mjs';
-import { counted, duration, listed, percent, thousands } from './format.mjs';
+import { counted, duration, percent, signed, thousands } from './format.mjs';
 
 export function verdictSection(data) {
   const best = data.runs[data.verdict.best];
@@ -11,21 +11,28 @@ export function verdictSection(data) {
     { id: 'verdict', 'aria-label': 'Verdict' },
     element('p', { class: 'figure' }, percent(best.final), element('span', { class: 'unit' }, ' %')),
     element('p', { class: 'headline' }, headline(data, best)),
-    several ? element('p', { class: 'best' }, `Best: ${best.letter} · ${best.name}`) : null,
+    several
+      ? element(
+          'p',
+          { class: 'best' },
+          `${data.runs.some((run) => run.seeds.length > 1) ? 'Highest mean' : 'Highest'}: ${best.letter} · ${best.name}`,
+        )
+      : null,
     facts(best),
     several ? answers(data.verdict.answers) : null,
-    data.verdict.checks.length ? budget(data.verdict.checks, several ? `The budget of ${best.name}` : 'The budget') : null,
+    data.verdict.checks.length ? budget(data.verdict.checks, several ? `Budget of ${best.name}` : 'Budget') : null,
     notes(data, best, several),
   );
 }
 
 /** The sentence after the figure. */
 export function headline(data, best) {
-  const images = listed(data.verdict.images);
-  const kind = data.runs.some((run) => run.seeds.length > 1) ? 'groups of runs' : 'runs';
-  const who = data.runs.length > 1 ? ` by the best of ${data.runs.length} ${kind}` : '';
+  const compared = data.verdict.compared.map((i) => data.runs[i]);
+  const kind = compared.some((run) => run.seeds.length > 1) ? 'groups of runs' : 'runs';
+  const others = compared.length < data.runs.length ? ' on these images' : '';
+  const who = compared.length > 1 ? ` by the best of ${compared.length} ${kind}${others}` : '';
   const mean = best.seeds.length > 1 ? `, as the mean of ${best.seeds.length} seeds` : '';
-  return `of ${images} are recognised${who} after the last epoch${mean}, with ${thousands(best.parameters)} parameters.`;
+  return `of ${best.images} are recognised${who} after the last epoch${mean}, with ${thousands(best.parameters)} parameters.`;
 }
 
 function facts(run) {
@@ -34,7 +41,7 @@ function facts(run) {
     ['multiply-adds per image', thousands(run.multiply_adds)],
     ['epochs', String(run.epochs)],
     ['time', duration(run.seconds)],
-    ['train minus test', `${run.gap >= 0 ? '+' : '−'}${Math.abs(run.gap).toFixed(2)}`],
+    ['train (with dropout and augmentation) minus test', signed(run.gap)],
   ];
   if (run.low !== null) items.unshift(['95 % interval over seeds', `${percent(run.low)} to ${percent(run.high)}`]);
   return element(
@@ -46,10 +53,9 @@ function facts(run) {
 
 function budget(checks, name) {
   const met = checks.filter((check) => check.met === true).length;
-  const judged = checks.some((check) => check.met === false) || met === checks.length;
-  const result =
-    met === checks.length ? 'met' : `${judged ? 'not met' : 'not judged'}: ${met} of ${counted(checks.length, 'requirement')}`;
-  const title = `${name} is ${result}`;
+  const result = checks.some((check) => check.met === false) ? 'missed' : 'not judged';
+  const part = `${met} of ${counted(checks.length, 'requirement')} ${met === 1 ? 'is' : 'are'} met`;
+  const title = met === checks.length ? `${name} met` : `${name} ${result}: ${part}`;
   const items = checks.map((check) => {
     const [sign, word] = { true: ['✓', 'met'], false: ['✗', 'missed'] }[check.met] ?? ['–', 'not judged'];
     const note = check.note ? ` (${check.note})` : '';
@@ -69,7 +75,7 @@ function answers(sentences) {
     'div',
     { class: 'answers' },
     element('h2', {}, 'Which is better?'),
-    ...sentences.map((sentence) => element('p', {}, sentence)),
+    ...sentences.map((sentence) => element('p', {}, sentence.replace(/^Which is better\? /, ''))),
   );
 }
 
