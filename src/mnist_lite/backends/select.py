@@ -116,14 +116,14 @@ def _try_kernels(
         (auto and new_run and total_images < MIN_IMAGES, f"fewer than {MIN_IMAGES:,} training images"),
         (auto and new_run and gradients > MAX_GRADIENTS, f"more than {MAX_GRADIENTS:,} parameters times batch size"),
         (device.type != "cpu", f"the kernels need device=cpu, not {device.type}"),
-        (precision != "fp32", f"the kernels need precision=fp32, not {precision}"),
+        (precision == "tf32", "the kernels do not have precision=tf32"),
         (config.memory_format == "channels_last", "the kernels have their own memory format, not channels_last"),
     )
     for applies, reason in rules:
         if applies:
             return reason
     try:
-        return KernelBackend(network.module, INPUT_SHAPE, config.label_smoothing, threads)
+        return KernelBackend(network.module, INPUT_SHAPE, config.label_smoothing, threads, precision)
     except UnsupportedError as error:
         return f"the kernels do not have {error}"
     except BuildError as error:

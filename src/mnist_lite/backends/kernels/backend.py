@@ -22,7 +22,7 @@ from torch import nn
 
 from mnist_lite.backends.backend import StepResult
 from mnist_lite.backends.kernels.build import load
-from mnist_lite.backends.kernels.operations import Op, compile_operations
+from mnist_lite.backends.kernels.operations import Op, UnsupportedError, compile_operations
 from mnist_lite.data.raw_batch import Inputs
 from mnist_lite.data.split import CLASSES
 from mnist_lite.model.layers import Shape
@@ -66,19 +66,23 @@ class KernelBackend:
     name = "kernels"
     takes_raw_batches = True
 
-    def __init__(self, module: nn.Sequential, shape: Shape, label_smoothing: float, threads: int) -> None:
+    def __init__(self, module: nn.Sequential, shape: Shape, label_smoothing: float, threads: int, precision: str = "fp32") -> None:
         """``module`` takes images of ``shape`` ``(C, H, W)``. Its parameters are float32 on the CPU.
 
+        ``precision`` ``bf16``: the convolutions round their inputs to bfloat16. Sums and all else are float32.
+
         Raises:
-            UnsupportedError: a layer that the kernels do not have.
+            UnsupportedError: a layer that the kernels do not have, or a processor without products in bfloat16.
             BuildError: there is no compiler, or it fails.
             MemoryError: not enough memory or threads.
         """
         operations = compile_operations(module, shape)
         self._library = load()
         self.version = Path(self._library._name).stem
+        if precision == "bf16" and not self._library.mnist_lite_has_bfloat16():
+            raise UnsupportedError("products in bfloat16 for this processor, which lacks AVX512-BF16")
         ops = (Op * len(operations.ops))(*operations.ops)
-        self._network = self._library.mnist_lite_new(ops, len(ops), threads)
+        self._network = self._library.mnist_lite_new(ops, len(ops), threads, precision == "bf16")
         if not self._network:
             raise MemoryError(_OUT_OF_MEMORY)
         weakref.finalize(self, self._library.mnist_lite_delete, self._network)

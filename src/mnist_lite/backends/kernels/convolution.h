@@ -11,6 +11,9 @@
 // Memory of one thread for the group that it works on.
 struct Workspace {
     std::vector<Vec> padded_input, bordered_grad, weight_grad_sums;
+    std::vector<Vec> pairs, transposed;  // maps in bfloat16
+    std::vector<HalfVec> input_rows, grad_rows;
+    template <class T> static void grow(std::vector<T>& v, long size) { v.resize(std::max((long)v.size(), size)); }
 };
 
 struct Convolution {
@@ -54,10 +57,16 @@ struct Convolution {
         forward_weights.resize(size());
         backward_weights.resize(size());
     }
+    virtual ~Convolution() = default;
+    virtual void reserve(Workspace& w) const {
+        if (op.padding) w.grow(w.padded_input, op.channels * in_plane());
+        w.grow(w.bordered_grad, (long)op.out_channels * bordered_height * bordered_width);
+        w.grow(w.weight_grad_sums, (long)outputs * (long)taps.size());
+    }
     long size() const { return (long)op.out_channels * (long)taps.size(); }  // of the weights
     long in_plane() const { return (long)in_height * in_width; }
 
-    void pack_weights(const float* weights) {
+    virtual void pack_weights(const float* weights) {
         const int k = op.kernel, count = (int)taps.size();
         for (int g = 0; g < op.groups; g++) {
             const long start = (long)g * outputs * count;
@@ -83,7 +92,7 @@ struct Convolution {
         return workspace.padded_input.data();
     }
 
-    void forward(const Vec* in, const float* bias, Vec* out, Workspace& workspace) const {
+    virtual void forward(const Vec* in, const float* bias, Vec* out, Workspace& workspace) const {
         in = pad(in, workspace);
         for (int g = 0; g < op.groups; g++)
             forward_product.run(in + g * inputs * in_plane(), &forward_weights[(long)g * outputs * taps.size()],
@@ -94,27 +103,14 @@ struct Convolution {
     // From the gradient of the output: the gradients of weights and bias, summed over this group of images, and the gradient
     // of the input. bias and grad_in can be null. norm: the batch norm after this convolution if grad_out is the gradient of its
     // output, else null.
-    void backward(const Vec* in, const Vec* out, Vec* grad_out, Vec* grad_in, float* weight_grad, float* bias_grad,
-                  const BatchNorm* norm, Vec lane_mask, Workspace& workspace) const {
+    virtual void backward(const Vec* in, const Vec* out, Vec* grad_out, Vec* grad_in, float* weight_grad, float* bias_grad,
+                          const BatchNorm* norm, Vec lane_mask, Workspace& workspace) const {
         const bool copied = grad_in && !is_1x1;
         const int row = copied ? op.stride * bordered_width : op.out_width, step = copied ? op.stride : 1;
         const long plane = copied ? (long)bordered_height * bordered_width : op.out_area();
         Vec* const first = copied ? &workspace.bordered_grad[(long)border * bordered_width + border] : grad_out;
         if (copied) std::fill_n(workspace.bordered_grad.data(), plane * op.out_channels, Vec{});
-        for (int k = 0; k < op.out_channels; k++) {
-            Vec total{};
-            const BatchNormGradient gradient = norm ? norm->gradient(k, lane_mask) : BatchNormGradient{};
-            for (int y = 0; y < op.out_height; y++)
-                for (int x = 0; x < op.out_width; x++) {
-                    const long at = (long)k * op.out_area() + (long)y * op.out_width + x;
-                    Vec g = grad_out[at];
-                    if (norm) g = gradient.of_input(g, out[at]);
-                    if (op.relu) g = leaky_relu_backward(g, out[at], op.negative_slope);
-                    total += g;
-                    first[k * plane + (long)y * row + x * step] = g;
-                }
-            if (bias_grad) bias_grad[k] = sum_lanes(total);
-        }
+        take_gradient(out, grad_out, bias_grad, norm, lane_mask, first, plane, row, step);
         in = pad(in, workspace);
         for (int g = 0; g < op.groups; g++) {
             const long start = (long)g * outputs * taps.size();
@@ -125,6 +121,27 @@ struct Convolution {
                                      &backward_weights[start], nullptr, grad_in + (long)g * inputs * op.area(), false, 0);
         }
     }
+
+protected:
+    // Takes the gradient of the output through batch norm and ReLU to the gradient of the sums, and adds up that of the bias.
+    void take_gradient(const Vec* out, const Vec* grad_out, float* bias_grad, const BatchNorm* norm, Vec lane_mask, Vec* to,
+                       long plane, int row, int step) const {
+        for (int k = 0; k < op.out_channels; k++) {
+            Vec total{};
+            const BatchNormGradient gradient = norm ? norm->gradient(k, lane_mask) : BatchNormGradient{};
+            for (int y = 0; y < op.out_height; y++)
+                for (int x = 0; x < op.out_width; x++) {
+                    const long at = (long)k * op.out_area() + (long)y * op.out_width + x;
+                    Vec g = grad_out[at];
+                    if (norm) g = gradient.of_input(g, out[at]);
+                    if (op.relu) g = leaky_relu_backward(g, out[at], op.negative_slope);
+                    total += g;
+                    to[k * plane + (long)y * row + x * step] = g;
+                }
+            if (bias_grad) bias_grad[k] = sum_lanes(total);
+        }
+    }
+    static constexpr int POSITIONS_AT_ONCE = 96;  // so few that these rows of all channels stay in the first-level cache
 
 private:
     void accumulate_weight_grad(const Vec* in, const Vec* grad, long plane, int row, int step, float* weight_grad,
@@ -143,5 +160,4 @@ private:
                 }
         sum_lanes(sums, (long)outputs * count, weight_grad);
     }
-    static constexpr int POSITIONS_AT_ONCE = 96;  // so few that these rows of all channels stay in the first-level cache
 };

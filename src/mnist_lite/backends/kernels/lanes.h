@@ -14,6 +14,7 @@ constexpr int REGISTERS = 16;
 #endif
 
 typedef float Vec __attribute__((vector_size(LANES * 4)));
+typedef uint16_t HalfVec __attribute__((vector_size(LANES * 2)));  // numbers in bfloat16
 typedef int32_t IntVec __attribute__((vector_size(LANES * 4)));
 typedef uint32_t UintVec __attribute__((vector_size(LANES * 4)));
 

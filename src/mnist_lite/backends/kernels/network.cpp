@@ -4,9 +4,7 @@
 // operations up to the next batch norm, so the maps of a group stay in the cache of the core that made them. A batch norm needs
 // the whole batch, so all threads wait there. Sums over groups are taken in the order of the groups: the result does not depend
 // on the number of threads. The classes for one group are in the headers.
-#include <memory>
-
-#include "convolution.h"
+#include "bfloat16_convolution.h"
 #include "images.h"
 #include "loss.h"
 #include "pointwise.h"
@@ -41,21 +39,19 @@ struct Network {
     std::vector<float> weight_grads; // of each group
     std::vector<Loss> losses;        // of each group
 
-    Network(const Op* first, int count, int threads)
+    Network(const Op* first, int count, int threads, bool bfloat16)
         : ops(first, first + count), norms(count), pool(threads), workspaces(threads),
           loaders(threads, ImageLoader(first[0].channels * first[0].height, first[0].width)) {
-        long padded = 0, bordered = 0, weights = 0, offset = 0;
+        long offset = 0;
         for (int i = 0; i < count; i++) {
             const Op& op = ops[i];
             map_offsets.push_back(offset);
             grad_offsets.push_back(parameters);
             offset += op.in_size();
             max_map_size = std::max({max_map_size, op.in_size(), op.out_size()});
-            convs.push_back(op.kind == CONVOLUTION ? std::make_unique<Convolution>(op) : nullptr);
+            convs.push_back(op.kind == CONVOLUTION ? make_convolution(op, bfloat16) : nullptr);
             if (const Convolution* conv = convs.back().get()) {
-                if (op.padding) padded = std::max(padded, op.channels * conv->in_plane());
-                bordered = std::max(bordered, (long)op.out_channels * conv->bordered_height * conv->bordered_width);
-                weights = std::max(weights, (long)conv->outputs * (long)conv->taps.size());
+                for (Workspace& workspace : workspaces) conv->reserve(workspace);
                 parameters += conv->size() + (op.bias < 0 ? 0 : op.out_channels);
             }
             if (op.batch_norm) {
@@ -64,11 +60,6 @@ struct Network {
             }
         }
         map_offsets.push_back(offset);
-        for (Workspace& workspace : workspaces) {
-            workspace.padded_input.resize(padded);
-            workspace.bordered_grad.resize(bordered);
-            workspace.weight_grad_sums.resize(weights);
-        }
     }
 
     int op_count() const { return (int)ops.size(); }
@@ -253,10 +244,19 @@ struct Network {
 
 extern "C" {
 
-// Null: out of memory or of threads.
-Network* mnist_lite_new(const Op* ops, int count, int threads) {
+// 1 if this processor can multiply in bfloat16, else 0.
+int mnist_lite_has_bfloat16() {
+#if defined(__AVX512BF16__)
+    return 1;
+#else
+    return 0;
+#endif
+}
+
+// bfloat16: 1 for the products of convolutions in bfloat16. Null: out of memory or of threads.
+Network* mnist_lite_new(const Op* ops, int count, int threads, int bfloat16) {
     try {
-        return new Network(ops, count, threads);
+        return new Network(ops, count, threads, bfloat16);
     } catch (...) {
         return nullptr;
     }

@@ -1,0 +1,104 @@
+// Maps in bfloat16, which is the upper half of a float32, rounded to nearest.
+//
+// The instructions for bfloat16 multiply two pairs of numbers in each 32-bit lane and add both products to a float32. What a pair
+// is depends on the sum: forward, it is two channels; in the gradient of the weights, it is two images. So there are three layouts:
+//   pairs:       [y][x][pair of channels][LANES images][2]           (a vector of pairs is as large as a Vec, so it is one here)
+//   rows:        [channel][y][x][LANES images]                       (a HalfVec is one position)
+//   transposed:  [block of LANES channels][y][x][pair of images][LANES channels][2]
+#pragma once
+#include <immintrin.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "lanes.h"
+
+constexpr int TILE_ROWS = 16;           // so many vectors are read at once: behind each map there are so many zeros
+constexpr int IMAGE_PAIRS = LANES / 2;  // the vectors of one position of a transposed map
+
+inline uint32_t to_bfloat16(float value) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, sizeof(bits));
+    return value != value ? 0x7FC0 : (bits + 0x7FFF + (bits >> 16 & 1)) >> 16;
+}
+inline HalfVec to_bfloat16(Vec v) { return (HalfVec)_mm512_cvtneps_pbh((__m512)v); }
+// Two vectors, one after the other.
+inline __m512i to_bfloat16(Vec first, Vec second) { return (__m512i)_mm512_cvtne2ps_pbh((__m512)second, (__m512)first); }
+
+// A map in float32 with the place of its positions in a larger map of zeros.
+struct Placed {
+    int channels, height, width;
+    int step;                   // from one position to the next in the larger map
+    int border;                 // of zeros, on each side
+    int to_height, to_width;    // of the larger map
+    bool has_zeros() const { return step > 1 || border; }
+    long area() const { return (long)height * width; }
+    long place(int y, int x) const { return (long)(border + y * step) * to_width + border + x * step; }
+};
+
+inline void write_pairs(const Vec* in, const Placed& m, Vec* to) {
+    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20,
+                                           4, 19, 3, 18, 2, 17, 1, 16, 0);
+    const int pairs = (m.channels + 1) / 2;
+    const long size = (long)m.to_height * m.to_width * pairs;
+    std::fill_n(to + (m.has_zeros() ? 0 : size), TILE_ROWS + (m.has_zeros() ? size : 0), Vec{});
+    for (int y = 0; y < m.height; y++)
+        for (int p = 0; p < pairs; p++) {
+            const Vec *first = in + 2l * p * m.area() + (long)y * m.width, *second = first + m.area();
+            const bool has_second = 2 * p + 1 < m.channels;
+            Vec* out = to + m.place(y, 0) * pairs + p;
+            for (int x = 0; x < m.width; x++, out += m.step * pairs)
+                *out = (Vec)_mm512_permutexvar_epi16(order, to_bfloat16(first[x], has_second ? second[x] : Vec{}));
+        }
+}
+
+inline void write_rows(const Vec* in, const Placed& m, HalfVec* to) {
+    const long plane = (long)m.to_height * m.to_width, size = m.channels * plane;
+    std::fill_n(to + (m.has_zeros() ? 0 : size), TILE_ROWS + (m.has_zeros() ? size : 0), HalfVec{});
+    for (int c = 0; c < m.channels; c++)
+        for (int y = 0; y < m.height; y++)
+            for (int x = 0; x < m.width; x++) to[c * plane + m.place(y, x)] = to_bfloat16(*in++);
+}
+
+// Turns vectors of [two channels][pair of images] into vectors of [channel], one for each pair of images. Each step takes
+// the even and the odd lanes of two vectors.
+inline void transpose(__m512i v[IMAGE_PAIRS]) {
+    const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    const __m512i odd = _mm512_set_epi32(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+    for (int bit = 1; bit < IMAGE_PAIRS; bit *= 2)
+        for (int i = 0; i < IMAGE_PAIRS; i++) {
+            if (i & bit) continue;
+            const __m512i a = v[i], b = v[i + bit];
+            v[i] = _mm512_permutex2var_epi32(a, even, b);
+            v[i + bit] = _mm512_permutex2var_epi32(a, odd, b);
+        }
+}
+
+inline void write_transposed(const Vec* in, const Placed& m, Vec* to) {
+    const int blocks = (m.channels + LANES - 1) / LANES;
+    const long plane = (long)m.to_height * m.to_width * IMAGE_PAIRS;
+    std::fill_n(to + (m.has_zeros() ? 0 : blocks * plane), TILE_ROWS + (m.has_zeros() ? blocks * plane : 0), Vec{});
+    for (int b = 0; b < blocks; b++)
+        for (int y = 0; y < m.height; y++)
+            for (int x = 0; x < m.width; x++) {
+                const Vec* from = in + (long)b * LANES * m.area() + (long)y * m.width + x;
+                const int channels = std::min(LANES, m.channels - b * LANES);
+                __m512i v[IMAGE_PAIRS];
+                for (int i = 0; i < IMAGE_PAIRS; i++)
+                    v[i] = to_bfloat16(2 * i < channels ? from[2 * i * m.area()] : Vec{},
+                                       2 * i + 1 < channels ? from[(2 * i + 1) * m.area()] : Vec{});
+                transpose(v);
+                std::memcpy(to + b * plane + m.place(y, x) * IMAGE_PAIRS, v, sizeof(v));
+            }
+}
+
+// Calls f(std::integral_constant<int, i>) for i = 0 .. N - 1.
+template <class F, int... i> void unrolled(std::integer_sequence<int, i...>, F f) { (f(std::integral_constant<int, i>()), ...); }
+template <int N, class F> void unrolled(F f) { unrolled(std::make_integer_sequence<int, N>(), f); }
+// Calls f(std::integral_constant<int, value>) for a value of 1 .. MAX.
+template <int MAX, class F> void with_constant(int value, F f) {
+    unrolled<MAX>([&](auto i) {
+        if (i + 1 == value) f(std::integral_constant<int, i + 1>());
+    });
+}
