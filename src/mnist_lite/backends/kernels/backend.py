@@ -27,6 +27,8 @@ from mnist_lite.data.raw_batch import Inputs
 from mnist_lite.data.split import CLASSES
 from mnist_lite.model.layers import Shape
 
+FLOAT32 = 0
+"""``Products`` in bfloat16_convolution.h."""
 _OUT_OF_MEMORY = "not enough memory for the kernels' maps"
 
 
@@ -79,10 +81,11 @@ class KernelBackend:
         operations = compile_operations(module, shape)
         self._library = load()
         self.version = Path(self._library._name).stem
-        if precision == "bf16" and not self._library.mnist_lite_has_bfloat16():
-            raise UnsupportedError("products in bfloat16 for this processor, which lacks AVX512-BF16")
+        products = self._library.mnist_lite_bfloat16_products() if precision == "bf16" else FLOAT32
+        if precision == "bf16" and products == FLOAT32:
+            raise UnsupportedError("bfloat16 for this processor, which lacks AVX512-BF16")
         ops = (Op * len(operations.ops))(*operations.ops)
-        self._network = self._library.mnist_lite_new(ops, len(ops), threads, precision == "bf16")
+        self._network = self._library.mnist_lite_new(ops, len(ops), threads, products)
         if not self._network:
             raise MemoryError(_OUT_OF_MEMORY)
         weakref.finalize(self, self._library.mnist_lite_delete, self._network)

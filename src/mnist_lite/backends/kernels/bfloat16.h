@@ -23,42 +23,57 @@ inline uint32_t to_bfloat16(float value) {
     return value != value ? 0x7FC0 : (bits + 0x7FFF + (bits >> 16 & 1)) >> 16;
 }
 inline HalfVec to_bfloat16(Vec v) { return (HalfVec)_mm512_cvtneps_pbh((__m512)v); }
-// Two vectors, one after the other.
+// One vector after the other.
 inline __m512i to_bfloat16(Vec first, Vec second) { return (__m512i)_mm512_cvtne2ps_pbh((__m512)second, (__m512)first); }
+inline __m512i to_bfloat16(HalfVec first, HalfVec second) {
+    return _mm512_inserti64x4(_mm512_castsi256_si512((__m256i)first), (__m256i)second, 1);
+}
 
-// A map in float32 with the place of its positions in a larger map of zeros.
-struct Placed {
+// A map, and the larger map of zeros that has it in its middle.
+struct Bordered {
     int channels, height, width;
-    int step;                   // from one position to the next in the larger map
-    int border;                 // of zeros, on each side
-    int to_height, to_width;    // of the larger map
-    bool has_zeros() const { return step > 1 || border; }
-    long area() const { return (long)height * width; }
-    long place(int y, int x) const { return (long)(border + y * step) * to_width + border + x * step; }
+    int row;                  // from one row to the next in the smaller map
+    int border;               // of zeros, on each side
+    int to_height, to_width;  // of the larger map
+    long plane() const { return (long)height * row; }
+    long to_area() const { return (long)to_height * to_width; }
+
+    // Calls write(y, where row y begins in the larger map), and writes zeros around the rows and behind the map.
+    template <class T, class F>
+    void write_rows(T* to, int vectors, F write) const {  // vectors: of one position
+        T* end = to;
+        for (int y = 0; y < height; y++) {
+            T* const begin = to + ((long)(border + y) * to_width + border) * vectors;
+            std::fill(end, begin, T{});
+            write(y, begin);
+            end = begin + width * vectors;
+        }
+        std::fill(end, to + to_area() * vectors + TILE_ROWS, T{});
+    }
 };
 
-inline void write_pairs(const Vec* in, const Placed& m, Vec* to) {
+// From a map in float32 or in rows.
+template <class T>
+void write_pairs(const T* in, const Bordered& m, Vec* to) {
     const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20,
                                            4, 19, 3, 18, 2, 17, 1, 16, 0);
     const int pairs = (m.channels + 1) / 2;
-    const long size = (long)m.to_height * m.to_width * pairs;
-    std::fill_n(to + (m.has_zeros() ? 0 : size), TILE_ROWS + (m.has_zeros() ? size : 0), Vec{});
-    for (int y = 0; y < m.height; y++)
+    m.write_rows(to, pairs, [&](int y, Vec* begin) {
         for (int p = 0; p < pairs; p++) {
-            const Vec *first = in + 2l * p * m.area() + (long)y * m.width, *second = first + m.area();
+            const T *first = in + 2 * p * m.plane() + (long)y * m.row, *second = first + m.plane();
             const bool has_second = 2 * p + 1 < m.channels;
-            Vec* out = to + m.place(y, 0) * pairs + p;
-            for (int x = 0; x < m.width; x++, out += m.step * pairs)
-                *out = (Vec)_mm512_permutexvar_epi16(order, to_bfloat16(first[x], has_second ? second[x] : Vec{}));
+            for (int x = 0; x < m.width; x++)
+                begin[x * pairs + p] =
+                    (Vec)_mm512_permutexvar_epi16(order, to_bfloat16(first[x], has_second ? second[x] : T{}));
         }
+    });
 }
 
-inline void write_rows(const Vec* in, const Placed& m, HalfVec* to) {
-    const long plane = (long)m.to_height * m.to_width, size = m.channels * plane;
-    std::fill_n(to + (m.has_zeros() ? 0 : size), TILE_ROWS + (m.has_zeros() ? size : 0), HalfVec{});
-    for (int c = 0; c < m.channels; c++)
-        for (int y = 0; y < m.height; y++)
-            for (int x = 0; x < m.width; x++) to[c * plane + m.place(y, x)] = to_bfloat16(*in++);
+inline void write_rows(const Vec* in, const Bordered& m, HalfVec* to) {
+    for (int c = 0; c < m.channels; c++, in += m.plane(), to += m.to_area())
+        m.write_rows(to, 1, [&](int y, HalfVec* begin) {
+            for (int x = 0; x < m.width; x++) begin[x] = to_bfloat16(in[y * m.row + x]);
+        });
 }
 
 // Turns vectors of [two channels][pair of images] into vectors of [channel], one for each pair of images. Each step takes
@@ -75,22 +90,19 @@ inline void transpose(__m512i v[IMAGE_PAIRS]) {
         }
 }
 
-inline void write_transposed(const Vec* in, const Placed& m, Vec* to) {
-    const int blocks = (m.channels + LANES - 1) / LANES;
-    const long plane = (long)m.to_height * m.to_width * IMAGE_PAIRS;
-    std::fill_n(to + (m.has_zeros() ? 0 : blocks * plane), TILE_ROWS + (m.has_zeros() ? blocks * plane : 0), Vec{});
-    for (int b = 0; b < blocks; b++)
-        for (int y = 0; y < m.height; y++)
-            for (int x = 0; x < m.width; x++) {
-                const Vec* from = in + (long)b * LANES * m.area() + (long)y * m.width + x;
-                const int channels = std::min(LANES, m.channels - b * LANES);
+inline void write_transposed(const Vec* in, const Bordered& m, Vec* to) {
+    for (int first = 0; first < m.channels; first += LANES, in += LANES * m.plane(), to += m.to_area() * IMAGE_PAIRS) {
+        const int channels = std::min(LANES, m.channels - first);
+        m.write_rows(to, IMAGE_PAIRS, [&](int y, Vec* begin) {
+            for (int x = 0; x < m.width; x++, begin += IMAGE_PAIRS) {
+                const auto value = [&](int c) { return c < channels ? in[c * m.plane() + (long)y * m.row + x] : Vec{}; };
                 __m512i v[IMAGE_PAIRS];
-                for (int i = 0; i < IMAGE_PAIRS; i++)
-                    v[i] = to_bfloat16(2 * i < channels ? from[2 * i * m.area()] : Vec{},
-                                       2 * i + 1 < channels ? from[(2 * i + 1) * m.area()] : Vec{});
+                for (int i = 0; i < IMAGE_PAIRS; i++) v[i] = to_bfloat16(value(2 * i), value(2 * i + 1));
                 transpose(v);
-                std::memcpy(to + b * plane + m.place(y, x) * IMAGE_PAIRS, v, sizeof(v));
+                std::memcpy((void*)begin, v, sizeof(v));
             }
+        });
+    }
 }
 
 // Calls f(std::integral_constant<int, i>) for i = 0 .. N - 1.

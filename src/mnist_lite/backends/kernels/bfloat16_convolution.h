@@ -4,6 +4,8 @@
 
 #include "convolution.h"
 
+enum Products : int32_t { FLOAT32, DOT_PRODUCT, AMX };
+
 #if defined(__AVX512BF16__)
 #include "dot_product.h"
 #if defined(__AMX_BF16__)
@@ -12,14 +14,14 @@
 
 // A product over channels: forward, or the gradient of the input. It reads the input in parts of `depth` vectors of pairs.
 struct PairProduct {
-    Placed input;
+    Bordered input;
     int outputs, rows, columns, kernel, dilation, stride;
-    int pairs, run, depth;  // run: the vectors of neighbouring columns of the kernel
-    std::vector<int32_t> parts;  // row after row of the kernel
+    int pairs, run, depth;       // run: the vectors of the columns of the kernel that are neighbours
+    std::vector<int32_t> parts;  // offsets, row after row of the kernel
     Partition blocks;            // of the output channels
     std::vector<uint32_t> weights;
 
-    PairProduct(const Placed& in, int outputs_, int rows_, int columns_, int kernel_, int dilation_, int stride_)
+    PairProduct(const Bordered& in, int outputs_, int rows_, int columns_, int kernel_, int dilation_, int stride_)
         : input(in), outputs(outputs_), rows(rows_), columns(columns_), kernel(kernel_), dilation(dilation_), stride(stride_),
           pairs(ceil_div(in.channels, 2)), run(pairs * (dilation == 1 ? kernel : 1)),
           depth(ceil_div(run, ceil_div(run, TILE_ROWS))), blocks{outputs, ceil_div(outputs, TILE_ROWS)} {
@@ -27,9 +29,9 @@ struct PairProduct {
             for (int x = 0; x < kernel; x += run / pairs)
                 for (int i = 0; i < run; i += depth)
                     parts.push_back((y * dilation * input.to_width + x * dilation) * pairs + i);
-        weights.resize((long)outputs * parts.size() * depth);
+        weights.resize((long)outputs * (long)parts.size() * depth);
     }
-    long size() const { return (long)input.to_height * input.to_width * pairs + TILE_ROWS; }
+    long input_size() const { return input.to_area() * pairs + TILE_ROWS; }
 
     // weight(output channel, input channel, row, column)
     template <class F>
@@ -47,81 +49,80 @@ struct PairProduct {
                                 *to++ = value(i % pairs * 2) | value(i % pairs * 2 + 1) << 16;
                             }
     }
-    void run_tiles(const Vec* in, Vec* out, bool amx) const {
-        for (int b = 0; b < blocks.count; b++) {
-            const int count = blocks.size(b);
-            Vec* to = out + (long)blocks.start(b) * rows * columns;
+
+    void compute(const Vec* in, Vec* out, [[maybe_unused]] Products products) const {
+        const long plane = (long)rows * columns, step = (long)stride * pairs;
+        for (int b = 0; b < blocks.count; b++, out += blocks.size(b - 1) * plane) {
+            const int block = blocks.size(b);
             const uint32_t* from = &weights[(long)blocks.start(b) * (long)parts.size() * depth];
 #if defined(__AMX_BF16__)
-            if (amx) {
-                const AmxTiles tiles(count, depth);
-                for_each_strip(AmxTiles::SUMS, [&](int size, long place, long at, int part, int part_count) {
+            if (products == AMX) {
+                const AmxTiles tiles(block, depth);
+                for_each_strip(AmxTiles::SUMS, [&](int size, const Vec* at, Vec* to, int first, int count) {
                     with_constant<AmxTiles::SUMS>(size, [&](auto X) {
-                        amx_forward_tile<X>(in + place, (long)stride * pairs, &parts[part], part_count,
-                                            from + (long)part * count * depth, count, depth, to + at, (long)rows * columns);
+                        amx_forward_tile<X>(at, step, &parts[first], count, from + (long)first * block * depth, block, depth, to,
+                                            plane);
                     });
-                });
+                }, in, out);
                 continue;
             }
 #endif
-            const Partition sub_blocks{count, ceil_div(count, DOT_ROWS)};
-            for_each_strip(DOT_COLUMNS, [&](int size, long place, long at, int part, int part_count) {
-                for (int i = 0; i < sub_blocks.count; i++)
-                    with_constant<DOT_ROWS>(sub_blocks.size(i), [&](auto K) {
+            const Partition tiles{block, ceil_div(block, DOT_ROWS)};
+            for_each_strip(DOT_COLUMNS, [&](int size, const Vec* at, Vec* to, int first, int count) {
+                for (int i = 0; i < tiles.count; i++)
+                    with_constant<DOT_ROWS>(tiles.size(i), [&](auto K) {
                         with_constant<DOT_COLUMNS>(size, [&](auto X) {
-                            const int k = sub_blocks.start(i);
-                            dot_forward_tile<K, X>(in + place, (long)stride * pairs, &parts[part], part_count,
-                                                   from + ((long)part * count + k) * depth, count, depth,
-                                                   to + (long)k * rows * columns + at, (long)rows * columns);
+                            dot_forward_tile<K, X>(at, step, &parts[first], count,
+                                                   from + ((long)first * block + tiles.start(i)) * depth, block, depth,
+                                                   to + tiles.start(i) * plane, plane);
                         });
                     });
-            });
+            }, in, out);
         }
     }
 
 private:
-    // Calls f(columns of the strip, its place in the input, its place in the output, first part, number of parts). Rows of the
-    // kernel that meet only zeros are left out.
+    // Calls f(columns of the strip, its input, its output, first part, number of parts). Rows of the kernel that meet only zeros
+    // are left out.
     template <class F>
-    void for_each_strip(int max_size, F f) const {
+    void for_each_strip(int max_size, F f, const Vec* in, Vec* out) const {
         const Partition strips{columns, ceil_div(columns, max_size)};
-        const int per_row = (int)parts.size() / kernel, below = input.border + (input.height - 1) * input.step + 1;
+        const int per_row = (int)parts.size() / kernel, below = input.border + input.height;
         for (int y = 0; y < rows; y++) {
             int first = 0, last = kernel;
             while (first < kernel - 1 && y * stride + first * dilation < input.border) first++;
             while (last > first + 1 && y * stride + (last - 1) * dilation >= below) last--;
             for (int s = 0; s < strips.count; s++)
-                f(strips.size(s), ((long)y * input.to_width + strips.start(s)) * stride * pairs,
-                  (long)y * columns + strips.start(s), first * per_row, (last - first) * per_row);
+                f(strips.size(s), in + ((long)y * input.to_width + strips.start(s)) * stride * pairs,
+                  out + (long)y * columns + strips.start(s), first * per_row, (last - first) * per_row);
         }
     }
 };
 
 struct Bfloat16Convolution : Convolution {
-#if defined(__AMX_BF16__)
-    const bool amx = AmxTiles::allowed();
-#else
-    const bool amx = false;
-#endif
-    const Placed input, grad_rows;
+    const Products products;
+    const Bordered input, grad;  // grad: of the output, with zeros between its positions where the convolution has a stride
     PairProduct forward_pairs, backward_pairs;
+    std::vector<int32_t> places;  // in the transposed input: of each block of input channels and tap
 
     static bool is_possible(const Op& op) { return op.groups == 1 && op.channels >= 4; }
 
-    explicit Bfloat16Convolution(const Op& o)
-        : Convolution(flattened(o)), input{op.channels, op.height, op.width, 1, op.padding, in_height, in_width},
-          grad_rows{op.out_channels, op.out_height, op.out_width, op.stride, 0, (op.out_height - 1) * op.stride + 1,
-                    ceil_div((op.out_width - 1) * op.stride + 1, 2) * 2},
+    Bfloat16Convolution(const Op& o, Products p)
+        : Convolution(flattened(o)), products(p),
+          input{op.channels, op.height, op.width, op.width, op.padding, in_height, in_width},
+          grad{op.out_channels, (op.out_height - 1) * op.stride + 1, (op.out_width - 1) * op.stride + 1,
+               ceil_div((op.out_width - 1) * op.stride + 1, 2) * 2, border, bordered_height, bordered_width},
           forward_pairs(input, op.out_channels, op.out_height, op.out_width, op.kernel, op.dilation, op.stride),
-          backward_pairs({op.out_channels, op.out_height, op.out_width, op.stride, border, bordered_height, bordered_width},
-                         op.channels, op.height, op.width, op.kernel, op.dilation, 1) {}
+          backward_pairs(grad, op.channels, op.height, op.width, op.kernel, op.dilation, 1) {
+        for (int b = 0; b < ceil_div(inputs, LANES); b++)
+            for (int i = 0; i < op.kernel * op.kernel; i++) places.push_back((b * (int)in_plane() + taps[i]) * IMAGE_PAIRS);
+    }
 
     void reserve(Workspace& w) const override {
-        const long area = (long)in_height * in_width;
-        w.grow(w.pairs, std::max(forward_pairs.size(), backward_pairs.size()));
-        w.grow(w.grad_rows, (long)op.out_channels * grad_rows.to_height * grad_rows.to_width + TILE_ROWS);
-        if (amx) w.grow(w.transposed, ceil_div(op.channels, LANES) * area * IMAGE_PAIRS + TILE_ROWS);
-        else w.grow(w.input_rows, op.channels * area + TILE_ROWS), w.grow(w.weight_grad_sums, size());
+        w.grow(w.pairs, std::max(forward_pairs.input_size(), backward_pairs.input_size()));
+        w.grow(w.grad_rows, op.out_channels * grad.plane());
+        if (products == AMX) w.grow(w.transposed, ceil_div(op.channels, LANES) * in_plane() * IMAGE_PAIRS + TILE_ROWS);
+        else w.grow(w.input_rows, op.channels * in_plane() + TILE_ROWS), w.grow(w.weight_grad_sums, size());
     }
 
     void pack_weights(const float* weights) override {
@@ -134,7 +135,7 @@ struct Bfloat16Convolution : Convolution {
 
     void forward(const Vec* in, const float* bias, Vec* out, Workspace& workspace) const override {
         write_pairs(in, input, workspace.pairs.data());
-        forward_pairs.run_tiles(workspace.pairs.data(), out, amx);
+        forward_pairs.compute(workspace.pairs.data(), out, products);
         if (!bias && !op.relu) return;
         for (int k = 0; k < op.out_channels; k++)
             for (int i = 0; i < op.out_area(); i++, out++) {
@@ -145,16 +146,19 @@ struct Bfloat16Convolution : Convolution {
 
     void backward(const Vec* in, const Vec* out, Vec* grad_out, Vec* grad_in, float* weight_grad, float* bias_grad,
                   const BatchNorm* norm, Vec lane_mask, Workspace& workspace) const override {
-        take_gradient(out, grad_out, bias_grad, norm, lane_mask, grad_out, op.out_area(), op.out_width, 1);
-        write_rows(grad_out, grad_rows, workspace.grad_rows.data());
+        HalfVec* const rows = workspace.grad_rows.data();
+        if (op.stride > 1 || grad.row > grad.width) std::fill_n(rows, op.out_channels * grad.plane(), HalfVec{});
+        take_gradient(out, grad_out, bias_grad, norm, lane_mask, [&](int k, int y, int x, Vec g) {
+            rows[k * grad.plane() + (long)y * op.stride * grad.row + x * op.stride] = to_bfloat16(g);
+        });
 #if defined(__AMX_BF16__)
-        if (amx) amx_weight_grad(in, weight_grad, workspace);
+        if (products == AMX) amx_weight_grad(in, weight_grad, workspace);
         else
 #endif
             dot_weight_grad(in, weight_grad, workspace);
         if (!grad_in) return;
-        write_pairs(grad_out, backward_pairs.input, workspace.pairs.data());
-        backward_pairs.run_tiles(workspace.pairs.data(), grad_in, amx);
+        write_pairs(rows, grad, workspace.pairs.data());
+        backward_pairs.compute(workspace.pairs.data(), grad_in, products);
     }
 
 private:
@@ -164,32 +168,27 @@ private:
             o.width = o.out_width = o.area(), o.height = o.out_height = 1;
         return o;
     }
-    long grad_plane() const { return (long)grad_rows.to_height * grad_rows.to_width; }
 
 #if defined(__AMX_BF16__)
     void amx_weight_grad(const Vec* in, float* weight_grad, Workspace& workspace) const {
         write_transposed(in, input, workspace.transposed.data());
-        const int area = op.kernel * op.kernel;
-        std::vector<int32_t> places;  // of the input of each tap and block of input channels
-        for (int b = 0; b < ceil_div(inputs, LANES); b++)
-            for (int i = 0; i < area; i++) places.push_back((b * in_height * in_width + taps[i]) * IMAGE_PAIRS);
-        const int count = (int)places.size();
+        const int area = op.kernel * op.kernel, count = (int)places.size();
         const Partition blocks{outputs, ceil_div(outputs, TILE_ROWS)}, groups{count, ceil_div(count, AmxTiles::SUMS)};
         alignas(64) float sums[AmxTiles::SUMS * LANES * LANES];
         for (int b = 0; b < blocks.count; b++) {
             const AmxTiles tiles(blocks.size(b), TILE_ROWS);
             for (int g = 0; g < groups.count; g++) {
                 with_constant<AmxTiles::SUMS>(groups.size(g), [&](auto N) {
-                    amx_weight_grad_tile<N>(workspace.grad_rows.data() + blocks.start(b) * grad_plane(), grad_plane(),
-                                            op.stride * grad_rows.to_width, workspace.transposed.data(),
+                    amx_weight_grad_tile<N>(&workspace.grad_rows[blocks.start(b) * grad.plane()], grad.plane(),
+                                            op.stride * grad.row, workspace.transposed.data(),
                                             (long)op.stride * in_width * IMAGE_PAIRS, &places[groups.start(g)], op.out_height,
-                                            grad_rows.to_width / 2, sums);
+                                            grad.row / 2, sums);
                 });
                 for (int i = 0; i < groups.size(g); i++) {
-                    const int at = groups.start(g) + i, first = at / area * LANES;
+                    const int place = groups.start(g) + i, first = place / area * LANES;
                     for (int k = 0; k < blocks.size(b); k++)
                         for (int c = first; c < std::min(inputs, first + LANES); c++)
-                            weight_grad[((long)(blocks.start(b) + k) * inputs + c) * area + at % area] =
+                            weight_grad[((long)(blocks.start(b) + k) * inputs + c) * area + place % area] =
                                 sums[(i * LANES + k) * LANES + c - first];
                 }
             }
@@ -199,7 +198,7 @@ private:
 
     void dot_weight_grad(const Vec* in, float* weight_grad, Workspace& workspace) const {
         write_rows(in, input, workspace.input_rows.data());
-        const int count = (int)taps.size(), rows = std::max(1, POSITIONS_AT_ONCE / grad_rows.to_width);
+        const int count = (int)taps.size(), rows = std::max(1, POSITIONS_AT_ONCE / grad.row), row = op.stride * grad.row;
         const Partition blocks{outputs, ceil_div(outputs, DOT_ROWS)}, groups{count, ceil_div(count, DOT_COLUMNS)};
         Vec* const sums = workspace.weight_grad_sums.data();
         std::fill_n(sums, size(), Vec{});
@@ -208,11 +207,11 @@ private:
                 for (int b = 0; b < blocks.count; b++)
                     with_constant<DOT_ROWS>(blocks.size(b), [&](auto K) {
                         with_constant<DOT_COLUMNS>(groups.size(g), [&](auto J) {
-                            dot_weight_grad_tile<K, J>(
-                                workspace.grad_rows.data() + blocks.start(b) * grad_plane() + y * op.stride * grad_rows.to_width,
-                                grad_plane(), op.stride * grad_rows.to_width, workspace.input_rows.data() + y * op.stride * in_width,
-                                op.stride * in_width, &taps[groups.start(g)], std::min(rows, op.out_height - y),
-                                grad_rows.to_width / 2, sums + (long)blocks.start(b) * count + groups.start(g), count);
+                            dot_weight_grad_tile<K, J>(&workspace.grad_rows[blocks.start(b) * grad.plane() + y * row],
+                                                       grad.plane(), row, &workspace.input_rows[y * op.stride * in_width],
+                                                       op.stride * in_width, &taps[groups.start(g)],
+                                                       std::min(rows, op.out_height - y), grad.row / 2,
+                                                       sums + (long)blocks.start(b) * count + groups.start(g), count);
                         });
                     });
         sum_lanes(sums, size(), weight_grad);
@@ -220,9 +219,20 @@ private:
 };
 #endif
 
-inline std::unique_ptr<Convolution> make_convolution(const Op& op, bool bfloat16) {
+// The fastest products in bfloat16 that this machine has, or FLOAT32.
+inline Products bfloat16_products() {
+#if defined(__AMX_BF16__)
+    if (AmxTiles::allowed()) return AMX;
+#endif
 #if defined(__AVX512BF16__)
-    if (bfloat16 && Bfloat16Convolution::is_possible(op)) return std::make_unique<Bfloat16Convolution>(op);
+    return DOT_PRODUCT;
+#endif
+    return FLOAT32;
+}
+
+inline std::unique_ptr<Convolution> make_convolution(const Op& op, [[maybe_unused]] Products products) {
+#if defined(__AVX512BF16__)
+    if (products != FLOAT32 && Bfloat16Convolution::is_possible(op)) return std::make_unique<Bfloat16Convolution>(op, products);
 #endif
     return std::make_unique<Convolution>(op);
 }

@@ -38,7 +38,7 @@ MAX_SECONDS = 300.0
 """The time limit for the compiler, and for another process that compiles the same library."""
 UNUSED_DAYS = 30
 LOCK = "build.lock"
-FUNCTIONS = ("mnist_lite_has_bfloat16", "mnist_lite_new", "mnist_lite_delete", "mnist_lite_run")
+FUNCTIONS = ("mnist_lite_bfloat16_products", "mnist_lite_new", "mnist_lite_delete", "mnist_lite_run")
 """The functions of network.cpp."""
 
 
@@ -216,7 +216,7 @@ def _declare(library: ctypes.CDLL) -> None:
     """Declares the functions of network.cpp."""
     pointer = ctypes.c_void_p
     number = ctypes.c_int
-    library.mnist_lite_has_bfloat16.argtypes, library.mnist_lite_has_bfloat16.restype = [], number
+    library.mnist_lite_bfloat16_products.argtypes, library.mnist_lite_bfloat16_products.restype = [], number
     library.mnist_lite_new.argtypes, library.mnist_lite_new.restype = [pointer, number, number, number], pointer
     library.mnist_lite_delete.argtypes, library.mnist_lite_delete.restype = [pointer], None
     library.mnist_lite_run.argtypes = [

@@ -110,7 +110,8 @@ struct Convolution {
         const long plane = copied ? (long)bordered_height * bordered_width : op.out_area();
         Vec* const first = copied ? &workspace.bordered_grad[(long)border * bordered_width + border] : grad_out;
         if (copied) std::fill_n(workspace.bordered_grad.data(), plane * op.out_channels, Vec{});
-        take_gradient(out, grad_out, bias_grad, norm, lane_mask, first, plane, row, step);
+        take_gradient(out, grad_out, bias_grad, norm, lane_mask,
+                      [&](int k, int y, int x, Vec g) { first[k * plane + (long)y * row + x * step] = g; });
         in = pad(in, workspace);
         for (int g = 0; g < op.groups; g++) {
             const long start = (long)g * outputs * taps.size();
@@ -123,9 +124,11 @@ struct Convolution {
     }
 
 protected:
-    // Takes the gradient of the output through batch norm and ReLU to the gradient of the sums, and adds up that of the bias.
-    void take_gradient(const Vec* out, const Vec* grad_out, float* bias_grad, const BatchNorm* norm, Vec lane_mask, Vec* to,
-                       long plane, int row, int step) const {
+    // Takes the gradient of the output through batch norm and ReLU. Calls write(channel, y, x, gradient), and sums up the gradient
+    // of the bias.
+    template <class F>
+    void take_gradient(const Vec* out, const Vec* grad_out, float* bias_grad, const BatchNorm* norm, Vec lane_mask,
+                       F write) const {
         for (int k = 0; k < op.out_channels; k++) {
             Vec total{};
             const BatchNormGradient gradient = norm ? norm->gradient(k, lane_mask) : BatchNormGradient{};
@@ -136,7 +139,7 @@ protected:
                     if (norm) g = gradient.of_input(g, out[at]);
                     if (op.relu) g = leaky_relu_backward(g, out[at], op.negative_slope);
                     total += g;
-                    to[k * plane + (long)y * row + x * step] = g;
+                    write(k, y, x, g);
                 }
             if (bias_grad) bias_grad[k] = sum_lanes(total);
         }

@@ -39,7 +39,7 @@ struct Network {
     std::vector<float> weight_grads; // of each group
     std::vector<Loss> losses;        // of each group
 
-    Network(const Op* first, int count, int threads, bool bfloat16)
+    Network(const Op* first, int count, int threads, Products products)
         : ops(first, first + count), norms(count), pool(threads), workspaces(threads),
           loaders(threads, ImageLoader(first[0].channels * first[0].height, first[0].width)) {
         long offset = 0;
@@ -49,7 +49,7 @@ struct Network {
             grad_offsets.push_back(parameters);
             offset += op.in_size();
             max_map_size = std::max({max_map_size, op.in_size(), op.out_size()});
-            convs.push_back(op.kind == CONVOLUTION ? make_convolution(op, bfloat16) : nullptr);
+            convs.push_back(op.kind == CONVOLUTION ? make_convolution(op, products) : nullptr);
             if (const Convolution* conv = convs.back().get()) {
                 for (Workspace& workspace : workspaces) conv->reserve(workspace);
                 parameters += conv->size() + (op.bias < 0 ? 0 : op.out_channels);
@@ -244,19 +244,13 @@ struct Network {
 
 extern "C" {
 
-// 1 if this processor can multiply in bfloat16, else 0.
-int mnist_lite_has_bfloat16() {
-#if defined(__AVX512BF16__)
-    return 1;
-#else
-    return 0;
-#endif
-}
+// The fastest products in bfloat16 that this machine has, or FLOAT32.
+int32_t mnist_lite_bfloat16_products() { return bfloat16_products(); }
 
-// bfloat16: 1 for the products of convolutions in bfloat16. Null: out of memory or of threads.
-Network* mnist_lite_new(const Op* ops, int count, int threads, int bfloat16) {
+// products: how convolutions multiply. Null: out of memory or of threads.
+Network* mnist_lite_new(const Op* ops, int count, int threads, int32_t products) {
     try {
-        return new Network(ops, count, threads, bfloat16);
+        return new Network(ops, count, threads, (Products)products);
     } catch (...) {
         return nullptr;
     }
