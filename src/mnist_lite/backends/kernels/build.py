@@ -222,3 +222,5 @@ def _declare(library: ctypes.CDLL) -> None:
         *(ctypes.c_uint64, ctypes.c_float, pointer, pointer),
     ]
     library.mnist_lite_run.restype = ctypes.c_int
+    library.mnist_lite_update.argtypes = [pointer, pointer, pointer, pointer, ctypes.c_int, pointer, ctypes.c_int]
+    library.mnist_lite_update.restype = None
