@@ -55,8 +55,8 @@ def updates(
             a.grad.copy_(gradient)
             b.grad = gradient.double()
         for module in (ours, theirs):
-            module[1].running_mean.fill_(0.1 * step)  # type: ignore[union-attr, operator]
-            module[1].num_batches_tracked.fill_(step + 1)  # type: ignore[union-attr, operator]
+            module[1].running_mean.fill_(0.1 * step)  # type: ignore[operator]
+            module[1].num_batches_tracked.fill_(step + 1)  # type: ignore[operator]
         for optimizer_ in (ours_update.optimizer, theirs_update.optimizer):
             for number, group in enumerate(optimizer_.param_groups):  # as a scheduler does
                 group["lr"] = float(optimizer["lr"] / (1 + step + number))
