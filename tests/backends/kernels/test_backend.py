@@ -90,15 +90,16 @@ NETWORKS: dict[str, list[Any]] = {
         {"residual": [{"conv": 8, "padding": 1}]},
     ],
 }
-LINEAR: list[Any] = [
-    {"conv": 4, "kernel": 5, "stride": 2},
-    "relu",
-    "flatten",
-    {"linear": 30},
-    "batch_norm",
-    "relu",
-    {"linear": 10, "bias": False},
-]
+LINEAR: dict[str, list[Any]] = {
+    "norm after a linear layer": [
+        *({"conv": 4, "kernel": 5, "stride": 2}, "relu", "flatten", {"linear": 30}, "batch_norm", "relu"),
+        {"linear": 10, "bias": False},
+    ],
+    # a norm of 36 channels after a convolution of 4
+    "norm after flatten": [{"conv": 4, "kernel": 20, "stride": 4}, "flatten", "batch_norm", "prelu", {"linear": 10}],
+    "group norm after flatten": [{"conv": 4, "kernel": 20, "stride": 4}, "flatten", {"group_norm": 3}, {"linear": 10}],
+    "residual of a flat map": ["flatten", {"linear": 9}, {"residual": ["gelu", {"linear": 9}, "tanh"]}, {"linear": 10}],
+}
 KINKS: dict[type[nn.Module], tuple[float, ...]] = {
     **dict.fromkeys((nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.ELU), (0,)),
     nn.ReLU6: (0, 6),
@@ -163,9 +164,10 @@ def test_every_layer_is_the_same_as_torchs(name: str, count: int):
     assert_same_as_torch([*NETWORKS[name], *HEAD], count)
 
 
-@pytest.mark.parametrize("count", [2, 21])
-def test_linear_layers(count: int):
-    assert_same_as_torch(LINEAR, count, smoothing=0.2)
+@pytest.mark.parametrize("count", [3, 21])
+@pytest.mark.parametrize("name", LINEAR)
+def test_linear_layers(name: str, count: int):
+    assert_same_as_torch(LINEAR[name], count, smoothing=0.2)
 
 
 @pytest.mark.parametrize("outputs", range(1, 18))
@@ -199,8 +201,10 @@ def test_an_activation_and_its_gradient_are_accurate_to_float32(word: Any):
 
     # Ten points in the first pixels of each image. The logits are their values. The last image has a NaN.
     module = network([word, {"conv": 10, "kernel": 28}])
-    module[1].weight.data.zero_()
-    module[1].weight.data[torch.arange(10), 0, 0, torch.arange(10)] = 1  # type: ignore[index, operator]
+    reader = module[1].weight
+    assert isinstance(reader, nn.Parameter)
+    reader.data.zero_()
+    reader.data[torch.arange(10), 0, 0, torch.arange(10)] = 1
     images = torch.zeros(len(points) // 10 + 1, *SHAPE)
     images[:-1, 0, 0, :10], images[-1, 0, 0, 5] = points.view(-1, 10), math.nan
     found = KernelBackend(module, SHAPE, 0.0, 2).logits(module, images)

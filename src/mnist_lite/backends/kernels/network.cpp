@@ -123,8 +123,11 @@ struct Network {
     const float* tensor(int number) const { return number < 0 ? nullptr : tensors[number]; }
     float* group_gradient(int number, int g) { return number < 0 ? nullptr : &weight_grads[g * parameters + grad_offsets[number]]; }
     NormedChannel* normed(int i, int slot) { return ops[i].norm ? &channels[i][(long)slot * ops[i].channels] : nullptr; }
-    // A convolution reads each gradient anyway, so it takes it through the norm after it.
-    bool convolution_takes_norm(int i) const { return i > 0 && convs[i - 1]; }
+    // A convolution reads each gradient anyway, so it takes it through the norm after it. Not if there was a flatten between them:
+    // then the norm has other channels.
+    bool convolution_takes_norm(int i) const {
+        return i > 0 && i < op_count() && convs[i - 1] && ops[i].norm && ops[i].channels == ops[i - 1].out_channels;
+    }
     DropoutMask dropout_mask(int i, int g) const { return make_dropout_mask(ops[i].p, key, i, g); }
 
     void prepare(int images_, int slots) {
@@ -174,7 +177,7 @@ struct Network {
         switch (op.kind) {
             case CONVOLUTION:
                 convs[i]->backward(in, out, grad, i ? next : nullptr, group_gradient(op.weight, g), group_gradient(op.bias, g),
-                                   i + 1 < op_count() ? normed(i + 1, g) : nullptr, workspace);
+                                   convolution_takes_norm(i + 1) ? normed(i + 1, g) : nullptr, workspace);
                 std::swap(map_grad(CURRENT, g), map_grad(NEXT, g));
                 break;
             case POINTWISE: {

@@ -89,16 +89,12 @@ class Operations:
             self._append(POINTWISE, self.shape, norm=GROUP_NORM, groups=groups, eps=layer.eps, **tensors)
         elif type(layer) in (nn.ReLU, *_ACTIVATIONS):
             self._add_activation(name, layer)
-        elif isinstance(layer, nn.Dropout):
-            self._add_dropout(layer.p, DROP_VALUES)
-        elif isinstance(layer, nn.Dropout2d):
-            self._add_dropout(layer.p, DROP_VALUES if self.shape[1:] == (1, 1) else DROP_CHANNELS)
-        elif isinstance(layer, nn.MaxPool2d):
-            self._add_pool(MAX_POOL, layer)
-        elif isinstance(layer, nn.AvgPool2d):
-            self._add_pool(AVG_POOL, layer)
+        elif isinstance(layer, (nn.Dropout, nn.Dropout2d)):
+            self._add_dropout(layer)
+        elif isinstance(layer, (nn.MaxPool2d, nn.AvgPool2d)):
+            self._add_pool(layer)
         elif isinstance(layer, GlobalAvgPool2d):
-            self._add_pool(AVG_POOL, nn.AvgPool2d(self.shape[1]))
+            self._add_pool(nn.AvgPool2d(self.shape[1]))
         elif isinstance(layer, nn.Flatten):
             self.shape = (math.prod(self.shape), 1, 1)
         elif not isinstance(layer, nn.Identity):
@@ -158,14 +154,16 @@ class Operations:
         if isinstance(layer, nn.PReLU):
             last.alphas = self._tensor(f"{name}.weight")
 
-    def _add_dropout(self, p: float, dropout: int) -> None:
+    def _add_dropout(self, layer: nn.Dropout | nn.Dropout2d) -> None:
         last = self.ops[-1] if self.ops else None
         joins = last is not None and last.kind == POINTWISE and last.activation in (NO_ACTIVATION, LEAKY_RELU)
         if last is None or not joins or last.dropout:
             last = self._append(POINTWISE, self.shape)
-        last.dropout, last.p = dropout, p
+        whole_channels = isinstance(layer, nn.Dropout2d) and self.shape[1:] != (1, 1)
+        last.dropout, last.p = DROP_CHANNELS if whole_channels else DROP_VALUES, layer.p
 
-    def _add_pool(self, kind: int, layer: nn.MaxPool2d | nn.AvgPool2d) -> None:
+    def _add_pool(self, layer: nn.MaxPool2d | nn.AvgPool2d) -> None:
+        kind = MAX_POOL if isinstance(layer, nn.MaxPool2d) else AVG_POOL
         kernel, stride, padding = (int(size) for size in (layer.kernel_size, layer.stride, layer.padding))  # type: ignore[arg-type]
         height, width = ((side + 2 * padding - kernel) // stride + 1 for side in self.shape[1:])
         self._append(kind, (self.shape[0], height, width), kernel=kernel, stride=stride, padding=padding)
