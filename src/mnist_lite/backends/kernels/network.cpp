@@ -152,6 +152,7 @@ struct Network {
         switch (op.kind) {
             case CONVOLUTION: convs[i]->forward(in, tensor(op.bias), out, workspace); break;
             case POINTWISE:
+                if (op.norm == BATCH_NORM && training) batch_norms[i].set_statistics(g, normed(i, slot));
                 if (op.norm == GROUP_NORM)
                     group_norm::set_statistics(op, in, tensor(op.weight), tensor(op.bias), normed(i, slot));
                 Pointwise::dispatch(op, training, [&](auto parts) {
@@ -217,9 +218,6 @@ struct Network {
         losses[g] = cross_entropy(out_map(op_count() - 1, slot), labels + (long)g * LANES, images_in(g), smoothing, batch_size, grad);
     }
 
-    void use_batch_statistics(int i) { batch_norms[i].use_batch_statistics(tensors, normed(i, 0)); }
-    void merge_grad_sums(int i) { batch_norms[i].merge_grad_sums(tensors, gradients, normed(i, 0)); }
-
     void prepare_gradients() {
         map_grads.resize(std::max((long)map_grads.size(), (long)groups * grad_buffers * max_map_size));
         weight_grads.resize(std::max((long)weight_grads.size(), groups * parameters));
@@ -249,18 +247,19 @@ struct Network {
                     }
                 }
                 pool.barrier([&] {
-                    if (segment < last) use_batch_statistics(norm_ops[segment]);
-                    else if (last) merge_grad_sums(norm_ops[last - 1]);
+                    if (segment < last) batch_norms[norm_ops[segment]].use_batch_statistics(tensors);
+                    else if (last) batch_norms[norm_ops[last - 1]].merge_grad_sums(gradients);
                 });
             }
             for (int segment = last - 1; segment >= 0; segment--) {
                 const int end = norm_ops[segment];
                 for (int g; (g = pool.take_next(groups)) >= 0;) {
+                    batch_norms[end].set_gradient_terms(g, normed(end, g));
                     if (!convolution_takes_norm(end)) norm_backward(ops[end], normed(end, g), in_map(end, g), map_grad(CURRENT, g));
                     backward_range(g, end, segment ? norm_ops[segment - 1] : 0, workspace);
                 }
                 pool.barrier([&] {
-                    if (segment) merge_grad_sums(norm_ops[segment - 1]);
+                    if (segment) batch_norms[norm_ops[segment - 1]].merge_grad_sums(gradients);
                 });
             }
         };
@@ -290,7 +289,8 @@ struct Network {
 
     void evaluate() {
         training = false;
-        for (int i : norm_ops) batch_norms[i].use_running_statistics(tensors, pool.size(), normed(i, 0));
+        for (int i : norm_ops)
+            for (int slot = 0; slot < pool.size(); slot++) batch_norms[i].set_running_statistics(tensors, normed(i, slot));
         const std::function<void(int)> job = [&](int t) {
             for (int g; (g = pool.take_next(groups)) >= 0;) {
                 load_images(g, t, t);
