@@ -56,7 +56,11 @@ def train(
 ) -> Iterator[tuple[int, float]]:
     """Trains without end. Yields the number of images and the loss of every step. ``workers``: processes that load images."""
     data = open_mnist(root, True, training_transforms(augment))
-    options = {"num_workers": workers, "pin_memory": device.type == "cuda", "persistent_workers": workers > 0}
+    options: dict[str, Any] = {
+        "num_workers": workers,
+        "pin_memory": device.type == "cuda",
+        "persistent_workers": workers > 0,
+    }
     loader = DataLoader(data, batch_size=batch_size, shuffle=True, **options)
     correct = processed = 0
     while True:

@@ -35,7 +35,7 @@ from mnist_lite.training.optimizer import build_optimizer
 SCAN_STEPS = 10
 """Steps of one scan: so few that the time to the first step is little more than the time to compile."""
 
-Array = jax.Array
+Array = Any  # jax.Array; without JAX, mypy does not know it
 Values = dict[str, Array]
 Layer = Callable[[Values, Values, Array, Array], tuple[Array, Values]]
 """``layer(parameters, statistics, x, key)``: the output and the new running statistics. ``x`` is ``(N, H, W, C)``."""
@@ -74,7 +74,10 @@ def jax_loop(config: Config, _images: int) -> Loop:
 
     @partial(jax.jit, donate_argnums=0)
     def train_steps(state: Any, images: Array, labels: Array, indices: Array) -> tuple[Any, Array]:
-        return lax.scan(lambda state, batch: train_step(state, images, labels, batch), state, indices)
+        result: tuple[Any, Array] = lax.scan(
+            lambda state, batch: train_step(state, images, labels, batch), state, indices
+        )
+        return result
 
     def steps() -> Iterator[Step]:
         state = (parameters, statistics, optimizer.init(parameters), jax.random.key(config.seed, impl="rbg"))
@@ -119,7 +122,7 @@ def _degrees(transforms: list[Any]) -> float:
         raise UserError(
             "peers: the loop in JAX has rotate and no other augmentation; use augment=rotation or peers without jax"
         )
-    return sum(entry.arguments["degrees"] for entry in entries)
+    return float(sum(entry.arguments["degrees"] for entry in entries))
 
 
 def _optimizer(config: dict[str, Any], network: nn.Module) -> optax.GradientTransformation:
@@ -156,23 +159,16 @@ def _layer(layer: nn.Module) -> tuple[Layer, Values, Values]:
         return _convolution(layer)
     if type(layer) is nn.BatchNorm2d:
         return _batch_norm(layer)
-    if isinstance(layer, nn.MaxPool2d):
-        return _stateless(lambda x, key: _pool(layer, x, -jnp.inf, lax.max))
-    if isinstance(layer, nn.AvgPool2d):
-        return _stateless(lambda x, key: _pool(layer, x, 0.0, lax.add) / layer.kernel_size**2)
-    if isinstance(layer, GlobalAvgPool2d):
-        return _stateless(lambda x, key: x.mean((1, 2), keepdims=True))
-    if isinstance(layer, nn.ReLU):
-        return _stateless(lambda x, key: jax.nn.relu(x))
-    if isinstance(layer, nn.Dropout) and layer.p < 1:
-        return _stateless(lambda x, key: _dropout(layer.p, x, key))
-    if isinstance(layer, nn.Flatten | nn.Identity):  # the flatten at the end
-        return _stateless(lambda x, key: x)
+    function = next((function for kind, function in STATELESS.items() if isinstance(layer, kind)), None)
+    if function:
+        return partial(_stateless, partial(function, layer)), {}, {}
     raise UserError(f"peers: the loop in JAX has conv, batch_norm, relu, dropout and pools, not {type(layer).__name__}")
 
 
-def _stateless(function: Callable[[Array, Array], Array]) -> tuple[Layer, Values, Values]:
-    return lambda parameters, statistics, x, key: (function(x, key), statistics), {}, {}
+def _stateless(
+    function: Callable[[Array, Array], Array], _parameters: Values, statistics: Values, x: Array, key: Array
+) -> tuple[Array, Values]:
+    return function(x, key), statistics
 
 
 def _array(tensor: torch.Tensor) -> Array:
@@ -180,12 +176,8 @@ def _array(tensor: torch.Tensor) -> Array:
 
 
 def _convolution(layer: nn.Conv2d) -> tuple[Layer, Values, Values]:
-    (kernel, _), (stride, _), (padding, _), (dilation, _) = (
-        layer.kernel_size,
-        layer.stride,
-        layer.padding,
-        layer.dilation,
-    )
+    sizes = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+    kernel, stride, padding, dilation = (int(size[0]) for size in sizes)
     groups = layer.groups
     # (out, in of a group, y, x) to (tap, group, in, out of a group)
     weight = _array(layer.weight).reshape(groups, -1, layer.in_channels // groups, kernel**2).transpose(3, 0, 2, 1)
@@ -230,11 +222,24 @@ def _batch_norm(layer: nn.BatchNorm2d) -> tuple[Layer, Values, Values]:
     return normalise, parameters, running
 
 
+def _dropout(layer: nn.Dropout, x: Array, key: Array) -> Array:
+    keep = 1 - layer.p
+    return jnp.where(jax.random.bernoulli(key, keep, x.shape), x / max(keep, 1e-9), 0) if layer.p else x
+
+
 def _pool(layer: nn.MaxPool2d | nn.AvgPool2d, x: Array, start: float, reduce: Any) -> Array:
     kernel, stride, padding = layer.kernel_size, layer.stride, layer.padding
     sides = ((0, 0), (padding, padding), (padding, padding), (0, 0))
     return lax.reduce_window(x, start, reduce, (1, kernel, kernel, 1), (1, stride, stride, 1), sides)
 
 
-def _dropout(p: float, x: Array, key: Array) -> Array:
-    return jnp.where(jax.random.bernoulli(key, 1 - p, x.shape), x / (1 - p), 0) if p else x
+STATELESS: dict[type[nn.Module], Callable[[Any, Array, Array], Array]] = {
+    nn.ReLU: lambda _layer, x, _key: jax.nn.relu(x),
+    nn.Dropout: _dropout,
+    nn.MaxPool2d: lambda layer, x, _key: _pool(layer, x, -jnp.inf, lax.max),
+    nn.AvgPool2d: lambda layer, x, _key: _pool(layer, x, 0.0, lax.add) / layer.kernel_size**2,
+    GlobalAvgPool2d: lambda _layer, x, _key: x.mean((1, 2), keepdims=True),
+    nn.Flatten: lambda _layer, x, _key: x.transpose(0, 3, 1, 2).reshape(len(x), 1, 1, -1),  # in torch's order
+    nn.Identity: lambda _layer, x, _key: x,
+}
+"""Layers without parameters: ``function(layer, x, key)``."""

@@ -50,14 +50,14 @@ def peers_as_text(rows: dict[str, tuple[str, Timing]]) -> str:
     lines = [f"{name}: {timing.description}" for name, (_, timing) in rows.items()]
     lines += [
         "",
-        f"{'':<8} {'':<16} {'':>9} {'us per':>7}   {'ratio to plain':<19} {'first':>6} {'last':>6}",
-        f"{'loop':<8} {'version':<16} {'images/s':>9} {'image':>7}   {'min':>5}  {'median':>5} {'max':>5} {'step, s':>6} {'loss':>6}",
+        "                                    us per    ratio to plain      first   last",
+        "loop     version           images/s   image    min median    max step, s   loss",
     ]
     (_, plain), *_ = rows.values()
     for name, (version, timing) in rows.items():
         rate, ratios = median(timing.training), _ratios(plain.training, timing.training)
-        spread = "  ".join(f"{ratio:5.2f}" for ratio in (ratios[0], median(ratios), ratios[-1]))
-        figures = f"{rate:>9,.0f} {1e6 / rate:>7,.1f}   {spread} {timing.first_step:>6.1f} {timing.loss:>6.3f}"
+        spread = " ".join(f"{ratio:6.2f}" for ratio in (ratios[0], median(ratios), ratios[-1]))
+        figures = f"{rate:>9,.0f} {1e6 / rate:>7,.1f} {spread} {timing.first_step:>7.1f} {timing.loss:>6.3f}"
         lines.append(f"{name:<8} {version:<16} {figures}")
     return "\n".join(lines)
 
