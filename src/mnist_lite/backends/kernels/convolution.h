@@ -22,7 +22,7 @@ struct Convolution {
     const bool is_1x1;                           // without stride and padding: the whole map is one row
     TiledProduct forward_product, backward_product;
     std::vector<int32_t> taps;
-    Partition weight_blocks{}, tap_blocks{};
+    Partition weight_blocks{}, tap_blocks{}, weight_bands{}, tap_bands{};
     std::vector<float> forward_weights, backward_weights;  // packed for the two products
 
     explicit Convolution(const Op& o)
@@ -51,6 +51,10 @@ struct Convolution {
         forward_product.set_tiles();
         backward_product.set_tiles();
         std::tie(weight_blocks, tap_blocks) = choose_tiles(WEIGHT_GRAD_TILES, outputs, (int)taps.size());
+        const bool one_band = size() / op.groups <= SUMS_OF_BAND;
+        tap_bands = {tap_blocks.count, one_band ? 1 : ceil_div((int)taps.size(), TAPS_OF_BAND)};
+        weight_bands = {weight_blocks.count,
+                        one_band ? 1 : std::min(weight_blocks.count, ceil_div(outputs * ceil_div((int)taps.size(), tap_bands.count), SUMS_OF_BAND))};
         forward_weights.resize(size());
         backward_weights.resize(size());
     }
@@ -127,21 +131,36 @@ struct Convolution {
     }
 
 private:
+    // Works on one band of sums after the other. A sum is a vector, so those of a large layer would not fit into the cache.
     void accumulate_weight_grad(const Vec* in, const Vec* grad, long plane, int row, int step, float* weight_grad,
                                 Workspace& workspace) const {
         const int count = (int)taps.size(), rows = std::max(1, std::min(op.out_height, POSITIONS_AT_ONCE / op.out_width));
         Vec* const sums = workspace.weight_grad_sums.data();
-        std::fill_n(sums, (long)outputs * count, Vec{});
-        for (int y = 0; y < op.out_height; y += rows)
-            for (int j = 0; j < tap_blocks.count; j++)
-                for (int b = 0; b < weight_blocks.count; b++) {
-                    const int k = weight_blocks.start(b), t = tap_blocks.start(j);
-                    WEIGHT_GRAD_TILES[weight_blocks.size(b)][tap_blocks.size(j)](
-                        grad + k * plane + (long)y * row, plane, row, step, in + (long)y * op.stride * in_width,
-                        op.stride * in_width, op.stride, &taps[t], std::min(rows, op.out_height - y), op.out_width,
-                        sums + (long)k * count + t, count);
-                }
-        sum_lanes(sums, (long)outputs * count, weight_grad);
+        for (int v = 0; v < weight_bands.count; v++)
+            for (int u = 0; u < tap_bands.count; u++) {
+                const int first_k = weight_blocks.start(weight_bands.start(v)), end_k = weight_blocks.start(weight_bands.start(v + 1));
+                const int first_t = tap_blocks.start(tap_bands.start(u)), end_t = tap_blocks.start(tap_bands.start(u + 1));
+                const int width = end_t - first_t;
+                std::fill_n(sums, (long)(end_k - first_k) * width, Vec{});
+                for (int y = 0; y < op.out_height; y += rows)
+                    for (int j = tap_bands.start(u); j < tap_bands.start(u + 1); j++)
+                        for (int b = weight_bands.start(v); b < weight_bands.start(v + 1); b++) {
+                            const int k = weight_blocks.start(b), t = tap_blocks.start(j);
+                            WEIGHT_GRAD_TILES[weight_blocks.size(b)][tap_blocks.size(j)](
+                                grad + k * plane + (long)y * row, plane, row, step, in + (long)y * op.stride * in_width,
+                                op.stride * in_width, op.stride, &taps[t], std::min(rows, op.out_height - y), op.out_width,
+                                sums + (long)(k - first_k) * width + t - first_t, width);
+                        }
+                if (width == count) sum_lanes(sums, (long)(end_k - first_k) * width, weight_grad + (long)first_k * count);
+                else
+                    for (int k = first_k; k < end_k; k++)
+                        sum_lanes(sums + (long)(k - first_k) * width, width, weight_grad + (long)k * count + first_t);
+            }
     }
     static constexpr int POSITIONS_AT_ONCE = 96;  // so few that these rows of all channels stay in the first-level cache
+#ifndef BAND_
+#define BAND_ 2048
+#define TAPS_ 256
+#endif
+    static constexpr int SUMS_OF_BAND = BAND_, TAPS_OF_BAND = TAPS_;
 };
