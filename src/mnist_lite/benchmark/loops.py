@@ -49,21 +49,22 @@ def _plain_loop(config: Config, images: int, workers: int) -> Loop:
         baseline.evaluate(root, network, images, device)
         return images
 
-    description = f"{describe_device(device, threads)}, {_precision(device)}, torch, {workers} DataLoader workers"
+    loading = f", {workers} DataLoader workers" if workers else ""
+    description = f"{describe_device(device, threads)}, {_precision(device)}, torch{loading}"
     return Loop(description, starmap(Step, steps), evaluate, *_gauges(device))
 
 
 def eager_loop(config: Config, _images: int) -> Loop:
     """A loop in torch without ``DataLoader``: data and augmentation are tensors, and no step waits for the device."""
-    return _tensor_loop(config, lambda function: function)
+    return _tensor_loop(config, "eager", lambda function: function)
 
 
 def compiled_loop(config: Config, _images: int) -> Loop:
     """``eager_loop`` with ``torch.compile`` for the network and the loss."""
-    return _tensor_loop(config, torch.compile)
+    return _tensor_loop(config, "torch.compile", torch.compile)
 
 
-def _tensor_loop(config: Config, compile_function: Callable[..., Any]) -> Loop:
+def _tensor_loop(config: Config, mode: str, compile_function: Callable[..., Any]) -> Loop:
     device, threads, network, optimizer = _set_up(config)
     data, augment = load(config.data).to(device), build_augment(config.augment)
     draws = generator(device, config.seed, "augment")
@@ -85,7 +86,9 @@ def _tensor_loop(config: Config, compile_function: Callable[..., Any]) -> Loop:
                 optimizer.step()
                 yield Step(size, loss.detach())
 
-    description = f"{describe_device(device, threads)}, {_precision(device)}, torch, data and augmentation as tensors"
+    description = (
+        f"{describe_device(device, threads)}, {_precision(device)}, torch, {mode}, data and augmentation as tensors"
+    )
     return Loop(description, steps(), lambda: 0, *_gauges(device))
 
 
