@@ -11,6 +11,7 @@
 #include "loss.h"
 #include "pointwise.h"
 #include "threads.h"
+#include "weight_update.h"
 
 namespace {
 
@@ -35,7 +36,8 @@ struct Network {
     int batch_size = 0, groups = 0;
     uint64_t key = 0;
     float smoothing = 0;
-    bool training = false, finite = true;
+    bool training = false;
+    std::atomic<bool> finite{true};
     std::vector<Vec> maps;           // in training one slot per group, in evaluation one slot per thread
     std::vector<Vec> map_grads;      // two buffers per group: operations read from one and write to the other
     std::vector<float> weight_grads; // of each group
@@ -200,19 +202,22 @@ struct Network {
                     if (segment) merge_grad_sums(norm_ops[segment - 1]);
                 });
             }
+            for (int i; (i = pool.take_next(op_count())) >= 0;) finish_gradients(i);
         };
-        pool.run(job);
         finite = true;
-        for (int i = 0; i < op_count(); i++) {
-            const Op& op = ops[i];
-            if (convs[i]) {
-                sum_over_groups(gradients[op.weight], grad_offsets[i], convs[i]->size());
-                if (op.bias >= 0) sum_over_groups(gradients[op.bias], grad_offsets[i] + convs[i]->size(), op.out_channels);
-            }
-            if (op.weight >= 0) finite &= is_finite(gradients[op.weight], convs[i] ? convs[i]->size() : op.channels);
-            if (op.bias >= 0) finite &= is_finite(gradients[op.bias], op.out_channels);
-            if (op.batch_norm) ++*(int64_t*)tensors[op.num_batches_tracked];
+        pool.run(job);
+    }
+
+    // Sums the gradients of one operation's weights over the groups, and checks whether they are finite.
+    void finish_gradients(int i) {
+        const Op& op = ops[i];
+        if (convs[i]) {
+            sum_over_groups(gradients[op.weight], grad_offsets[i], convs[i]->size());
+            if (op.bias >= 0) sum_over_groups(gradients[op.bias], grad_offsets[i] + convs[i]->size(), op.out_channels);
         }
+        if (op.weight >= 0 && !is_finite(gradients[op.weight], convs[i] ? convs[i]->size() : op.channels)) finite = false;
+        if (op.bias >= 0 && !is_finite(gradients[op.bias], op.out_channels)) finite = false;
+        if (op.batch_norm) ++*(int64_t*)tensors[op.num_batches_tracked];
     }
 
     static bool is_finite(const float* values, long size) {
@@ -240,6 +245,25 @@ struct Network {
         };
         pool.run(job);
     }
+
+    void update(const UpdateSettings& settings, const ParameterGroup* parameter_groups, const Parameter* parameters, int count,
+                const AveragedBuffer* buffers, int buffer_count) {
+        WeightUpdate update(settings, parameter_groups);
+        if (settings.clip_grad_norm > 0) {
+            double total = 0;
+            for (int i = 0; i < count; i++) total += update.squared_norm(parameters[i]);
+            update.clip(std::sqrt(total));
+        }
+        const std::function<void(int)> job = [&](int) {
+            for (int i; (i = pool.take_next(count)) >= 0;) update.apply(parameters[i]);
+        };
+        int64_t size = 0;
+        for (int i = 0; i < count; i++) size += parameters[i].size;
+        if (size >= PARALLEL_UPDATE) pool.run(job);
+        else for (int i = 0; i < count; i++) update.apply(parameters[i]);
+        for (int i = 0; i < buffer_count; i++) update.apply(buffers[i]);
+    }
+    static constexpr int64_t PARALLEL_UPDATE = 50'000;  // with fewer parameters, waking the threads takes longer
 
     void write_logits(int g, int slot) {
         const Vec* from = map(op_count(), slot);
@@ -282,5 +306,11 @@ int mnist_lite_run(Network* network, const Images* images, const int64_t* labels
     for (const Loss& loss : network->losses) results[0] += loss.sum, results[1] += loss.correct;
     results[2] = std::isfinite(results[0]) && network->finite;
     return 0;
+}
+
+// Updates the weights from their gradients.
+void mnist_lite_update(Network* network, const UpdateSettings* settings, const ParameterGroup* groups, const Parameter* parameters,
+                       int count, const AveragedBuffer* buffers, int buffer_count) {
+    network->update(*settings, groups, parameters, count, buffers, buffer_count);
 }
 }
