@@ -141,14 +141,13 @@ private:
                 const int first_k = weight_blocks.start(weight_bands.start(v)), end_k = weight_blocks.start(weight_bands.start(v + 1));
                 const int first_t = tap_blocks.start(tap_bands.start(u)), end_t = tap_blocks.start(tap_bands.start(u + 1));
                 const int width = end_t - first_t;
-                std::fill_n(sums, (long)(end_k - first_k) * width, Vec{});
                 for (int y = 0; y < op.out_height; y += rows)
                     for (int j = tap_bands.start(u); j < tap_bands.start(u + 1); j++)
                         for (int b = weight_bands.start(v); b < weight_bands.start(v + 1); b++) {
                             const int k = weight_blocks.start(b), t = tap_blocks.start(j);
                             WEIGHT_GRAD_TILES[weight_blocks.size(b)][tap_blocks.size(j)](
                                 grad + k * plane + (long)y * row, plane, row, step, in + (long)y * op.stride * in_width,
-                                op.stride * in_width, op.stride, &taps[t], std::min(rows, op.out_height - y), op.out_width,
+                                op.stride * in_width, op.stride, &taps[t], std::min(rows, op.out_height - y), op.out_width, y > 0,
                                 sums + (long)(k - first_k) * width + t - first_t, width);
                         }
                 if (width == count) sum_lanes(sums, (long)(end_k - first_k) * width, weight_grad + (long)first_k * count);

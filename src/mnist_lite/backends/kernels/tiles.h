@@ -34,13 +34,13 @@ void forward_tile(const Vec* in, int step, const int32_t* taps, int count, const
             out[k * out_plane + x] = relu ? leaky_relu(total[k][x], negative_slope) : total[k][x];
 }
 
-// Adds to K x J sums, over rows x columns positions: gradient of output channel k times the input at tap j.
+// K x J sums over rows x columns positions: gradient of output channel k times the input at tap j. add: to what is in sums.
 template <int K, int J>
 void weight_grad_tile(const Vec* grad, long plane, int row, int step, const Vec* in, int in_row, int in_step,
-                      const int32_t* taps, int rows, int columns, Vec* sums, int width) {
+                      const int32_t* taps, int rows, int columns, bool add, Vec* sums, int width) {
     Vec total[K][J];
     for (int k = 0; k < K; k++)
-        for (int j = 0; j < J; j++) total[k][j] = sums[k * width + j];
+        for (int j = 0; j < J; j++) total[k][j] = add ? sums[k * width + j] : Vec{};
     for (int y = 0; y < rows; y++) {
         const Vec* g = grad + (long)y * row;
         const Vec* from[J];
