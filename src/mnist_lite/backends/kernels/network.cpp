@@ -57,7 +57,7 @@ struct Network {
             if (const Convolution* conv = convs.back().get()) {
                 if (op.padding) padded = std::max(padded, op.channels * conv->in_plane());
                 bordered = std::max(bordered, (long)op.out_channels * conv->bordered_height * conv->bordered_width);
-                weights = std::max(weights, (long)conv->outputs * (long)conv->taps.size());
+                weights = std::max(weights, conv->band_size());
                 parameters += conv->size() + (op.bias < 0 ? 0 : op.out_channels);
             }
             if (op.batch_norm) {

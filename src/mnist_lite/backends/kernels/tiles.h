@@ -76,14 +76,16 @@ constexpr WeightGradTile weight_grad_tile_or_null() {
 const ForwardTile FORWARD_TILES[MAX_TILE + 1][MAX_TILE + 1] = TABLE(forward_tile_or_null);
 const WeightGradTile WEIGHT_GRAD_TILES[MAX_TILE + 1][MAX_TILE + 1] = TABLE(weight_grad_tile_or_null);
 
+inline int ceil_div(int a, int b) { return (a + b - 1) / b; }
+
 // Splits length into count parts whose sizes differ by at most one.
 struct Partition {
     int length, count;
     int start(int i) const { return (int)((long)length * i / count); }
     int size(int i) const { return start(i + 1) - start(i); }
+    int largest() const { return ceil_div(length, count); }
+    Partition split(int i, int size_limit) const { return {size(i), ceil_div(size(i), size_limit)}; }  // of part i
 };
-
-inline int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
 // Partitions of a and b into tiles, so that computing all a x b sums needs the fewest loads.
 template <class Table>
