@@ -1,5 +1,6 @@
 // Runs the kernels without Python, so that the sanitizers of the compiler see every access: a network with every kind of
-// operation, batches of several sizes, training and evaluation, images as floats and as pixels, on several threads.
+// operation, batches of several sizes, training, updates of the weights and evaluation, images as floats and as pixels, on
+// several threads.
 #include <cstdio>
 #include <random>
 
@@ -26,7 +27,7 @@ struct Builder {
         op.channels = channels, op.height = height, op.width = width;
         op.out_channels = channels = out_channels, op.out_height = height = out_height, op.out_width = width = out_width;
         op.kernel = op.stride = op.dilation = op.groups = 1;
-        op.weight = op.bias = op.running_mean = op.running_var = op.num_batches_tracked = -1;
+        op.weight = op.bias = op.running_mean = op.running_var = op.num_batches_tracked = op.alphas = -1;
         ops.push_back(op);
         return ops.back();
     }
@@ -34,19 +35,25 @@ struct Builder {
         const auto side = [&](int length) { return (length + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1; };
         const int inputs = channels / groups;
         Op& op = add(CONVOLUTION, out, side(height), side(width));
-        op.kernel = kernel, op.stride = stride, op.padding = padding, op.dilation = dilation, op.groups = groups, op.relu = relu;
+        op.kernel = kernel, op.stride = stride, op.padding = padding, op.dilation = dilation, op.groups = groups;
+        op.activation = relu ? LEAKY_RELU : NO_ACTIVATION;
         op.weight = tensor((long)out * inputs * kernel * kernel, -0.3f, 0.3f);
         if (bias) op.bias = tensor(out, -0.1f, 0.1f);
     }
-    void pointwise(bool norm, bool relu, float slope, Dropout dropout) {
+    // groups: ghosts of so many images for batch norm (0: the batch), groups of channels for group norm
+    void pointwise(Norm norm, int groups, Activation activation, float alpha, Dropout dropout) {
         Op& op = add(POINTWISE, channels, height, width);
-        op.batch_norm = norm, op.relu = relu, op.negative_slope = slope, op.dropout = dropout, op.p = 0.3f;
+        op.norm = norm, op.activation = activation, op.alpha = alpha, op.dropout = dropout, op.p = 0.3f;
         op.eps = 1e-5f, op.momentum = 0.1f;
-        if (!norm) return;
+        if (activation == PRELU) op.alphas = tensor(channels, -0.3f, 0.3f);
+        (norm == GROUP_NORM ? op.groups : op.ghost_size) = groups;
+        if (norm == NO_NORM) return;
         op.weight = tensor(channels, 0.5f, 1.5f), op.bias = tensor(channels, -0.1f, 0.1f);
+        if (norm == GROUP_NORM) return;
         op.running_mean = tensor(channels, -0.1f, 0.1f), op.running_var = tensor(channels, 0.5f, 1.5f);
         op.num_batches_tracked = tensor(2, 0, 0);  // an int64
     }
+    void on_saved(Kind kind, int saved, int out_channels, int out_height) { add(kind, out_channels, out_height, out_height).saved = saved; }
     void pool(Kind kind, int kernel, int stride, int padding) {
         const auto side = [&](int length) { return (length + 2 * padding - kernel) / stride + 1; };
         Op& op = add(kind, channels, side(height), side(width));
@@ -60,20 +67,52 @@ std::vector<float*> addresses(std::vector<std::vector<float>>& tensors) {
     return result;
 }
 
+// Updates with each optimizer: of all tensors, and of one that is large enough for several threads.
+void update_weights(Network* network, Builder& b) {
+    b.tensor(60'000, -1, 1);
+    std::vector<std::vector<float>> means = b.tensors, squares = b.gradients, averages = b.tensors;
+    std::vector<float> steps(b.tensors.size());
+    std::vector<Parameter> parameters;
+    for (size_t i = 0; i < b.tensors.size(); i++)
+        parameters.push_back({b.tensors[i].data(), b.gradients[i].data(), means[i].data(), squares[i].data(), &steps[i],
+                              averages[i].data(), (int64_t)b.tensors[i].size(), (int32_t)(i % 2)});
+    const int64_t count = 7;
+    int64_t average_count = 1;
+    const float mean[2] = {1, 2};
+    float average_mean[2] = {};
+    const AveragedBuffer buffers[] = {{&count, &average_count, 1, 1}, {mean, average_mean, 2, 0}};
+    const UpdateSettings settings{0.01, 1, 0.9};
+    for (Rule rule : {SGD, ADAM, RMSPROP}) {
+        const ParameterGroup groups[] = {{rule, 1, 0, 0, 0.1, 0.1, 0.9, 0.1, 0.9, 0.99, 1e-8},
+                                         {rule, 0, 1, 1, 0.1, 0.1, 0.9, 0, 0.9, 0.99, 1e-8}};
+        mnist_lite_update(network, &settings, groups, parameters.data(), (int)parameters.size(), buffers, 2);
+    }
+}
+
 }  // namespace
 
 int main() {
     Builder b;
     b.conv(7, 3, 1, 1, 1, 1, true, true);
-    b.pointwise(true, false, 0, NO_DROPOUT);
+    b.pointwise(BATCH_NORM, 0, NO_ACTIVATION, 0, NO_DROPOUT);
     b.pool(MAX_POOL, 2, 2, 0);
     b.conv(13, 3, 1, 0, 2, 1, false, false);
-    b.pointwise(true, true, 0, DROP_VALUES);
+    b.pointwise(BATCH_NORM, 0, LEAKY_RELU, 0, DROP_VALUES);
     b.conv(13, 3, 1, 1, 1, 13, false, false);
-    b.pointwise(false, true, 0.1f, DROP_CHANNELS);
-    b.conv(17, 1, 1, 0, 1, 1, true, false);
+    b.pointwise(NO_NORM, 0, LEAKY_RELU, 0.1f, DROP_CHANNELS);
+    b.conv(12, 1, 1, 0, 1, 1, true, false);
+    b.on_saved(SAVE, 0, 12, b.height);
+    b.pointwise(BATCH_NORM, 9, PRELU, 0, NO_DROPOUT);
+    b.on_saved(SAVE, 1, 12, b.height);
+    for (int activation = ELU; activation <= SIGMOID; activation++)
+        b.pointwise(GROUP_NORM, 1 + activation % 4, (Activation)activation, 0.5f, NO_DROPOUT);
+    b.on_saved(ADD, 1, 12, b.height);
+    b.conv(17, 1, 1, 0, 1, 1, false, false);
+    b.on_saved(SWAP, 0, 12, b.height);
+    b.conv(17, 1, 1, 0, 1, 1, false, false);
+    b.on_saved(ADD, 0, 17, b.height);
     b.pool(AVG_POOL, 3, 2, 1);
-    b.pointwise(true, true, 0.2f, DROP_CHANNELS);
+    b.pointwise(BATCH_NORM, 0, LEAKY_RELU, 0.2f, DROP_CHANNELS);
     b.pool(MAX_POOL, 3, 2, 1);
     b.conv(10, 2, 2, 0, 1, 1, false, false);
     b.pool(AVG_POOL, b.height, b.height, 0);
@@ -102,5 +141,6 @@ int main() {
             mnist_lite_run(network, &images, labels.data(), count, tensors.data(), nullptr, 0, 0, logits.data(), results);
             std::printf("%d images: loss %.6f\n", count, results[0] / count);
         }
+    update_weights(network, b);
     mnist_lite_delete(network);
 }

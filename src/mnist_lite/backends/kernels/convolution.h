@@ -5,15 +5,13 @@
 #include <algorithm>
 #include <cstring>
 
-#include "batch_norm.h"
+#include "norm.h"
 #include "tiles.h"
 
 // Memory of one thread for the group that it works on.
 struct Workspace {
     std::vector<Vec> padded_input, bordered_grad, weight_grad_sums;
-    std::vector<Vec> pairs, transposed;  // maps in bfloat16
-    std::vector<HalfVec> input_rows, grad_rows;
-    template <class T> static void grow(std::vector<T>& v, long size) { v.resize(std::max((long)v.size(), size)); }
+    std::vector<GradSums> grad_sums;  // of each channel of a pointwise operation
 };
 
 struct Convolution {
@@ -25,7 +23,8 @@ struct Convolution {
     const bool is_1x1;                           // without stride and padding: the whole map is one row
     TiledProduct forward_product, backward_product;
     std::vector<int32_t> taps;
-    Partition weight_blocks{}, tap_blocks{};
+    Partition channel_bands{}, tap_bands{};  // of the gradient of the weights
+    int tile_channels, tile_taps;            // the largest tile in a band
     std::vector<float> forward_weights, backward_weights;  // packed for the two products
 
     explicit Convolution(const Op& o)
@@ -53,20 +52,19 @@ struct Convolution {
                 product->columns *= product->rows, product->rows = 1;
         forward_product.set_tiles();
         backward_product.set_tiles();
-        std::tie(weight_blocks, tap_blocks) = choose_tiles(WEIGHT_GRAD_TILES, outputs, (int)taps.size());
+        const int count = (int)taps.size();
+        tap_bands = {count, outputs * count <= SUMS_OF_BAND ? 1 : ceil_div(count, TAPS_OF_BAND)};
+        channel_bands = {outputs, std::min(outputs, ceil_div(outputs * tap_bands.largest(), SUMS_OF_BAND))};
+        const auto [channel_blocks, tap_blocks] = choose_tiles(WEIGHT_GRAD_TILES, channel_bands.largest(), tap_bands.largest());
+        tile_channels = channel_blocks.largest(), tile_taps = tap_blocks.largest();
         forward_weights.resize(size());
         backward_weights.resize(size());
     }
-    virtual ~Convolution() = default;
-    virtual void reserve(Workspace& w) const {
-        if (op.padding) w.grow(w.padded_input, op.channels * in_plane());
-        w.grow(w.bordered_grad, (long)op.out_channels * bordered_height * bordered_width);
-        w.grow(w.weight_grad_sums, (long)outputs * (long)taps.size());
-    }
+    long band_size() const { return (long)channel_bands.largest() * tap_bands.largest(); }
     long size() const { return (long)op.out_channels * (long)taps.size(); }  // of the weights
     long in_plane() const { return (long)in_height * in_width; }
 
-    virtual void pack_weights(const float* weights) {
+    void pack_weights(const float* weights) {
         const int k = op.kernel, count = (int)taps.size();
         for (int g = 0; g < op.groups; g++) {
             const long start = (long)g * outputs * count;
@@ -92,26 +90,38 @@ struct Convolution {
         return workspace.padded_input.data();
     }
 
-    virtual void forward(const Vec* in, const float* bias, Vec* out, Workspace& workspace) const {
+    void forward(const Vec* in, const float* bias, Vec* out, Workspace& workspace) const {
         in = pad(in, workspace);
         for (int g = 0; g < op.groups; g++)
             forward_product.run(in + g * inputs * in_plane(), &forward_weights[(long)g * outputs * taps.size()],
-                                bias ? bias + g * outputs : nullptr, out + (long)g * outputs * op.out_area(), op.relu,
-                                op.negative_slope);
+                                bias ? bias + g * outputs : nullptr, out + (long)g * outputs * op.out_area(), op.has_relu(),
+                                op.alpha);
     }
 
     // From the gradient of the output: the gradients of weights and bias, summed over this group of images, and the gradient
-    // of the input. bias and grad_in can be null. norm: the batch norm after this convolution if grad_out is the gradient of its
-    // output, else null.
-    virtual void backward(const Vec* in, const Vec* out, Vec* grad_out, Vec* grad_in, float* weight_grad, float* bias_grad,
-                          const BatchNorm* norm, Vec lane_mask, Workspace& workspace) const {
+    // of the input. bias and grad_in can be null. norm: null, or the channels of the norm after this convolution. Then grad_out is
+    // the gradient of the norm's output.
+    void backward(const Vec* in, const Vec* out, Vec* grad_out, Vec* grad_in, float* weight_grad, float* bias_grad,
+                  const NormedChannel* norm, Workspace& workspace) const {
         const bool copied = grad_in && !is_1x1;
         const int row = copied ? op.stride * bordered_width : op.out_width, step = copied ? op.stride : 1;
         const long plane = copied ? (long)bordered_height * bordered_width : op.out_area();
         Vec* const first = copied ? &workspace.bordered_grad[(long)border * bordered_width + border] : grad_out;
         if (copied) std::fill_n(workspace.bordered_grad.data(), plane * op.out_channels, Vec{});
-        take_gradient(out, grad_out, bias_grad, norm, lane_mask,
-                      [&](int k, int y, int x, Vec g) { first[k * plane + (long)y * row + x * step] = g; });
+        for (int k = 0; k < op.out_channels; k++) {
+            Vec total{};
+            const NormedChannel channel = norm ? norm[k] : NormedChannel{};
+            for (int y = 0; y < op.out_height; y++)
+                for (int x = 0; x < op.out_width; x++) {
+                    const long at = (long)k * op.out_area() + (long)y * op.out_width + x;
+                    Vec g = grad_out[at];
+                    if (norm) g = channel.input_grad(g, out[at]);
+                    if (op.has_relu()) g = leaky_relu_backward(g, out[at], op.alpha);
+                    total += g;
+                    first[k * plane + (long)y * row + x * step] = g;
+                }
+            if (bias_grad) bias_grad[k] = sum_lanes(total);
+        }
         in = pad(in, workspace);
         for (int g = 0; g < op.groups; g++) {
             const long start = (long)g * outputs * taps.size();
@@ -123,44 +133,31 @@ struct Convolution {
         }
     }
 
-protected:
-    // Takes the gradient of the output through batch norm and ReLU. Calls write(channel, y, x, gradient), and sums up the gradient
-    // of the bias.
-    template <class F>
-    void take_gradient(const Vec* out, const Vec* grad_out, float* bias_grad, const BatchNorm* norm, Vec lane_mask,
-                       F write) const {
-        for (int k = 0; k < op.out_channels; k++) {
-            Vec total{};
-            const BatchNormGradient gradient = norm ? norm->gradient(k, lane_mask) : BatchNormGradient{};
-            for (int y = 0; y < op.out_height; y++)
-                for (int x = 0; x < op.out_width; x++) {
-                    const long at = (long)k * op.out_area() + (long)y * op.out_width + x;
-                    Vec g = grad_out[at];
-                    if (norm) g = gradient.of_input(g, out[at]);
-                    if (op.relu) g = leaky_relu_backward(g, out[at], op.negative_slope);
-                    total += g;
-                    write(k, y, x, g);
-                }
-            if (bias_grad) bias_grad[k] = sum_lanes(total);
-        }
-    }
-    static constexpr int POSITIONS_AT_ONCE = 96;  // so few that these rows of all channels stay in the first-level cache
-
 private:
+    // Works on one band of output channels and taps after the other: a sum is a vector, so those of a large layer do not fit into
+    // the cache.
     void accumulate_weight_grad(const Vec* in, const Vec* grad, long plane, int row, int step, float* weight_grad,
                                 Workspace& workspace) const {
         const int count = (int)taps.size(), rows = std::max(1, std::min(op.out_height, POSITIONS_AT_ONCE / op.out_width));
         Vec* const sums = workspace.weight_grad_sums.data();
-        std::fill_n(sums, (long)outputs * count, Vec{});
-        for (int y = 0; y < op.out_height; y += rows)
-            for (int j = 0; j < tap_blocks.count; j++)
-                for (int b = 0; b < weight_blocks.count; b++) {
-                    const int k = weight_blocks.start(b), t = tap_blocks.start(j);
-                    WEIGHT_GRAD_TILES[weight_blocks.size(b)][tap_blocks.size(j)](
-                        grad + k * plane + (long)y * row, plane, row, step, in + (long)y * op.stride * in_width,
-                        op.stride * in_width, op.stride, &taps[t], std::min(rows, op.out_height - y), op.out_width,
-                        sums + (long)k * count + t, count);
-                }
-        sum_lanes(sums, (long)outputs * count, weight_grad);
+        for (int v = 0; v < channel_bands.count; v++)
+            for (int u = 0; u < tap_bands.count; u++) {
+                const int first_k = channel_bands.start(v), first_t = tap_bands.start(u), width = tap_bands.size(u);
+                const Partition channels = channel_bands.split(v, tile_channels), columns = tap_bands.split(u, tile_taps);
+                for (int y = 0; y < op.out_height; y += rows)
+                    for (int j = 0; j < columns.count; j++)
+                        for (int b = 0; b < channels.count; b++) {
+                            const int k = channels.start(b), t = columns.start(j);
+                            WEIGHT_GRAD_TILES[channels.size(b)][columns.size(j)](
+                                grad + (first_k + k) * plane + (long)y * row, plane, row, step,
+                                in + (long)y * op.stride * in_width, op.stride * in_width, op.stride, &taps[first_t + t],
+                                std::min(rows, op.out_height - y), op.out_width, y > 0, sums + (long)k * width + t, width);
+                        }
+                const int together = tap_bands.count == 1 ? channel_bands.size(v) : 1;
+                for (int k = 0; k < channel_bands.size(v); k += together)
+                    sum_lanes(sums + (long)k * width, (long)together * width, weight_grad + (long)(first_k + k) * count + first_t);
+            }
     }
+    static constexpr int POSITIONS_AT_ONCE = 96;  // so few that these rows of all channels stay in the first-level cache
+    static constexpr int SUMS_OF_BAND = 2048, TAPS_OF_BAND = 256;
 };
