@@ -94,6 +94,8 @@ int main() {
     b.pointwise(true, true, 0, DROP_VALUES);
     b.conv(13, 3, 1, 1, 1, 13, false, false);
     b.pointwise(false, true, 0.1f, DROP_CHANNELS);
+    b.conv(60, 1, 1, 0, 1, 1, true, false);
+    b.conv(62, 3, 1, 1, 1, 2, false, false);  // many channels and taps, in two groups
     b.conv(17, 1, 1, 0, 1, 1, true, false);
     b.pool(AVG_POOL, 3, 2, 1);
     b.pointwise(true, true, 0.2f, DROP_CHANNELS);

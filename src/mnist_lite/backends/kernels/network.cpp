@@ -56,8 +56,8 @@ struct Network {
             convs.push_back(op.kind == CONVOLUTION ? std::make_unique<Convolution>(op) : nullptr);
             if (const Convolution* conv = convs.back().get()) {
                 if (op.padding) padded = std::max(padded, op.channels * conv->in_plane());
-                bordered = std::max(bordered, (long)op.out_channels * conv->bordered_height * conv->bordered_width);
-                weights = std::max(weights, conv->band_size());
+                bordered = std::max(bordered, (long)conv->outputs * conv->bordered_height * conv->bordered_width);
+                weights = std::max(weights, conv->sums());
                 parameters += conv->size() + (op.bias < 0 ? 0 : op.out_channels);
             }
             if (op.batch_norm) {
