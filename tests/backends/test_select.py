@@ -6,16 +6,19 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from mnist_lite.backends import select as rules
 from mnist_lite.backends.kernels import backend
 from mnist_lite.backends.kernels import build as kernels_build
 from mnist_lite.backends.kernels.build import BuildError, compiler_command
+from mnist_lite.backends.kernels.operations import UnsupportedError, compile_operations
 from mnist_lite.backends.select import ExecutionPlan, select_backend
 from mnist_lite.errors import UserError
 from mnist_lite.model.build import build
 from tests.conftest import Compose
 
+WIDE_PADDING: dict[str, Any] = {"conv": 4, "kernel": 1, "padding": 1}
 SMALL: list[Any] = [{"conv": 10, "kernel": 3}, "batch_norm", "relu", "global_avg_pool"]
 LARGE: list[Any] = [{"conv": 64, "kernel": 28}, "flatten", {"linear": 8000}, "relu", {"linear": 10}]
 MANY = rules.MIN_IMAGES
@@ -85,7 +88,7 @@ def test_without_a_compiler_torch_is_used_with_a_reason(plan, no_compiler: None)
         ((), SMALL, r"no C\+\+ compiler"),
         (("precision=bf16",), SMALL, "need precision=fp32, not bf16"),
         (("memory_format=channels_last",), SMALL, "their own memory format"),
-        ((), [*SMALL[:-1], "gelu", "global_avg_pool"], "do not have layer 4 \\(GELU\\)"),
+        ((), [WIDE_PADDING, *SMALL], "do not have layer 1 \\(padding that is wider than the kernel\\)"),
     ],
 )
 def test_backend_kernels_is_refused_where_it_is_not_possible(plan, no_compiler: None, overrides, layers, reason):
@@ -94,9 +97,13 @@ def test_backend_kernels_is_refused_where_it_is_not_possible(plan, no_compiler: 
 
 
 def test_a_layer_that_the_kernels_do_not_have_is_named(plan):
-    assert "layer 4 (GELU)" in plan(layers=[*SMALL[:-1], "gelu", "global_avg_pool"]).reason
-    residual = plan(layers=[*SMALL[:-1], {"residual": ["relu"]}, "global_avg_pool"])
-    assert residual.backend.name == "torch" and "layer 4 (Residual)" in str(residual)
+    block = {
+        "residual": {"layers": [{"conv": 8, "kernel": 3, "padding": 1}, "relu"]}
+    }  # rows 1 to 4, with projection and add
+    selected = plan(layers=[block, WIDE_PADDING, *SMALL])
+    assert selected.backend.name == "torch" and "do not have layer 5 (padding that is wider" in str(selected)
+    with pytest.raises(UnsupportedError, match=r"layer 1 \(Softmax\)"):  # for a word that will come
+        compile_operations(nn.Sequential(nn.Softmax(1)), (1, 28, 28))
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])

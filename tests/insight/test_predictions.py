@@ -14,7 +14,7 @@ from mnist_lite.insight.predictions import predict, predict_with_torch
 from tests.insight.networks import random_images, random_run
 
 PLAIN: list[Any] = [{"conv": 4}, "batch_norm", "relu", {"max_pool": 3}, {"conv": 10}, "global_avg_pool"]
-WITH_GROUP_NORM: list[Any] = [{"conv": 4}, {"group_norm": 2}, {"conv": 10}, "global_avg_pool"]
+WIDE_PADDING: list[Any] = [{"conv": 4, "kernel": 1, "padding": 1}, {"conv": 10}, "global_avg_pool"]
 
 
 @pytest.mark.skipif(not compiler_command(), reason="no C++ compiler here")
@@ -37,5 +37,5 @@ def test_many_images_go_through_the_kernels(monkeypatch: pytest.MonkeyPatch):
 
 def test_layers_that_the_kernels_do_not_have(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(predictions, "MIN_IMAGES", 1)
-    run, images = random_run(WITH_GROUP_NORM), random_images(5)
+    run, images = random_run(WIDE_PADDING), random_images(5)
     assert torch.equal(predict(run, images), predict_with_torch(run, images))

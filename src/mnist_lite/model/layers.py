@@ -49,7 +49,7 @@ class GhostBatchNorm2d(nn.BatchNorm2d):
         outputs = [F.batch_norm(g, None, None, self.weight, self.bias, training=True, eps=self.eps) for g in groups]
         with torch.no_grad():
             assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
-            detached = [g.detach().float() for g in groups]
+            detached = [g.detach().to(self.running_mean.dtype) for g in groups]
             mean = torch.stack([g.mean((0, 2, 3)) for g in detached]).mean(0)
             var = torch.stack([g.var((0, 2, 3)) for g in detached]).mean(0)
             self.running_mean.lerp_(mean, self.momentum)

@@ -27,7 +27,7 @@ struct Builder {
         op.channels = channels, op.height = height, op.width = width;
         op.out_channels = channels = out_channels, op.out_height = height = out_height, op.out_width = width = out_width;
         op.kernel = op.stride = op.dilation = op.groups = 1;
-        op.weight = op.bias = op.running_mean = op.running_var = op.num_batches_tracked = -1;
+        op.weight = op.bias = op.running_mean = op.running_var = op.num_batches_tracked = op.alphas = -1;
         ops.push_back(op);
         return ops.back();
     }
@@ -35,19 +35,25 @@ struct Builder {
         const auto side = [&](int length) { return (length + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1; };
         const int inputs = channels / groups;
         Op& op = add(CONVOLUTION, out, side(height), side(width));
-        op.kernel = kernel, op.stride = stride, op.padding = padding, op.dilation = dilation, op.groups = groups, op.relu = relu;
+        op.kernel = kernel, op.stride = stride, op.padding = padding, op.dilation = dilation, op.groups = groups;
+        op.activation = relu ? LEAKY_RELU : NO_ACTIVATION;
         op.weight = tensor((long)out * inputs * kernel * kernel, -0.3f, 0.3f);
         if (bias) op.bias = tensor(out, -0.1f, 0.1f);
     }
-    void pointwise(bool norm, bool relu, float slope, Dropout dropout) {
+    // groups: ghosts of so many images for batch norm (0: the batch), groups of channels for group norm
+    void pointwise(Norm norm, int groups, Activation activation, float alpha, Dropout dropout) {
         Op& op = add(POINTWISE, channels, height, width);
-        op.batch_norm = norm, op.relu = relu, op.negative_slope = slope, op.dropout = dropout, op.p = 0.3f;
+        op.norm = norm, op.activation = activation, op.alpha = alpha, op.dropout = dropout, op.p = 0.3f;
         op.eps = 1e-5f, op.momentum = 0.1f;
-        if (!norm) return;
+        if (activation == PRELU) op.alphas = tensor(channels, -0.3f, 0.3f);
+        (norm == GROUP_NORM ? op.groups : op.ghost_size) = groups;
+        if (norm == NO_NORM) return;
         op.weight = tensor(channels, 0.5f, 1.5f), op.bias = tensor(channels, -0.1f, 0.1f);
+        if (norm == GROUP_NORM) return;
         op.running_mean = tensor(channels, -0.1f, 0.1f), op.running_var = tensor(channels, 0.5f, 1.5f);
         op.num_batches_tracked = tensor(2, 0, 0);  // an int64
     }
+    void on_saved(Kind kind, int saved, int out_channels, int out_height) { add(kind, out_channels, out_height, out_height).saved = saved; }
     void pool(Kind kind, int kernel, int stride, int padding) {
         const auto side = [&](int length) { return (length + 2 * padding - kernel) / stride + 1; };
         Op& op = add(kind, channels, side(height), side(width));
@@ -88,17 +94,28 @@ void update_weights(Network* network, Builder& b) {
 int main() {
     Builder b;
     b.conv(7, 3, 1, 1, 1, 1, true, true);
-    b.pointwise(true, false, 0, NO_DROPOUT);
+    b.pointwise(BATCH_NORM, 0, NO_ACTIVATION, 0, NO_DROPOUT);
     b.pool(MAX_POOL, 2, 2, 0);
     b.conv(13, 3, 1, 0, 2, 1, false, false);
-    b.pointwise(true, true, 0, DROP_VALUES);
+    b.pointwise(BATCH_NORM, 0, LEAKY_RELU, 0, DROP_VALUES);
     b.conv(13, 3, 1, 1, 1, 13, false, false);
-    b.pointwise(false, true, 0.1f, DROP_CHANNELS);
+    b.pointwise(NO_NORM, 0, LEAKY_RELU, 0.1f, DROP_CHANNELS);
+    b.conv(12, 1, 1, 0, 1, 1, true, false);
+    b.on_saved(SAVE, 0, 12, b.height);
+    b.pointwise(BATCH_NORM, 9, PRELU, 0, NO_DROPOUT);
+    b.on_saved(SAVE, 1, 12, b.height);
+    for (int activation = ELU; activation <= SIGMOID; activation++)
+        b.pointwise(GROUP_NORM, 1 + activation % 4, (Activation)activation, 0.5f, NO_DROPOUT);
+    b.on_saved(ADD, 1, 12, b.height);
+    b.conv(17, 1, 1, 0, 1, 1, false, false);
+    b.on_saved(SWAP, 0, 12, b.height);
+    b.conv(17, 1, 1, 0, 1, 1, false, false);
+    b.on_saved(ADD, 0, 17, b.height);
     b.conv(60, 1, 1, 0, 1, 1, true, false);
     b.conv(62, 3, 1, 1, 1, 2, false, false);  // many channels and taps, in two groups
     b.conv(17, 1, 1, 0, 1, 1, true, false);
     b.pool(AVG_POOL, 3, 2, 1);
-    b.pointwise(true, true, 0.2f, DROP_CHANNELS);
+    b.pointwise(BATCH_NORM, 0, LEAKY_RELU, 0.2f, DROP_CHANNELS);
     b.pool(MAX_POOL, 3, 2, 1);
     b.conv(10, 2, 2, 0, 1, 1, false, false);
     b.pool(AVG_POOL, b.height, b.height, 0);

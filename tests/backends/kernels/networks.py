@@ -22,6 +22,11 @@ def network(layers: list[Any], seed: int = 0) -> nn.Sequential:
             nn.init.normal_(layer.bias)
             nn.init.normal_(layer.running_mean)  # type: ignore[arg-type]
             nn.init.uniform_(layer.running_var, 0.5, 1.5)  # type: ignore[arg-type]
+        elif isinstance(layer, nn.GroupNorm | nn.InstanceNorm2d) and layer.affine:
+            nn.init.uniform_(layer.weight, 0.5, 1.5)
+            nn.init.normal_(layer.bias)
+        elif isinstance(layer, nn.PReLU):
+            nn.init.uniform_(layer.weight, -0.3, 0.3)
     return module
 
 

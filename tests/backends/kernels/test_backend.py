@@ -16,12 +16,15 @@ from torch import nn
 
 from mnist_lite.backends.kernels.backend import KernelBackend
 from mnist_lite.backends.kernels.build import compiler_command
+from mnist_lite.backends.kernels.operations import compile_operations
 from mnist_lite.backends.torch_backend import TorchBackend
+from mnist_lite.model.layers import LAYERS
 from tests.backends.kernels.networks import HEAD, SHAPE, batch, network
 from tests.conftest import REPOSITORY
 
 pytestmark = pytest.mark.skipif(not compiler_command(), reason="no C++ compiler here")
 
+OTHER_ACTIVATIONS = ("relu6", "gelu", "silu", "mish", "hardswish", "softplus", "tanh", "sigmoid")
 NETWORKS: dict[str, list[Any]] = {
     "conv": [{"conv": 7, "kernel": 3}],
     "conv with bias, relu": [{"conv": 5, "kernel": 5, "bias": True}, "relu"],
@@ -45,20 +48,70 @@ NETWORKS: dict[str, list[Any]] = {
     "max pool that leaves a rim": [{"conv": 6, "kernel": 4}, {"max_pool": 2}],
     "average pool": [{"conv": 6, "kernel": 3}, {"avg_pool": 3, "stride": 2, "padding": 1}, "relu"],
     "identity": ["identity", {"conv": 6, "kernel": 3}, "identity"],
+    "group norm": [{"conv": 6, "kernel": 3}, {"group_norm": 2}, "relu", {"conv": 6, "kernel": 3}],
+    "group norm first": [{"group_norm": 1}, {"conv": 6, "kernel": 3}, {"max_pool": 2}, {"group_norm": 3}],
+    "group norm, then batch norm": [{"conv": 6, "kernel": 3}, {"group_norm": 3}, "batch_norm", {"group_norm": 2}],
+    "layer norm": [{"conv": 6, "kernel": 3, "bias": True}, "layer_norm", {"conv": 6, "kernel": 3}, "layer_norm"],
+    "instance norm": [{"conv": 6, "kernel": 3}, "instance_norm", "relu", {"instance_norm": False}],
+    # 21 images: ghosts of 11 and 10 images; 48 images: of 10 and 9, so that a group of lanes has up to 3 ghosts
+    "ghost batch norm": [{"conv": 6, "kernel": 3}, {"ghost_batch_norm": 9}, "relu", {"conv": 6, "kernel": 3}],
+    "ghosts of one image": [{"ghost_batch_norm": 1}, {"conv": 6, "kernel": 3}, "relu", {"ghost_batch_norm": 16}],
+    "elu": [{"conv": 6, "kernel": 3}, {"elu": 0.7}, "batch_norm", "elu"],
+    "prelu": [{"conv": 6, "kernel": 3}, "prelu", "batch_norm", {"prelu": -0.3}, {"group_norm": 2}, "prelu"],
+    "leaky with a negative slope": [{"conv": 6, "kernel": 3}, {"leaky_relu": -0.2}, "batch_norm", {"leaky_relu": -0.1}],
+    **{
+        word: [{"conv": 6, "kernel": 3}, word, "batch_norm", word, {"conv": 6, "kernel": 3}]
+        for word in OTHER_ACTIVATIONS
+    },
+    "residual": [{"conv": 6, "kernel": 3}, "relu", {"residual": [{"conv": 6, "padding": 1}, "batch_norm"]}, "relu"],
+    "residual first": [{"residual": ["batch_norm", "relu", {"conv": 1, "padding": 1}]}, {"conv": 6, "kernel": 3}],
+    "residual with a projection": [
+        {"conv": 4, "kernel": 3},
+        {
+            "residual": [
+                {"conv": 6, "stride": 2, "padding": 1},
+                "batch_norm",
+                "relu",
+                {"conv": 6, "padding": 1},
+                "batch_norm",
+            ]
+        },
+        "relu",
+    ],
+    "nested residuals": [
+        {"conv": 4, "kernel": 3, "stride": 3},
+        {
+            "residual": [
+                "batch_norm",
+                {"residual": ["relu", {"conv": 4, "padding": 1}, {"residual": ["identity"]}]},
+                "batch_norm",
+                {"residual": [{"conv": 8, "padding": 1}, "layer_norm"]},
+                {"max_pool": 3, "stride": 1, "padding": 1},
+            ]
+        },
+        {"residual": [{"conv": 8, "padding": 1}]},
+    ],
 }
-LINEAR: list[Any] = [
-    {"conv": 4, "kernel": 5, "stride": 2},
-    "relu",
-    "flatten",
-    {"linear": 30},
-    "batch_norm",
-    "relu",
-    {"linear": 10, "bias": False},
-]
+LINEAR: dict[str, list[Any]] = {
+    "norm after a linear layer": [
+        *({"conv": 4, "kernel": 5, "stride": 2}, "relu", "flatten", {"linear": 30}, "batch_norm", "relu"),
+        {"linear": 10, "bias": False},
+    ],
+    # a norm of 36 channels after a convolution of 4
+    "norm after flatten": [{"conv": 4, "kernel": 20, "stride": 4}, "flatten", "batch_norm", "prelu", {"linear": 10}],
+    "group norm after flatten": [{"conv": 4, "kernel": 20, "stride": 4}, "flatten", {"group_norm": 3}, {"linear": 10}],
+    "residual of a flat map": ["flatten", {"linear": 9}, {"residual": ["gelu", {"linear": 9}, "tanh"]}, {"linear": 10}],
+}
+KINKS: dict[type[nn.Module], tuple[float, ...]] = {
+    **dict.fromkeys((nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.ELU), (0,)),
+    nn.ReLU6: (0, 6),
+    nn.Hardswish: (-3, 3),
+}
 
 
 def is_clear(exact: nn.Module, images: torch.Tensor) -> bool:
-    """True if no input of a ReLU and no two values of a max pool are so close that rounding decides where the gradient goes."""
+    """True if no input of an activation with a kink and no two values of a max pool are so close that rounding decides where the
+    gradient goes."""
     near = []
 
     def look(layer: nn.Module, inputs: tuple[torch.Tensor], _output: torch.Tensor) -> None:
@@ -67,8 +120,8 @@ def is_clear(exact: nn.Module, images: torch.Tensor) -> bool:
             windows = F.unfold(x.flatten(0, 1)[:, None], layer.kernel_size, 1, layer.padding, layer.stride)
             first, second = windows.topk(2, dim=1).values.unbind(1)
             near.append((((first - second) < 1e-6) & (first != second)).any())
-        elif isinstance(layer, nn.ReLU | nn.LeakyReLU):
-            near.append(((x.abs() < 1e-6) & (x != 0)).any())
+        for kink in KINKS.get(type(layer), ()):
+            near.append((((x - kink).abs() < 1e-6) & (x != kink)).any())
 
     hooks = [layer.register_forward_hook(look) for layer in exact.modules()]
     copy.deepcopy(exact).train()(images.double())
@@ -113,9 +166,10 @@ def test_every_layer_is_the_same_as_torchs(name: str, count: int):
     assert_same_as_torch([*NETWORKS[name], *HEAD], count)
 
 
-@pytest.mark.parametrize("count", [2, 21])
-def test_linear_layers(count: int):
-    assert_same_as_torch(LINEAR, count, smoothing=0.2)
+@pytest.mark.parametrize("count", [3, 21])
+@pytest.mark.parametrize("name", LINEAR)
+def test_linear_layers(name: str, count: int):
+    assert_same_as_torch(LINEAR[name], count, smoothing=0.2)
 
 
 @pytest.mark.parametrize("outputs", range(1, 18))
@@ -125,13 +179,60 @@ def test_every_tile(outputs: int):
     assert_same_as_torch(layers, 17)
 
 
+@pytest.mark.parametrize("word", LAYERS)
+def test_every_word_of_the_vocabulary_runs_in_the_kernels(word: str):
+    arguments = {"conv": 8, "linear": 8, "group_norm": 2, "max_pool": 2, "avg_pool": 2}
+    before = [{"conv": 6, "kernel": 3}, *(["flatten"] if word == "linear" else [])]
+    after = [] if word in ("linear", "flatten") else ["flatten"]
+    module = network([*before, {word: arguments[word]} if word in arguments else word, *after, {"linear": 10}])
+    assert compile_operations(module, SHAPE).shape == (10, 1, 1)
+
+
+ACTIVATIONS: list[Any] = ["relu", {"leaky_relu": -0.2}, "elu", {"elu": -0.7}, *OTHER_ACTIVATIONS]
+
+
+@pytest.mark.parametrize("word", ACTIVATIONS, ids=str)
+def test_an_activation_and_its_gradient_are_accurate_to_float32(word: Any):
+    sizes = torch.logspace(-6, 4, 3_000)
+    points = torch.cat([sizes, -sizes])
+    activation = network([word, "flatten", {"linear": 10}])[0].double()
+    exact = points.double().requires_grad_()
+    values = activation(exact)
+    (slopes,) = torch.autograd.grad(values.sum(), exact)
+    values = values.detach()
+
+    # Ten points in the first pixels of each image. The logits are their values. The last image has a NaN.
+    module = network([word, {"conv": 10, "kernel": 28}])
+    reader = module[1].weight
+    assert isinstance(reader, nn.Parameter)
+    reader.data.zero_()
+    reader.data[torch.arange(10), 0, 0, torch.arange(10)] = 1
+    images = torch.zeros(len(points) // 10 + 1, *SHAPE)
+    images[:-1, 0, 0, :10], images[-1, 0, 0, 5] = points.view(-1, 10), math.nan
+    found = KernelBackend(module, SHAPE, 0.0, 2).logits(module, images)
+    assert torch.allclose(found[:-1].flatten().double(), values, rtol=5e-7, atol=1e-9)
+    assert found[-1].isnan().all()
+
+    # The points are the weights of a channel each. All channels have the same tiny part in the logits, so all logits are 0.
+    part = 2.0**-60
+    module = network([{"max_pool": 28}, {"conv": len(points), "kernel": 1}, word, {"conv": 10, "kernel": 1}])
+    first, last = module[1].weight, module[3].weight
+    assert isinstance(first, nn.Parameter) and isinstance(last, nn.Parameter)
+    last.data.zero_()
+    first.data[:, 0, 0, 0], last.data[0] = points, part
+    KernelBackend(module, SHAPE, 0.0, 2).gradients(torch.ones(1, *SHAPE), torch.tensor([1]), 0)
+    assert first.grad is not None
+    assert torch.allclose(first.grad.flatten().double() / (0.1 * part), slopes, rtol=5e-7, atol=5e-7)
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
 def test_label_smoothing(smoothing: float):
     assert_same_as_torch([{"conv": 6, "kernel": 3}, "relu", *HEAD], 20, smoothing=smoothing)
 
 
 def test_the_result_does_not_depend_on_the_threads():
-    layers = [{"conv": 7, "kernel": 3}, "batch_norm", "relu", {"dropout": 0.3}, {"max_pool": 2}, *HEAD]
+    block = {"residual": [{"conv": 8, "padding": 1}, {"ghost_batch_norm": 9}, "prelu", {"group_norm": 2}]}
+    layers = [{"conv": 7, "kernel": 3}, "batch_norm", "relu", {"dropout": 0.3}, {"max_pool": 2}, block, *HEAD]
     images, labels = batch(100)
     results = []
     for threads in (1, 2, 3, 7):
@@ -271,6 +372,7 @@ def test_too_many_threads_are_an_error_and_not_a_hang():
     program = """
 import resource
 from mnist_lite.backends.kernels.backend import KernelBackend
+from mnist_lite.model.layers import LAYERS
 from tests.backends.kernels.networks import HEAD, SHAPE, network
 module = network(HEAD)
 KernelBackend(module, SHAPE, 0.0, 1)

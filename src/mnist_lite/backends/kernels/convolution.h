@@ -5,12 +5,13 @@
 #include <algorithm>
 #include <cstring>
 
-#include "batch_norm.h"
+#include "norm.h"
 #include "tiles.h"
 
 // Memory of one thread for the group that it works on.
 struct Workspace {
     std::vector<Vec> padded_input, bordered_grad, weight_grad_sums;
+    std::vector<GradSums> grad_sums;  // of each channel of a pointwise operation
 };
 
 struct Convolution {
@@ -95,15 +96,15 @@ struct Convolution {
         in = pad(in, workspace);
         for (int g = 0; g < op.groups; g++)
             forward_product.run(in + g * inputs * in_plane(), &forward_weights[(long)g * outputs * taps.size()],
-                                bias ? bias + g * outputs : nullptr, out + (long)g * outputs * op.out_area(), op.relu,
-                                op.negative_slope);
+                                bias ? bias + g * outputs : nullptr, out + (long)g * outputs * op.out_area(), op.has_relu(),
+                                op.alpha);
     }
 
     // From the gradient of the output: the gradients of weights and bias, summed over this group of images, and the gradient
-    // of the input. bias and grad_in can be null. norm: the batch norm after this convolution if grad_out is the gradient of its
-    // output, else null.
+    // of the input. bias and grad_in can be null. norm: null, or the channels of the norm after this convolution. Then grad_out is
+    // the gradient of the norm's output.
     void backward(const Vec* in, const Vec* out, Vec* grad_out, Vec* grad_in, float* weight_grad, float* bias_grad,
-                  const BatchNorm* norm, Vec lane_mask, Workspace& workspace) const {
+                  const NormedChannel* norm, Workspace& workspace) const {
         const bool copied = grad_in && !is_1x1;
         const int row = copied ? op.stride * bordered_width : op.out_width, step = copied ? op.stride : 1;
         const long plane = copied ? (long)bordered_height * bordered_width : op.out_area();
@@ -115,13 +116,13 @@ struct Convolution {
             for (int k = 0; k < outputs; k++) {
                 const int channel = g * outputs + k;
                 Vec total{};
-                const BatchNormGradient gradient = norm ? norm->gradient(channel, lane_mask) : BatchNormGradient{};
+                const NormedChannel normed = norm ? norm[channel] : NormedChannel{};
                 for (int y = 0; y < op.out_height; y++)
                     for (int x = 0; x < op.out_width; x++) {
                         const long at = (long)channel * op.out_area() + (long)y * op.out_width + x;
                         Vec v = grad_out[at];
-                        if (norm) v = gradient.of_input(v, out[at]);
-                        if (op.relu) v = leaky_relu_backward(v, out[at], op.negative_slope);
+                        if (norm) v = normed.input_grad(v, out[at]);
+                        if (op.has_relu()) v = leaky_relu_backward(v, out[at], op.alpha);
                         total += v;
                         grad[k * plane + (long)y * row + x * step] = v;
                     }

@@ -31,11 +31,6 @@ inline Vec gather(const float* base, IntVec index) {
 #endif
 }
 
-inline Vec clamp(Vec v, float low, float high) {
-    v = v < low ? broadcast(low) : v;
-    return v > high ? broadcast(high) : v;
-}
-
 // A group of images, one in each lane, with a border of black pixels.
 class ImageLoader {
 public:

@@ -28,6 +28,12 @@ const UintVec LANE_NUMBERS = lane_numbers();
 // Compiles to one broadcast. A loop over the lanes would go through memory.
 inline Vec broadcast(float value) { return value - Vec{}; }
 
+// NaN stays NaN.
+inline Vec clamp(Vec v, float low, float high) {
+    v = v < low ? broadcast(low) : v;
+    return v > high ? broadcast(high) : v;
+}
+
 // The sum of all lanes, always in the same order.
 inline float sum_lanes(Vec v) {
     float sums[LANES];
@@ -86,6 +92,10 @@ inline void sum_lanes(const Vec* vectors, long count, float* to) {
 #else
     for (long i = 0; i < count; i++) to[i] = sum_lanes(vectors[i]);
 #endif
+}
+
+inline void add(const Vec* a, const Vec* b, Vec* sum, long size) {
+    for (long i = 0; i < size; i++) sum[i] = a[i] + b[i];
 }
 
 // ReLU is the case negative_slope = 0. NaN stays NaN, so that the loss shows it. Minus infinity becomes zero, not NaN.

@@ -1,8 +1,10 @@
-// Pointwise operations on one group of LANES images: batch norm, ReLU and dropout in one pass, forward and backward.
+// Pointwise operations on one group of LANES images: norm, activation and dropout in one pass, forward and backward.
 #pragma once
 #include <algorithm>
+#include <type_traits>
 
-#include "batch_norm.h"
+#include "activations.h"
+#include "norm.h"
 
 // A dropout mask is a hash of the key (step, layer and group) and the position (value and image). So the mask is not stored, and
 // it does not depend on the thread. The hash is Wellons' lowbias32, with the second half of the key added in the middle.
@@ -35,33 +37,47 @@ inline DropoutMask make_dropout_mask(float p, uint64_t key, int layer, int group
 
 struct Pointwise {
     // Calls f with a type that says what the operation has, so that the inner loops have no branches.
-    template <bool norm, bool relu, Dropout dropout> struct Parts {};
+    template <bool norm, class Activation, Dropout dropout> struct Parts {};
     template <class F>
     static void dispatch(const Op& op, bool training, F f) {
-        const Dropout dropout = training ? op.dropout : NO_DROPOUT;
-#define CASE(norm, relu_)                                                                             \
-    if (op.batch_norm == norm && op.relu == relu_) {                                                  \
-        if (dropout == NO_DROPOUT) f(Parts<norm, relu_, NO_DROPOUT>());                               \
-        else if (dropout == DROP_VALUES) f(Parts<norm, relu_, DROP_VALUES>());                        \
-        else f(Parts<norm, relu_, DROP_CHANNELS>());                                                  \
-        return;                                                                                       \
+        op.norm ? dispatch<true>(op, training, f) : dispatch<false>(op, training, f);
     }
-        CASE(0, 0) CASE(0, 1) CASE(1, 0) CASE(1, 1)
-#undef CASE
+    template <bool norm, class F>
+    static void dispatch(const Op& op, bool training, F f) {
+        switch (op.activation) {
+            case NO_ACTIVATION: return with_dropout<norm, NoActivation>(op, training, f);
+            case LEAKY_RELU: return with_dropout<norm, LeakyRelu>(op, training, f);
+            case PRELU: return f(Parts<norm, PRelu, NO_DROPOUT>());
+            case ELU: return f(Parts<norm, Elu, NO_DROPOUT>());
+            case RELU6: return f(Parts<norm, Relu6, NO_DROPOUT>());
+            case GELU: return f(Parts<norm, Gelu, NO_DROPOUT>());
+            case SILU: return f(Parts<norm, Silu, NO_DROPOUT>());
+            case MISH: return f(Parts<norm, Mish, NO_DROPOUT>());
+            case HARDSWISH: return f(Parts<norm, Hardswish, NO_DROPOUT>());
+            case SOFTPLUS: return f(Parts<norm, Softplus, NO_DROPOUT>());
+            case TANH: return f(Parts<norm, Tanh, NO_DROPOUT>());
+            case SIGMOID: return f(Parts<norm, Sigmoid, NO_DROPOUT>());
+        }
+    }
+    template <bool norm, class Activation, class F>
+    static void with_dropout(const Op& op, bool training, F f) {
+        if (!training || op.dropout == NO_DROPOUT) f(Parts<norm, Activation, NO_DROPOUT>());
+        else if (op.dropout == DROP_VALUES) f(Parts<norm, Activation, DROP_VALUES>());
+        else f(Parts<norm, Activation, DROP_CHANNELS>());
     }
 
-    template <bool norm, bool relu, Dropout dropout>
-    static void forward(Parts<norm, relu, dropout>, const Op& op, const BatchNorm& n, const DropoutMask& mask,
-                        const Vec* in, Vec* out) {
+    // channels: those of the norm. alphas: of each channel, or null if op.alpha is for all.
+    template <bool norm, class Activation, Dropout dropout>
+    static void forward(Parts<norm, Activation, dropout>, const Op& op, const NormedChannel* channels, const float* alphas,
+                        const DropoutMask& mask, const Vec* in, Vec* out) {
         const int area = op.area();
         for (int c = 0; c < op.channels; c++) {
-            const float scale = norm ? n.scale[c] : 1, shift = norm ? n.shift[c] : 0;
+            const NormedChannel channel = norm ? channels[c] : NormedChannel{};
+            const float alpha = alphas ? alphas[c] : op.alpha;
             const Vec keep = dropout == DROP_CHANNELS ? mask.apply(broadcast(1), c) : Vec{};
             for (int i = 0; i < area; i++) {
                 const uint32_t at = (uint32_t)(c * area + i);
-                Vec v = in[at];
-                if (norm) v = v * scale + shift;
-                if (relu) v = leaky_relu(v, op.negative_slope);
+                Vec v = Activation::value(norm ? channel.output(in[at]) : in[at], alpha);
                 if (dropout == DROP_VALUES) v = mask.apply(v, at);
                 if (dropout == DROP_CHANNELS) v *= keep;
                 out[at] = v;
@@ -69,38 +85,34 @@ struct Pointwise {
         }
     }
 
-    // Takes the gradient through dropout and ReLU, in place. With batch norm, it also computes this group's grad_sums.
+    // Takes the gradient through dropout and activation, in place, and computes the sums that its parameters and its norm need.
     // After ReLU, the output says what was dropped: it is zero there, and the gradient of a zero is zero. So the mask of the
     // forward pass is not computed again.
-    template <bool norm, bool relu, Dropout dropout>
-    static void backward(Parts<norm, relu, dropout>, const Op& op, const BatchNorm& n, const DropoutMask& mask,
-                         const Vec* in, const Vec* out, Vec* grad, double* grad_sums) {
+    template <bool norm, class Activation, Dropout dropout>
+    static void backward(Parts<norm, Activation, dropout>, const Op& op, const NormedChannel* channels, const float* alphas,
+                         const DropoutMask& mask, const Vec* in, const Vec* out, Vec* grad, GradSums* sums) {
+        constexpr bool has_alphas = std::is_same<Activation, PRelu>::value;
         const int area = op.area();
-        const bool mask_is_known = relu && op.negative_slope == 0;
+        const bool mask_is_known = std::is_same<Activation, LeakyRelu>::value && op.alpha == 0;
         for (int c = 0; c < op.channels; c++) {
-            const float mean = norm ? n.mean[c] : 0;
+            const NormedChannel channel = norm ? channels[c] : NormedChannel{};
+            const float alpha = alphas ? alphas[c] : op.alpha;
             const Vec keep = dropout != DROP_CHANNELS ? Vec{}
                              : mask_is_known          ? broadcast(mask.scale)
                                                       : mask.apply(broadcast(1), c);
-            Vec total{}, weighted{};
+            GradSums sum{};
             for (int i = 0; i < area; i++) {
                 const uint32_t at = (uint32_t)(c * area + i);
+                const Vec x = norm ? channel.output(in[at]) : in[at];
                 Vec g = grad[at];
                 if (dropout == DROP_VALUES) g = mask_is_known ? g * mask.scale : mask.apply(g, at);
                 if (dropout == DROP_CHANNELS) g *= keep;
-                if (relu) g = leaky_relu_backward(g, out[at], op.negative_slope);
+                if constexpr (has_alphas) sum.alphas += PRelu::alpha_grad(g, x);
+                g = Activation::backward(g, x, out[at], alpha);
                 grad[at] = g;
-                if (norm) total += g, weighted += g * (in[at] - mean);
+                if (norm) sum.grads += g, sum.weighted += g * (in[at] - channel.mean);
             }
-            if (norm) grad_sums[2 * c] = sum_lanes(total), grad_sums[2 * c + 1] = sum_lanes(weighted);
-        }
-    }
-
-    // Takes the gradient through batch norm, in place. It needs the grad_sums of all groups.
-    static void batch_norm_backward(const Op& op, const BatchNorm& n, const Vec* in, Vec* grad, Vec lane_mask) {
-        for (int c = 0; c < op.channels; c++) {
-            const BatchNormGradient gradient = n.gradient(c, lane_mask);
-            for (int i = c * op.area(); i < (c + 1) * op.area(); i++) grad[i] = gradient.of_input(grad[i], in[i]);
+            if (norm || has_alphas) sums[c] = sum;
         }
     }
 };

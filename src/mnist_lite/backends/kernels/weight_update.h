@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <vector>
+
+#include "threads.h"
 
 enum Rule : int32_t { SGD, ADAM, RMSPROP };
 
@@ -133,3 +134,24 @@ private:
     const ParameterGroup* const groups_;
     float factor_ = 1;  // of the clipping
 };
+
+constexpr int64_t PARALLEL_UPDATE = 50'000;  // with fewer parameters, waking the threads takes longer
+
+// Updates all parameters, and the averages of the buffers.
+inline void update_weights(ThreadPool& pool, const UpdateSettings& settings, const ParameterGroup* groups, const Parameter* parameters,
+                           int count, const AveragedBuffer* buffers, int buffer_count) {
+    WeightUpdate update(settings, groups);
+    if (settings.clip_grad_norm > 0) {
+        double total = 0;
+        for (int i = 0; i < count; i++) total += update.squared_norm(parameters[i]);
+        update.clip(std::sqrt(total));
+    }
+    const std::function<void(int)> job = [&](int) {
+        for (int i; (i = pool.take_next(count)) >= 0;) update.apply(parameters[i]);
+    };
+    int64_t size = 0;
+    for (int i = 0; i < count; i++) size += parameters[i].size;
+    if (size >= PARALLEL_UPDATE) pool.run(job);
+    else for (int i = 0; i < count; i++) update.apply(parameters[i]);
+    for (int i = 0; i < buffer_count; i++) update.apply(buffers[i]);
+}
