@@ -228,7 +228,7 @@ def _dropout(layer: nn.Dropout, x: Array, key: Array) -> Array:
 
 
 def _pool(layer: nn.MaxPool2d | nn.AvgPool2d, x: Array, start: float, reduce: Any) -> Array:
-    kernel, stride, padding = layer.kernel_size, layer.stride, layer.padding
+    kernel, stride, padding = (int(size) for size in (layer.kernel_size, layer.stride, layer.padding))  # type: ignore[arg-type]
     sides = ((0, 0), (padding, padding), (padding, padding), (0, 0))
     return lax.reduce_window(x, start, reduce, (1, kernel, kernel, 1), (1, stride, stride, 1), sides)
 

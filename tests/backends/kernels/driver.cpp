@@ -111,6 +111,9 @@ int main() {
     b.on_saved(SWAP, 0, 12, b.height);
     b.conv(17, 1, 1, 0, 1, 1, false, false);
     b.on_saved(ADD, 0, 17, b.height);
+    b.conv(60, 1, 1, 0, 1, 1, true, false);
+    b.conv(62, 3, 1, 1, 1, 2, false, false);  // many channels and taps, in two groups
+    b.conv(17, 1, 1, 0, 1, 1, true, false);
     b.pool(AVG_POOL, 3, 2, 1);
     b.pointwise(BATCH_NORM, 0, LEAKY_RELU, 0.2f, DROP_CHANNELS);
     b.pool(MAX_POOL, 3, 2, 1);

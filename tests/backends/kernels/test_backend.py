@@ -34,6 +34,8 @@ NETWORKS: dict[str, list[Any]] = {
     "dilation": [{"conv": 6, "kernel": 3}, {"conv": 5, "kernel": 3, "dilation": 2, "padding": 1}],
     "groups": [{"conv": 6, "kernel": 3}, {"conv": 9, "kernel": 3, "groups": 3, "padding": 1}, "relu"],
     "depthwise": [{"conv": 13, "kernel": 3}, {"conv": 13, "kernel": 3, "groups": "in"}, {"conv": 8, "kernel": 1}],
+    "many channels": [{"conv": 33, "kernel": 3, "stride": 2}, "relu", {"conv": 30, "kernel": 3}],
+    "many channels in groups": [{"conv": 66, "kernel": 3, "stride": 3}, "relu", {"conv": 60, "kernel": 3, "groups": 2}],
     "one by one": [{"conv": 12, "kernel": 3}, "relu", {"conv": 11, "kernel": 1}, "relu", {"conv": 3, "kernel": 1}],
     "norm, relu": [{"conv": 6, "kernel": 3}, "batch_norm", "relu", {"conv": 6, "kernel": 3}],
     "relu, norm": [{"conv": 6, "kernel": 3, "bias": True}, "relu", "batch_norm", {"conv": 6, "kernel": 3}],

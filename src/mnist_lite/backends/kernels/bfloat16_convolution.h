@@ -136,19 +136,19 @@ struct Bfloat16Convolution : Convolution {
     void forward(const Vec* in, const float* bias, Vec* out, Workspace& workspace) const override {
         write_pairs(in, input, workspace.pairs.data());
         forward_pairs.compute(workspace.pairs.data(), out, products);
-        if (!bias && !op.relu) return;
+        if (!bias && !op.has_relu()) return;
         for (int k = 0; k < op.out_channels; k++)
             for (int i = 0; i < op.out_area(); i++, out++) {
                 const Vec v = bias ? *out + bias[k] : *out;
-                *out = op.relu ? leaky_relu(v, op.negative_slope) : v;
+                *out = op.has_relu() ? leaky_relu(v, op.alpha) : v;
             }
     }
 
     void backward(const Vec* in, const Vec* out, Vec* grad_out, Vec* grad_in, float* weight_grad, float* bias_grad,
-                  const BatchNorm* norm, Vec lane_mask, Workspace& workspace) const override {
+                  const NormedChannel* norm, Workspace& workspace) const override {
         HalfVec* const rows = workspace.grad_rows.data();
         if (op.stride > 1 || grad.row > grad.width) std::fill_n(rows, op.out_channels * grad.plane(), HalfVec{});
-        take_gradient(out, grad_out, bias_grad, norm, lane_mask, [&](int k, int y, int x, Vec g) {
+        take_gradient(0, out, grad_out, bias_grad, norm, [&](int k, int y, int x, Vec g) {
             rows[k * grad.plane() + (long)y * op.stride * grad.row + x * op.stride] = to_bfloat16(g);
         });
 #if defined(__AMX_BF16__)

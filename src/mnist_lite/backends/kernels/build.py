@@ -38,7 +38,7 @@ MAX_SECONDS = 300.0
 """The time limit for the compiler, and for another process that compiles the same library."""
 UNUSED_DAYS = 30
 LOCK = "build.lock"
-FUNCTIONS = ("mnist_lite_new", "mnist_lite_delete", "mnist_lite_run", "mnist_lite_update")
+FUNCTIONS = ("mnist_lite_bfloat16_products", "mnist_lite_new", "mnist_lite_delete", "mnist_lite_run", "mnist_lite_update")
 """The functions of network.cpp."""
 
 
@@ -215,12 +215,14 @@ def _fingerprint(compiler: list[str]) -> str:
 def _declare(library: ctypes.CDLL) -> None:
     """Declares the functions of network.cpp."""
     pointer = ctypes.c_void_p
-    library.mnist_lite_new.argtypes, library.mnist_lite_new.restype = [pointer, ctypes.c_int, ctypes.c_int], pointer
+    number = ctypes.c_int
+    library.mnist_lite_bfloat16_products.argtypes, library.mnist_lite_bfloat16_products.restype = [], number
+    library.mnist_lite_new.argtypes, library.mnist_lite_new.restype = [pointer, number, number, number], pointer
     library.mnist_lite_delete.argtypes, library.mnist_lite_delete.restype = [pointer], None
     library.mnist_lite_run.argtypes = [
-        *(pointer, pointer, pointer, ctypes.c_int, pointer, pointer),
+        *(pointer, pointer, pointer, number, pointer, pointer),
         *(ctypes.c_uint64, ctypes.c_float, pointer, pointer),
     ]
-    library.mnist_lite_run.restype = ctypes.c_int
-    library.mnist_lite_update.argtypes = [pointer, pointer, pointer, pointer, ctypes.c_int, pointer, ctypes.c_int]
+    library.mnist_lite_run.restype = number
+    library.mnist_lite_update.argtypes = [pointer, pointer, pointer, pointer, number, pointer, number]
     library.mnist_lite_update.restype = None

@@ -4,10 +4,13 @@
 
 extern "C" {
 
-// Null: out of memory or of threads.
-Network* mnist_lite_new(const Op* ops, int count, int threads) {
+// The fastest products in bfloat16 that this machine has, or FLOAT32.
+int32_t mnist_lite_bfloat16_products() { return bfloat16_products(); }
+
+// products: how convolutions multiply. Null: out of memory or of threads.
+Network* mnist_lite_new(const Op* ops, int count, int threads, int32_t products) {
     try {
-        return new Network(ops, count, threads);
+        return new Network(ops, count, threads, (Products)products);
     } catch (...) {
         return nullptr;
     }

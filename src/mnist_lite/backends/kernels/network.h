@@ -5,10 +5,8 @@
 // the whole batch, so all threads wait there. Sums over groups are taken in the order of the groups: the result does not depend
 // on the number of threads. The classes for one group are in the headers.
 #pragma once
-#include <memory>
-
 #include "batch_norm.h"
-#include "convolution.h"
+#include "bfloat16_convolution.h"
 #include "group_norm.h"
 #include "images.h"
 #include "loss.h"
@@ -59,10 +57,9 @@ struct Network {
     // and exchanges the two. SAVED + k has the gradient of saved map k.
     enum Role { CURRENT, NEXT, SAVED };
 
-    Network(const Op* first, int count, int threads)
+    Network(const Op* first, int count, int threads, Products products)
         : ops(first, first + count), channels(count), pool(threads), workspaces(threads),
           loaders(threads, ImageLoader(first[0].channels * first[0].height, first[0].width)) {
-        long padded = 0, bordered = 0, weights = 0;
         size_t most_channels = 0;
         map_size = ops[0].in_size();
         std::vector<long> saved;  // offsets of the saved maps
@@ -85,12 +82,10 @@ struct Network {
             const Op& op = ops[i];
             max_map_size = std::max({max_map_size, op.in_size(), op.out_size()});
             most_channels = std::max(most_channels, (size_t)op.channels);
-            convs.push_back(op.kind == CONVOLUTION ? std::make_unique<Convolution>(op) : nullptr);
+            convs.push_back(op.kind == CONVOLUTION ? make_convolution(op, products) : nullptr);
             batch_norms.emplace_back(op);
             if (const Convolution* conv = convs.back().get()) {
-                if (op.padding) padded = std::max(padded, op.channels * conv->in_plane());
-                bordered = std::max(bordered, (long)op.out_channels * conv->bordered_height * conv->bordered_width);
-                weights = std::max(weights, conv->band_size());
+                for (Workspace& workspace : workspaces) conv->reserve(workspace);
                 add_group_gradient(op.weight, conv->size());
                 add_group_gradient(op.bias, op.out_channels);
             }
@@ -99,12 +94,7 @@ struct Network {
                 for (int tensor : {op.weight, op.bias}) add_group_gradient(tensor, op.channels);
             add_group_gradient(op.alphas, op.channels);
         }
-        for (Workspace& workspace : workspaces) {
-            workspace.padded_input.resize(padded);
-            workspace.bordered_grad.resize(bordered);
-            workspace.weight_grad_sums.resize(weights);
-            workspace.grad_sums.resize(most_channels);
-        }
+        for (Workspace& workspace : workspaces) workspace.grad_sums.resize(most_channels);
     }
     void add_group_gradient(int tensor, long size) {
         if (tensor < 0) return;
