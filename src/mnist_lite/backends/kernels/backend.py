@@ -22,13 +22,15 @@ from torch import nn
 
 from mnist_lite.backends.backend import StepResult
 from mnist_lite.backends.kernels.build import load
-from mnist_lite.backends.kernels.operations import Op, compile_operations
+from mnist_lite.backends.kernels.operations import Op, UnsupportedError, compile_operations
 from mnist_lite.backends.kernels.weight_update import KernelUpdate, is_supported
 from mnist_lite.backends.weight_update import WeightUpdate
 from mnist_lite.data.raw_batch import Inputs
 from mnist_lite.data.split import CLASSES
 from mnist_lite.model.layers import Shape
 
+FLOAT32, DOT_PRODUCT, AMX = range(3)
+"""How convolutions multiply: ``Products`` in bfloat16_convolution.h."""
 _OUT_OF_MEMORY = "not enough memory for the kernels' maps"
 
 
@@ -68,19 +70,26 @@ class KernelBackend:
     name = "kernels"
     takes_raw_batches = True
 
-    def __init__(self, module: nn.Sequential, shape: Shape, label_smoothing: float, threads: int) -> None:
+    def __init__(
+        self, module: nn.Sequential, shape: Shape, label_smoothing: float, threads: int, precision: str = "fp32"
+    ) -> None:
         """``module`` takes images of ``shape`` ``(C, H, W)``. Its parameters are float32 on the CPU.
 
+        ``precision`` ``bf16``: the products of convolutions round their inputs to bfloat16. All else is float32.
+
         Raises:
-            UnsupportedError: a layer that the kernels do not have.
+            UnsupportedError: a layer that the kernels do not have, or a processor without products in bfloat16.
             BuildError: there is no compiler, or it fails.
             MemoryError: not enough memory or threads.
         """
         operations = compile_operations(module, shape)
         self._library = load()
         self.version = Path(self._library._name).stem
+        products = self._library.mnist_lite_bfloat16_products() if precision == "bf16" else FLOAT32
+        if precision == "bf16" and products == FLOAT32:
+            raise UnsupportedError("bfloat16 for this processor, which lacks AVX512-BF16")
         ops = (Op * len(operations.ops))(*operations.ops)
-        self._network = self._library.mnist_lite_new(ops, len(ops), threads)
+        self._network = self._library.mnist_lite_new(ops, len(ops), threads, products)
         if not self._network:
             raise MemoryError(_OUT_OF_MEMORY)
         weakref.finalize(self, self._library.mnist_lite_delete, self._network)
