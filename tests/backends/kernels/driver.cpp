@@ -1,6 +1,6 @@
 // Runs the kernels without Python, so that the sanitizers of the compiler see every access: a network with every kind of
 // operation, batches of several sizes, training, updates of the weights and evaluation, images as floats and as pixels, on
-// several threads.
+// several threads. With all products that this processor has.
 #include <cstdio>
 #include <random>
 
@@ -132,18 +132,23 @@ int main() {
     const Images inputs[] = {{floats.data(), nullptr, nullptr, nullptr, 0, 0},
                              {nullptr, pixels.data(), indices.data(), nullptr, 0.01f, -0.4f},
                              {nullptr, pixels.data(), indices.data(), matrices.data(), 0.01f, -0.4f}};
-    Network* network = mnist_lite_new(b.ops.data(), (int)b.ops.size(), 3);
     std::vector<float*> tensors = addresses(b.tensors), gradients = addresses(b.gradients);
-    for (const Images& images : inputs)
-        for (int count : {1 + (int)(LANES > 1), LANES, LANES + 1, 50}) {
-            double results[3];
-            std::vector<float> logits(10 * count);
-            if (mnist_lite_run(network, &images, labels.data(), count, tensors.data(), gradients.data(), 5, 0.1f, nullptr, results))
-                return 2;
-            if (!results[2]) return 3;
-            mnist_lite_run(network, &images, labels.data(), count, tensors.data(), nullptr, 0, 0, logits.data(), results);
-            std::printf("%d images: loss %.6f\n", count, results[0] / count);
+    for (int products = FLOAT32; products <= mnist_lite_bfloat16_products(); products++) {
+        Network* network = mnist_lite_new(b.ops.data(), (int)b.ops.size(), 3, products);
+        for (const Images& images : inputs) {
+            if (products != FLOAT32 && &images != inputs) continue;  // a convolution does not know where the images are from
+            for (int count : {1 + (int)(LANES > 1), LANES, LANES + 1, 50}) {
+                double results[3];
+                std::vector<float> logits(10 * count);
+                if (mnist_lite_run(network, &images, labels.data(), count, tensors.data(), gradients.data(), 5, 0.1f, nullptr,
+                                   results))
+                    return 2;
+                if (!results[2]) return 3;
+                mnist_lite_run(network, &images, labels.data(), count, tensors.data(), nullptr, 0, 0, logits.data(), results);
+                std::printf("%d images: loss %.6f\n", count, results[0] / count);
+            }
         }
-    update_weights(network, b);
-    mnist_lite_delete(network);
+        if (products == mnist_lite_bfloat16_products()) update_weights(network, b);
+        mnist_lite_delete(network);
+    }
 }
