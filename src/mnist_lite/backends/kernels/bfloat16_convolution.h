@@ -40,14 +40,16 @@ struct PairProduct {
         for (int b = 0; b < blocks.count; b++)
             for (int y = 0; y < kernel; y++)
                 for (int x = 0; x < kernel; x += run / pairs)
-                    for (int part = 0; part < run; part += depth)
-                        for (int k = blocks.start(b); k < blocks.start(b) + blocks.size(b); k++)
-                            for (int i = part; i < part + depth; i++) {
-                                const auto value = [&](int c) {
-                                    return i < run && c < input.channels ? to_bfloat16(weight(k, c, y, x + i / pairs)) : 0;
+                    for (int part = 0; part < run; part += depth, to += blocks.size(b) * depth)
+                        for (int i = 0; i < std::min(depth, run - part); i++) {  // behind it, the weights stay zero
+                            const int c = (part + i) % pairs * 2, column = x + (part + i) / pairs;
+                            for (int k = 0; k < blocks.size(b); k++) {
+                                const auto value = [&](int channel) {
+                                    return to_bfloat16(weight(blocks.start(b) + k, channel, y, column));
                                 };
-                                *to++ = value(i % pairs * 2) | value(i % pairs * 2 + 1) << 16;
+                                to[k * depth + i] = value(c) | (c + 1 < input.channels ? value(c + 1) << 16 : 0);
                             }
+                        }
     }
 
     void compute(const Vec* in, Vec* out, [[maybe_unused]] Products products) const {
