@@ -86,7 +86,7 @@ def test_without_a_compiler_torch_is_used_with_a_reason(plan, no_compiler: None)
     ("overrides", "layers", "reason"),
     [
         ((), SMALL, r"no C\+\+ compiler"),
-        (("precision=bf16",), SMALL, "need precision=fp32, not bf16"),
+        (("precision=tf32",), SMALL, "do not have precision=tf32"),
         (("memory_format=channels_last",), SMALL, "their own memory format"),
         ((), [WIDE_PADDING, *SMALL], "do not have layer 1 \\(padding that is wider than the kernel\\)"),
     ],
@@ -128,6 +128,25 @@ def test_large_networks_use_bfloat16_where_the_processor_has_it(plan, monkeypatc
     set_bfloat16(monkeypatch, False)
     selected = plan(layers=LARGE)
     assert (selected.backend.name, selected.precision, selected.memory_format) == ("torch", "fp32", "contiguous")
+
+
+@with_compiler
+def test_small_networks_use_bfloat16_only_if_asked(plan, monkeypatch: pytest.MonkeyPatch):
+    set_bfloat16(monkeypatch, True)
+    for processor_has_it in (True, False):
+        products = backend.DOT_PRODUCT if processor_has_it else backend.FLOAT32
+        monkeypatch.setattr(kernels_build.load(), "mnist_lite_bfloat16_products", lambda products=products: products)
+        for word in ("auto", "kernels"):
+            assert (plan(f"backend={word}").backend.name, plan(f"backend={word}").precision) == ("kernels", "fp32")
+        selected = plan("precision=bf16")
+        assert (selected.backend.name, selected.precision) == ("kernels" if processor_has_it else "torch", "bf16")
+        assert selected.record["precision"] == "bf16"
+        if processor_has_it:
+            assert plan("precision=bf16", "backend=kernels").backend.name == "kernels"
+        else:
+            assert "do not have bfloat16 for this processor" in str(selected)
+            with pytest.raises(UserError, match="kernels is not possible: .*bfloat16 for this processor"):
+                plan("precision=bf16", "backend=kernels")
 
 
 @with_compiler
