@@ -124,7 +124,7 @@ class Config:
     device: str = MISSING
     """auto, cpu, cuda, cuda:N or mps."""
     precision: str = choice("auto", "fp32", "tf32", "bf16")
-    """float32; TF32 in convolutions and matrix products (CUDA only); or a forward pass with autocast to bfloat16."""
+    """float32; TF32 in convolutions and matrix products (CUDA only); or products in bfloat16."""
     backend: str = choice("auto", "torch", "kernels")
     """What computes losses and gradients: torch, or C++ kernels, which the compiler of this machine builds once."""
     memory_format: str = choice("auto", "contiguous", "channels_last")

@@ -24,15 +24,35 @@ pytestmark = pytest.mark.skipif(not compiler_command(), reason="no C++ compiler 
 
 SELECTED = (
     *("conv", "conv with bias, relu", "padding", "stride", "stride of a 1x1", "dilation", "groups", "depthwise"),
-    *("many channels", "many channels in groups", "one by one", "norm, relu", "relu, norm", "leaky", "max pool", "residual"),
+    *(
+        "many channels",
+        "many channels in groups",
+        "one by one",
+        "norm, relu",
+        "relu, norm",
+        "leaky",
+        "max pool",
+        "residual",
+    ),
 )
 LAYERS: dict[str, list[Any]] = {
     **{name: [*NETWORKS[name], *HEAD] for name in SELECTED},
-    "several blocks": [{"conv": 33, "kernel": 3, "stride": 2}, {"conv": 37, "kernel": 1}, {"conv": 5, "kernel": 3}, *HEAD],
+    "several blocks": [
+        {"conv": 33, "kernel": 3, "stride": 2},
+        {"conv": 37, "kernel": 1},
+        {"conv": 5, "kernel": 3},
+        *HEAD,
+    ],
     "many channels, dilation": [{"conv": 35, "kernel": 3, "stride": 3}, {"conv": 6, "kernel": 3, "dilation": 2}, *HEAD],
     "several tiles in a row": [{"conv": 14, "kernel": 3, "stride": 3}, {"conv": 18, "kernel": 6, "padding": 5}, *HEAD],
     "a stride of 3": [{"conv": 5, "kernel": 3}, {"conv": 6, "kernel": 4, "stride": 3, "padding": 3}, *HEAD],
-    "one position": [{"conv": 6, "kernel": 3, "stride": 2}, {"conv": 20, "kernel": 13}, "relu", {"conv": 10, "kernel": 1}, "flatten"],
+    "one position": [
+        {"conv": 6, "kernel": 3, "stride": 2},
+        {"conv": 20, "kernel": 13},
+        "relu",
+        {"conv": 10, "kernel": 1},
+        "flatten",
+    ],
     **LINEAR,
 }
 
@@ -121,7 +141,10 @@ def test_every_tile(outputs: int, products: int):
 
 
 def test_the_result_does_not_depend_on_the_threads(products: int):
-    layers, (images, labels) = [{"conv": 7, "kernel": 3}, "batch_norm", "relu", {"conv": 9, "kernel": 3}, *HEAD], batch(100)
+    layers, (images, labels) = (
+        [{"conv": 7, "kernel": 3}, "batch_norm", "relu", {"conv": 9, "kernel": 3}, *HEAD],
+        batch(100),
+    )
     results = []
     for threads in (1, 2, 5):
         module = network(layers)
@@ -133,14 +156,21 @@ def test_the_result_does_not_depend_on_the_threads(products: int):
 
 def test_a_nonfinite_batch_leaves_nothing_behind(products: int):
     """The products of the second layer read a little behind its map. The third layer has a larger map at the same place."""
-    layers = [{"conv": 33, "kernel": 3, "stride": 3}, {"conv": 60, "kernel": 1}, {"conv": 10, "kernel": 3}, "global_avg_pool"]
+    layers = [
+        {"conv": 33, "kernel": 3, "stride": 3},
+        {"conv": 60, "kernel": 1},
+        {"conv": 10, "kernel": 3},
+        "global_avg_pool",
+    ]
     module, (images, labels) = network(layers), batch(20)
     ours = KernelBackend(module, SHAPE, 0.0, 1, "bf16")
     loss = float(ours.gradients(images, labels, 1).loss)
     gradients = [p.grad.clone() for p in module.parameters() if p.grad is not None]
     assert not ours.gradients(images * float("nan"), labels, 1).finite
     assert float(ours.gradients(images, labels, 1).loss) == loss
-    assert all(torch.equal(p.grad, g) for p, g in zip(module.parameters(), gradients, strict=True) if p.grad is not None)
+    assert all(
+        torch.equal(p.grad, g) for p, g in zip(module.parameters(), gradients, strict=True) if p.grad is not None
+    )
 
 
 def test_a_processor_without_bfloat16_is_refused(monkeypatch: pytest.MonkeyPatch):

@@ -38,7 +38,13 @@ MAX_SECONDS = 300.0
 """The time limit for the compiler, and for another process that compiles the same library."""
 UNUSED_DAYS = 30
 LOCK = "build.lock"
-FUNCTIONS = ("mnist_lite_bfloat16_products", "mnist_lite_new", "mnist_lite_delete", "mnist_lite_run", "mnist_lite_update")
+FUNCTIONS = (
+    "mnist_lite_bfloat16_products",
+    "mnist_lite_new",
+    "mnist_lite_delete",
+    "mnist_lite_run",
+    "mnist_lite_update",
+)
 """The functions of network.cpp."""
 
 
