@@ -156,8 +156,7 @@ class Operations:
 
     def _add_dropout(self, layer: nn.Dropout | nn.Dropout2d) -> None:
         last = self.ops[-1] if self.ops else None
-        joins = last is not None and last.kind == POINTWISE and last.activation in (NO_ACTIVATION, LEAKY_RELU)
-        if last is None or not joins or last.dropout:
+        if last is None or last.kind != POINTWISE or last.dropout:
             last = self._append(POINTWISE, self.shape)
         whole_channels = isinstance(layer, nn.Dropout2d) and self.shape[1:] != (1, 1)
         last.dropout, last.p = DROP_CHANNELS if whole_channels else DROP_VALUES, layer.p
