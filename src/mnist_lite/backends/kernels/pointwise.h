@@ -99,10 +99,10 @@ struct Pointwise {
     static void backward(Parts<norm, Activation, dropout>, const Op& op, const NormedChannel* channels, const float* alphas,
                          const DropoutMask& mask, const Vec* in, const Vec* out, Vec* grad, GradSums* sums) {
         constexpr bool has_alphas = std::is_same<Activation, PRelu>::value;
-        const float kept = dropout == NO_DROPOUT ? 1 : 1 / mask.scale;  // the output times this is the output before dropout
-        const int area = op.area();
         constexpr bool is_relu = std::is_same<Activation, LeakyRelu>::value;
         const bool mask_is_known = is_relu && op.alpha == 0;
+        const float kept = dropout == NO_DROPOUT ? 1 : 1 - op.p;  // a kept output times this is the output before dropout
+        const int area = op.area();
         for (int c = 0; c < op.channels; c++) {
             const NormedChannel channel = norm ? channels[c] : NormedChannel{};
             const float alpha = alphas ? alphas[c] : op.alpha;
