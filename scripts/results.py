@@ -22,6 +22,8 @@ from mnist_lite.insight.changes import changes
 from mnist_lite.insight.locate import find_runs
 from mnist_lite.insight.published import PUBLISHED
 from mnist_lite.runner.config_file import read_config
+from mnist_lite.runner.metrics import epoch_ends
+from mnist_lite.runner.metrics_file import read_evaluations
 from mnist_lite.runner.summary import read_summary
 
 TOP = Path(__file__).resolve().parents[1]
@@ -53,23 +55,43 @@ BEST = {network.name: network.accuracy for network in PUBLISHED}
 
 
 class Result(NamedTuple):
-    """A run of a published recipe. Accuracies are in percent; ``first`` to ``mean_last_5`` are of MNIST's 10,000 test images."""
+    """A run of a recipe: a line of ``docs/results.csv``. Accuracies are in percent."""
 
     recipe: str
     seed: int
     parameters: int
-    epochs: int
-    first: float
-    """After the first epoch."""
-    final: float
-    best: float
-    """The highest of all epochs. It is chosen on the test images."""
-    mean_last_5: float
     train: float
     """During the last epoch, with augmentation and dropout."""
     seconds: float
     threads: int
     commit: str
+    test: tuple[float, ...]
+    """On MNIST's 10,000 test images, after each epoch. In the file, there is a space between two of them."""
+
+    @property
+    def epochs(self) -> int:
+        """The number of epochs."""
+        return len(self.test)
+
+    @property
+    def first(self) -> float:
+        """After the first epoch."""
+        return self.test[0]
+
+    @property
+    def final(self) -> float:
+        """After the last epoch."""
+        return self.test[-1]
+
+    @property
+    def best(self) -> float:
+        """The highest of all epochs. It is chosen on the test images."""
+        return max(self.test)
+
+    @property
+    def mean_last_5(self) -> float:
+        """The mean of the last five epochs, or of all if there are fewer."""
+        return fmean(self.test[-5:])
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -101,26 +123,34 @@ def result_of(folder: Path) -> Result | None:
     ]
     if others:
         return None
-    test = summary.accuracy.test
     return Result(
         summary.experiment,
         summary.seed,
         summary.parameters,
-        summary.epochs,
-        *(round(value or 0.0, 4) for value in (test.first_epoch, test.final, test.best, test.mean_last_5)),
-        round(summary.accuracy.train.final, 4),
+        round(summary.accuracy.train.final, 2),
         round(summary.seconds.train + summary.seconds.eval, 1),
         summary.threads,
         summary.git or "",
+        tuple(round(row["test/accuracy"], 2) for row in epoch_ends(read_evaluations(folder))),
     )
 
 
 def read_results(path: Path) -> list[Result]:
     """The rows of ``docs/results.csv``."""
     with path.open(encoding="utf-8", newline="") as file:
-        kinds = Result.__annotations__
-        casts = {"str": str, "int": int, "float": float}
-        return [Result(**{k: casts[kinds[k]](v) for k, v in row.items()}) for row in csv.DictReader(file)]
+        return [
+            Result(
+                row["recipe"],
+                int(row["seed"]),
+                int(row["parameters"]),
+                float(row["train"]),
+                float(row["seconds"]),
+                int(row["threads"]),
+                row["commit"],
+                tuple(map(float, row["test"].split())),
+            )
+            for row in csv.DictReader(file)
+        ]
 
 
 def as_csv(results: Iterable[Result]) -> bytes:
@@ -128,7 +158,7 @@ def as_csv(results: Iterable[Result]) -> bytes:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(Result._fields)
-    table.writerows(results)
+    table.writerows([*result[:-1], " ".join(f"{accuracy:.2f}" for accuracy in result.test)] for result in results)
     return text.getvalue().encode()
 
 

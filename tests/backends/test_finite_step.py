@@ -117,7 +117,7 @@ def test_no_step_reads_a_value_from_the_device(more: tuple[str, ...], composed: 
     """As on a GPU: a step is undone on the device, and metrics are read in packets."""
     from tests.training.trainers import BASE, trainer
 
-    monkeypatch.setattr("mnist_lite.training.trainer.step_if", finite_step.step_and_undo)
+    monkeypatch.setattr("mnist_lite.backends.weight_update.step_if", finite_step.step_and_undo)
     ready: Trainer = trainer(composed(*BASE, *more))
     ready._recorder._size = 32
     ready.epoch = 1

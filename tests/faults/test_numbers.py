@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from mnist_lite.backends import finite_step
+from mnist_lite.backends import finite_step, weight_update
 from mnist_lite.backends.backend import StepResult
 from mnist_lite.backends.kernels.backend import KernelBackend
 from mnist_lite.backends.torch_backend import TorchBackend
@@ -68,7 +68,8 @@ class NotFinite:
 def make_device_like() -> None:
     """The code for a GPU, on the CPU: updates are taken back, and losses are read many steps later."""
     module: Any = trainer_module
-    module.step_if = finite_step.step_and_undo
+    update_module: Any = weight_update
+    update_module.step_if = finite_step.step_and_undo
     recorder = module.StepRecorder
 
     def late(device: torch.device) -> Any:
@@ -123,7 +124,7 @@ def test_the_weights_do_not_change(what: str, composed: Compose, monkeypatch: py
     for update, size in ((step_if, 1), (finite_step.step_and_undo, 32)):
         monkeypatch.setattr(TorchBackend, "_forward", original)
         NotFinite(8, what)()
-        monkeypatch.setattr("mnist_lite.training.trainer.step_if", update)
+        monkeypatch.setattr("mnist_lite.backends.weight_update.step_if", update)
         faulty = trainer(config, config.model)
         faulty._recorder._size = size
         with pytest.raises(DivergedError, match="step 8"):

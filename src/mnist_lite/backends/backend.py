@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import nn
 
+from mnist_lite.backends.weight_update import WeightUpdate
 from mnist_lite.data.raw_batch import Inputs
 
 
@@ -42,6 +44,12 @@ class Backend(Protocol):
         """Sets the gradient of every parameter. ``inputs`` are ``N`` images, ``labels`` is ``(N,)`` int64.
 
         The random numbers of dropout depend on ``seed`` only.
+        """
+
+    def prepare_update(self, update: WeightUpdate) -> Callable[[torch.Tensor], None]:
+        """The fastest function that does what ``update`` does. Its argument is ``StepResult.finite``.
+
+        The function reads addresses of tensors. Prepare the update again after a ``load_state_dict``.
         """
 
     def evaluate(self, network: nn.Module, inputs: Inputs, labels: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """Checks whether a step is finite, and changes the weights only if it is. The host does not wait for the device.
 
-The trainer ends the run (``DivergedError``). The kernels make this check in ``network.cpp``.
+The trainer ends the run (``DivergedError``). The kernels make this check in ``network.h``.
 """
 
 from __future__ import annotations

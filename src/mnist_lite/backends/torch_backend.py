@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -9,6 +11,7 @@ from torch import nn
 from mnist_lite.backends import matmul_conv
 from mnist_lite.backends.backend import StepResult
 from mnist_lite.backends.finite_step import all_finite
+from mnist_lite.backends.weight_update import WeightUpdate
 from mnist_lite.data.raw_batch import Inputs
 
 
@@ -36,6 +39,10 @@ class TorchBackend:
         loss.backward()
         correct = (logits.detach().argmax(1) == labels).sum()
         return StepResult(loss.detach(), correct, all_finite(loss, self._module))
+
+    def prepare_update(self, update: WeightUpdate) -> Callable[[torch.Tensor], None]:
+        """See ``Backend``."""
+        return update
 
     def evaluate(self, network: nn.Module, inputs: Inputs, labels: torch.Tensor) -> torch.Tensor:
         """See ``Backend``."""

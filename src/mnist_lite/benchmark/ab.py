@@ -9,10 +9,10 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NamedTuple
 
 from mnist_lite.config.schema import Config
 from mnist_lite.errors import RunError, UserError
@@ -35,25 +35,42 @@ class Timing:
     """Images per second, round by round."""
     peak_memory: int = 0
     """Bytes: of the process on the CPU, of torch's allocator on CUDA."""
+    loss: float = 0.0
+    """Of the last step."""
 
 
-@dataclass(frozen=True)
+class Step(NamedTuple):
+    """One training step, or some steps that the loop can only make together."""
+
+    images: int
+    loss: Any
+    """A number or an array with one number, which may not be computed yet."""
+
+
+@dataclass
 class Loop:
     """A loop that can be measured."""
 
     description: str
-    steps: Iterator[int]
-    """Makes one training step per item. The item is the number of images in the batch."""
-    evaluate: Callable[[], None]
+    steps: Iterator[Step]
+    evaluate: Callable[[], int]
+    """Returns the number of images: 0 for a loop that only trains."""
     synchronize: Callable[[], None]
     """Waits until the device has finished."""
     peak_memory: Callable[[], int]
+    loss: Any = 0.0
+    """Of the last step."""
 
-    def train(self, images: int) -> None:
-        """Makes whole steps until at least ``images`` images are done."""
-        while images > 0:
-            images -= next(self.steps)
+    def train(self, images: int) -> int:
+        """Makes whole steps until at least ``images`` images are done. Returns the number of images."""
+        done = 0
+        while done < images:
+            step = next(self.steps)
+            done += step.images
+            self.loss = step.loss
+        self.loss = float(self.loss)
         self.synchronize()
+        return done
 
 
 MakeLoop = Callable[[Config, int], Loop]
@@ -61,9 +78,16 @@ MakeLoop = Callable[[Config, int], Loop]
 
 
 def run_ab(
-    config: Config, loops: tuple[MakeLoop, ...], rounds: int, images: int, report: Callable[[str], None]
+    config: Config,
+    loops: Sequence[MakeLoop],
+    rounds: int,
+    images: int,
+    report: Callable[[str], None],
+    evaluation: bool = True,
 ) -> list[Timing]:
     """The timings of ``loops``, over ``rounds`` rounds of ``images`` images. ``report`` gets one line per round.
+
+    ``evaluation=False``: only the training is measured.
 
     Raises:
         UserError: a loop does not support ``config``.
@@ -79,11 +103,11 @@ def run_ab(
                     worker.timing.training.append(worker.images_per_second("train"))
                 rates = ", ".join(f"{worker.timing.training[-1]:,.0f}" for worker in workers)
                 report(f"round {number}/{rounds}: {rates} images/s")
-            for _ in range(rounds):
+            for _ in range(rounds if evaluation else 0):
                 for worker in workers:
                     worker.timing.evaluation.append(worker.images_per_second("evaluate"))
             for worker in workers:
-                worker.timing.peak_memory = worker.ask("peak_memory")
+                worker.timing.peak_memory, worker.timing.loss = worker.ask("peak_memory"), worker.ask("loss")
         except KeyboardInterrupt:
             for worker in workers:
                 worker.kill()
@@ -113,15 +137,23 @@ class _Worker:
         self.timing.description = self._receive()
         self.timing.first_step = time.perf_counter() - started
         self._receive()
+        self._signal(signal.SIGSTOP)
 
     def images_per_second(self, command: str) -> float:
         started = time.perf_counter()
-        self.ask(command)
-        return self._images / (time.perf_counter() - started)
+        images = self.ask(command)
+        return float(images / (time.perf_counter() - started))
 
     def ask(self, command: str) -> Any:
+        """The answer to ``command``. Between two commands the process and its child processes are stopped.
+
+        The workers of a ``DataLoader`` would read ahead while another loop is measured.
+        """
+        self._signal(signal.SIGCONT)
         self._pipe.send(command)
-        return self._receive()
+        answer = self._receive()
+        self._signal(signal.SIGSTOP)
+        return answer
 
     def _receive(self) -> Any:
         try:
@@ -134,17 +166,23 @@ class _Worker:
 
     def kill(self) -> None:
         """Ends the process and its child processes immediately."""
-        if self._process.pid is None:
-            return
-        try:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        except OSError:  # the process has no group yet, or has ended
+        if self._process.pid is not None and not self._signal(signal.SIGKILL):
             self._process.kill()
 
     def close(self) -> None:
         self._pipe.close()  # the process ends when it reads the end of the pipe
         if self._process.pid is not None:
+            self._signal(signal.SIGCONT)
             self._process.join()
+
+    def _signal(self, number: int) -> bool:
+        """Sends a signal to the process and its child processes. False: it has no group yet, or has ended."""
+        assert self._process.pid is not None
+        try:
+            os.killpg(self._process.pid, number)
+        except OSError:
+            return False
+        return True
 
 
 def _serve(make_loop: MakeLoop, config: Config, images: int, pipe: Connection) -> None:
@@ -158,10 +196,11 @@ def _serve(make_loop: MakeLoop, config: Config, images: int, pipe: Connection) -
         loop.train(WARM_UP_IMAGES)
         loop.evaluate()
         pipe.send(None)
-        commands = {
+        commands: dict[str, Callable[[], Any]] = {
             "train": lambda: loop.train(images),
             "evaluate": loop.evaluate,
             "peak_memory": loop.peak_memory,
+            "loss": lambda: loop.loss,
         }
         while True:
             pipe.send(commands[pipe.recv()]())

@@ -52,12 +52,15 @@ def train(
     augment: list[Any],
     batch_size: int,
     device: torch.device,
-) -> Iterator[int]:
-    """Trains without end. Yields the number of images after every step."""
+    workers: int,
+) -> Iterator[tuple[int, float]]:
+    """Trains without end. Yields the number of images and the loss of every step. ``workers``: processes that load images."""
     data = open_mnist(root, True, training_transforms(augment))
-    options: dict[str, Any] = {}
-    if device.type == "cuda":
-        options = {"num_workers": 4, "pin_memory": True, "persistent_workers": True}
+    options: dict[str, Any] = {
+        "num_workers": workers,
+        "pin_memory": device.type == "cuda",
+        "persistent_workers": workers > 0,
+    }
     loader = DataLoader(data, batch_size=batch_size, shuffle=True, **options)
     correct = processed = 0
     while True:
@@ -72,8 +75,8 @@ def train(
             predicted = logits.argmax(dim=1, keepdim=True)
             correct += predicted.eq(targets.view_as(predicted)).sum().item()
             processed += len(inputs)
-            _progress = f"loss={loss.item():.4f} accuracy={100 * correct / processed:.2f}"
-            yield len(inputs)
+            _progress = f"loss={(value := loss.item()):.4f} accuracy={100 * correct / processed:.2f}"
+            yield len(inputs), value
 
 
 def evaluate(root: Path, network: nn.Module, images: int, device: torch.device) -> tuple[float, float]:

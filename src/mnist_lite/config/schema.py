@@ -189,6 +189,8 @@ class BenchConfig(Config):
     """The number of times that each loop is measured."""
     images: int = number(ge=1)
     """The number of images that a loop trains on, and evaluates, in a round."""
+    peers: Any = MISSING
+    """Which other loops are measured, too: none, all, or a list of names."""
 
 
 @dataclass

@@ -70,11 +70,3 @@ def build_optimizer(config: Mapping[str, Any], module: nn.Module) -> torch.optim
         return classes[name](groups, **arguments)
     except (ValueError, TypeError, RuntimeError) as error:  # all from torch, for bad arguments
         raise UserError(f"optimizer: {name} refuses its arguments: {error}") from error
-
-
-@torch.no_grad()
-def add_l1(module: nn.Module, weight: float) -> None:
-    """Adds to every gradient the gradient of ``weight`` times the sum of the absolute values of all parameters."""
-    for parameter in module.parameters():
-        if parameter.grad is not None:
-            parameter.grad.add_(parameter.sign(), alpha=weight)

@@ -15,17 +15,15 @@ from typing import Annotated, Any, TypedDict
 import torch
 from msgspec import Meta
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mnist_lite.backends.backend import Backend
-from mnist_lite.backends.finite_step import step_if
+from mnist_lite.backends.weight_update import WeightUpdate
 from mnist_lite.config.schema import Config
 from mnist_lite.data.augment.pipeline import Augment
 from mnist_lite.data.dataset import Dataset, Split
 from mnist_lite.data.raw_batch import Inputs
 from mnist_lite.errors import UserError
 from mnist_lite.rng import derive, generator
-from mnist_lite.training.optimizer import add_l1
 from mnist_lite.training.saved_state import WrongStateError, check_state
 from mnist_lite.training.schedule import Schedule
 from mnist_lite.training.step_metrics import Row, StepRecorder
@@ -85,11 +83,10 @@ class Trainer:
         self.config, self.module, self.backend = config, module, backend
         self.optimizer, self.schedule = optimizer, schedule
         self.augment, self.data, self.device = augment, data, device
-        self.eval_module, self.ema = module, None
-        if config.ema_decay is not None:
-            average = get_ema_multi_avg_fn(config.ema_decay)
-            self.ema = AveragedModel(module, multi_avg_fn=average, use_buffers=True)
-            self.eval_module = self.ema.module
+        self._weight_update = WeightUpdate(module, optimizer, config.l1, config.clip_grad_norm, config.ema_decay)
+        self._update = backend.prepare_update(self._weight_update)
+        self.ema = self._weight_update.average
+        self.eval_module = module if self.ema is None else self.ema.module
         self.epoch = 0
         self.step = 0
         self._target_reached = False
@@ -181,6 +178,7 @@ class Trainer:
         self.schedule.scheduler.load_state_dict(state["scheduler"])
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"] or {})
+        self._update = self.backend.prepare_update(self._weight_update)
         self.epoch, self.step = state["epoch"], state["step"]
         self._target_reached, self._seconds = state["target_reached"], state["seconds"]
         self._epoch_rows = [row for row in rows if row["epoch"] == self.epoch and "train/loss" in row]
@@ -218,15 +216,9 @@ class Trainer:
         draws = generator(self.device, config.seed, "augment", self.step)
         inputs, labels = self._inputs_and_labels(self.data.train, batch, self.augment, draws)
         result = self.backend.gradients(inputs, labels, derive(config.seed, "dropout", self.step))
-        if config.l1:
-            add_l1(self.module, config.l1)
         self._finite_so_far = self._finite_so_far & result.finite
-        if config.clip_grad_norm is not None:
-            nn.utils.clip_grad_norm_(self.module.parameters(), config.clip_grad_norm)
         lr = float(self.optimizer.param_groups[0]["lr"])
-        step_if(self._finite_so_far, self.optimizer)
-        if self.ema is not None:
-            self.ema.update_parameters(self.module)
+        self._update(self._finite_so_far)
         self.schedule.step("step", {})
         row: Row = {"step": self.step, "epoch": self.epoch, "lr": lr}
         self._recorder.add(row, len(batch), result.loss, result.correct, self._finite_so_far)

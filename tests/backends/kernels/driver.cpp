@@ -1,5 +1,6 @@
 // Runs the kernels without Python, so that the sanitizers of the compiler see every access: a network with every kind of
-// operation, batches of several sizes, training and evaluation, images as floats and as pixels, on several threads.
+// operation, batches of several sizes, training, updates of the weights and evaluation, images as floats and as pixels, on
+// several threads.
 #include <cstdio>
 #include <random>
 
@@ -66,6 +67,28 @@ std::vector<float*> addresses(std::vector<std::vector<float>>& tensors) {
     return result;
 }
 
+// Updates with each optimizer: of all tensors, and of one that is large enough for several threads.
+void update_weights(Network* network, Builder& b) {
+    b.tensor(60'000, -1, 1);
+    std::vector<std::vector<float>> means = b.tensors, squares = b.gradients, averages = b.tensors;
+    std::vector<float> steps(b.tensors.size());
+    std::vector<Parameter> parameters;
+    for (size_t i = 0; i < b.tensors.size(); i++)
+        parameters.push_back({b.tensors[i].data(), b.gradients[i].data(), means[i].data(), squares[i].data(), &steps[i],
+                              averages[i].data(), (int64_t)b.tensors[i].size(), (int32_t)(i % 2)});
+    const int64_t count = 7;
+    int64_t average_count = 1;
+    const float mean[2] = {1, 2};
+    float average_mean[2] = {};
+    const AveragedBuffer buffers[] = {{&count, &average_count, 1, 1}, {mean, average_mean, 2, 0}};
+    const UpdateSettings settings{0.01, 1, 0.9};
+    for (Rule rule : {SGD, ADAM, RMSPROP}) {
+        const ParameterGroup groups[] = {{rule, 1, 0, 0, 0.1, 0.1, 0.9, 0.1, 0.9, 0.99, 1e-8},
+                                         {rule, 0, 1, 1, 0.1, 0.1, 0.9, 0, 0.9, 0.99, 1e-8}};
+        mnist_lite_update(network, &settings, groups, parameters.data(), (int)parameters.size(), buffers, 2);
+    }
+}
+
 }  // namespace
 
 int main() {
@@ -118,5 +141,6 @@ int main() {
             mnist_lite_run(network, &images, labels.data(), count, tensors.data(), nullptr, 0, 0, logits.data(), results);
             std::printf("%d images: loss %.6f\n", count, results[0] / count);
         }
+    update_weights(network, b);
     mnist_lite_delete(network);
 }

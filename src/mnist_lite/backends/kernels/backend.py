@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +23,8 @@ from torch import nn
 from mnist_lite.backends.backend import StepResult
 from mnist_lite.backends.kernels.build import load
 from mnist_lite.backends.kernels.operations import Op, compile_operations
+from mnist_lite.backends.kernels.weight_update import KernelUpdate, is_supported
+from mnist_lite.backends.weight_update import WeightUpdate
 from mnist_lite.data.raw_batch import Inputs
 from mnist_lite.data.split import CLASSES
 from mnist_lite.model.layers import Shape
@@ -98,6 +100,10 @@ class KernelBackend:
             for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
                 parameter.grad = gradient
         return StepResult(torch.tensor(loss / len(inputs)), torch.tensor(correct), torch.tensor(finite > 0))
+
+    def prepare_update(self, update: WeightUpdate) -> Callable[[torch.Tensor], None]:
+        """See ``Backend``."""
+        return KernelUpdate(self._library, self._network, update) if is_supported(update.optimizer) else update
 
     def evaluate(self, network: nn.Module, inputs: Inputs, labels: torch.Tensor) -> torch.Tensor:
         """As ``TorchBackend.evaluate``."""

@@ -38,7 +38,7 @@ MAX_SECONDS = 300.0
 """The time limit for the compiler, and for another process that compiles the same library."""
 UNUSED_DAYS = 30
 LOCK = "build.lock"
-FUNCTIONS = ("mnist_lite_new", "mnist_lite_delete", "mnist_lite_run")
+FUNCTIONS = ("mnist_lite_new", "mnist_lite_delete", "mnist_lite_run", "mnist_lite_update")
 """The functions of network.cpp."""
 
 
@@ -222,3 +222,5 @@ def _declare(library: ctypes.CDLL) -> None:
         *(ctypes.c_uint64, ctypes.c_float, pointer, pointer),
     ]
     library.mnist_lite_run.restype = ctypes.c_int
+    library.mnist_lite_update.argtypes = [pointer, pointer, pointer, pointer, ctypes.c_int, pointer, ctypes.c_int]
+    library.mnist_lite_update.restype = None
