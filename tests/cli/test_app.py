@@ -189,7 +189,11 @@ def test_importing_any_module_has_no_side_effect(tmp_path):
 import importlib, os, pkgutil, random, mnist_lite, torch
 threads, draw, env = torch.get_num_threads(), torch.random.get_rng_state().clone(), dict(os.environ)
 for module in pkgutil.walk_packages(mnist_lite.__path__, "mnist_lite."):
-    importlib.import_module(module.name)
+    try:
+        importlib.import_module(module.name)
+    except ModuleNotFoundError as error:
+        if error.name not in ("jax", "optax"):  # of the extra "peers"
+            raise
 assert torch.equal(draw, torch.random.get_rng_state()) and threads == torch.get_num_threads()
 changed = {k for k in {**env, **os.environ} if env.get(k) != os.environ.get(k)}
 assert not {k for k in changed if "MNIST" in k or "HYDRA" in k}, changed

@@ -23,7 +23,8 @@ struct Convolution {
     const bool is_1x1;                           // without stride and padding: the whole map is one row
     TiledProduct forward_product, backward_product;
     std::vector<int32_t> taps;
-    Partition weight_blocks{}, tap_blocks{};
+    Partition channel_bands{}, tap_bands{};  // of the gradient of the weights
+    int tile_channels, tile_taps;            // the largest tile in a band
     std::vector<float> forward_weights, backward_weights;  // packed for the two products
 
     explicit Convolution(const Op& o)
@@ -51,10 +52,15 @@ struct Convolution {
                 product->columns *= product->rows, product->rows = 1;
         forward_product.set_tiles();
         backward_product.set_tiles();
-        std::tie(weight_blocks, tap_blocks) = choose_tiles(WEIGHT_GRAD_TILES, outputs, (int)taps.size());
+        const int count = (int)taps.size();
+        tap_bands = {count, outputs * count <= SUMS_OF_BAND ? 1 : ceil_div(count, TAPS_OF_BAND)};
+        channel_bands = {outputs, std::min(outputs, ceil_div(outputs * tap_bands.largest(), SUMS_OF_BAND))};
+        const auto [channel_blocks, tap_blocks] = choose_tiles(WEIGHT_GRAD_TILES, channel_bands.largest(), tap_bands.largest());
+        tile_channels = channel_blocks.largest(), tile_taps = tap_blocks.largest();
         forward_weights.resize(size());
         backward_weights.resize(size());
     }
+    long band_size() const { return (long)channel_bands.largest() * tap_bands.largest(); }
     long size() const { return (long)op.out_channels * (long)taps.size(); }  // of the weights
     long in_plane() const { return (long)in_height * in_width; }
 
@@ -128,21 +134,30 @@ struct Convolution {
     }
 
 private:
+    // Works on one band of output channels and taps after the other: a sum is a vector, so those of a large layer do not fit into
+    // the cache.
     void accumulate_weight_grad(const Vec* in, const Vec* grad, long plane, int row, int step, float* weight_grad,
                                 Workspace& workspace) const {
         const int count = (int)taps.size(), rows = std::max(1, std::min(op.out_height, POSITIONS_AT_ONCE / op.out_width));
         Vec* const sums = workspace.weight_grad_sums.data();
-        std::fill_n(sums, (long)outputs * count, Vec{});
-        for (int y = 0; y < op.out_height; y += rows)
-            for (int j = 0; j < tap_blocks.count; j++)
-                for (int b = 0; b < weight_blocks.count; b++) {
-                    const int k = weight_blocks.start(b), t = tap_blocks.start(j);
-                    WEIGHT_GRAD_TILES[weight_blocks.size(b)][tap_blocks.size(j)](
-                        grad + k * plane + (long)y * row, plane, row, step, in + (long)y * op.stride * in_width,
-                        op.stride * in_width, op.stride, &taps[t], std::min(rows, op.out_height - y), op.out_width,
-                        sums + (long)k * count + t, count);
-                }
-        sum_lanes(sums, (long)outputs * count, weight_grad);
+        for (int v = 0; v < channel_bands.count; v++)
+            for (int u = 0; u < tap_bands.count; u++) {
+                const int first_k = channel_bands.start(v), first_t = tap_bands.start(u), width = tap_bands.size(u);
+                const Partition channels = channel_bands.split(v, tile_channels), columns = tap_bands.split(u, tile_taps);
+                for (int y = 0; y < op.out_height; y += rows)
+                    for (int j = 0; j < columns.count; j++)
+                        for (int b = 0; b < channels.count; b++) {
+                            const int k = channels.start(b), t = columns.start(j);
+                            WEIGHT_GRAD_TILES[channels.size(b)][columns.size(j)](
+                                grad + (first_k + k) * plane + (long)y * row, plane, row, step,
+                                in + (long)y * op.stride * in_width, op.stride * in_width, op.stride, &taps[first_t + t],
+                                std::min(rows, op.out_height - y), op.out_width, y > 0, sums + (long)k * width + t, width);
+                        }
+                const int together = tap_bands.count == 1 ? channel_bands.size(v) : 1;
+                for (int k = 0; k < channel_bands.size(v); k += together)
+                    sum_lanes(sums + (long)k * width, (long)together * width, weight_grad + (long)(first_k + k) * count + first_t);
+            }
     }
     static constexpr int POSITIONS_AT_ONCE = 96;  // so few that these rows of all channels stay in the first-level cache
+    static constexpr int SUMS_OF_BAND = 2048, TAPS_OF_BAND = 256;
 };

@@ -4,6 +4,7 @@
 // a whole vector.
 #pragma once
 #include <cstdint>
+#include <cstring>
 
 #if defined(__AVX512F__)
 constexpr int LANES = 16;
@@ -16,6 +17,13 @@ constexpr int REGISTERS = 16;
 typedef float Vec __attribute__((vector_size(LANES * 4)));
 typedef int32_t IntVec __attribute__((vector_size(LANES * 4)));
 typedef uint32_t UintVec __attribute__((vector_size(LANES * 4)));
+
+inline UintVec lane_numbers() {
+    UintVec numbers{};
+    for (int i = 0; i < LANES; i++) numbers[i] = (uint32_t)i;
+    return numbers;
+}
+const UintVec LANE_NUMBERS = lane_numbers();
 
 // Compiles to one broadcast. A loop over the lanes would go through memory.
 inline Vec broadcast(float value) { return value - Vec{}; }
@@ -41,7 +49,7 @@ inline float sum_lanes(Vec v) {
 // on in smaller and smaller blocks.
 struct LaneSums {
     UintVec low[5], high[5];  // masks of the steps
-    int order[LANES];         // the lane of the sum of each vector
+    UintVec order;            // the lane of the sum of each vector
 
     LaneSums() {
         int step = 0;
@@ -53,31 +61,37 @@ struct LaneSums {
             }
         Vec numbers[LANES];
         for (int i = 0; i < LANES; i++) numbers[i] = broadcast((float)i / LANES);
+        order = LANE_NUMBERS;
         const Vec sums = add(numbers);
-        for (int lane = 0; lane < LANES; lane++) order[(int)sums[lane]] = lane;
+        for (int lane = 0; lane < LANES; lane++) order[(int)sums[lane]] = (uint32_t)lane;
     }
     Vec add(Vec* v) const {
         int step = 0;
         for (int half = LANES / 2; half; half /= 2, step++)
             for (int i = 0; i < half; i++)
                 v[i] = __builtin_shuffle(v[i], v[i + half], low[step]) + __builtin_shuffle(v[i], v[i + half], high[step]);
-        return v[0];
+        return __builtin_shuffle(v[0], order);
     }
 };
 const LaneSums LANE_SUMS;
 #endif
 
 inline void sum_lanes(const Vec* vectors, long count, float* to) {
-    long i = 0;
 #if !defined(__clang__)
+    Vec v[LANES];
+    long i = 0;
     for (; i + LANES <= count; i += LANES) {
-        Vec v[LANES];
         for (int j = 0; j < LANES; j++) v[j] = vectors[i + j];
         const Vec sums = LANE_SUMS.add(v);
-        for (int j = 0; j < LANES; j++) to[i + j] = sums[LANE_SUMS.order[j]];
+        std::memcpy(to + i, &sums, sizeof sums);
     }
+    if (i == count) return;
+    for (int j = 0; j < LANES; j++) v[j] = i + j < count ? vectors[i + j] : Vec{};
+    const Vec sums = LANE_SUMS.add(v);
+    std::memcpy(to + i, &sums, sizeof(float) * (count - i));
+#else
+    for (long i = 0; i < count; i++) to[i] = sum_lanes(vectors[i]);
 #endif
-    for (; i < count; i++) to[i] = sum_lanes(vectors[i]);
 }
 
 inline void add(const Vec* a, const Vec* b, Vec* sum, long size) {

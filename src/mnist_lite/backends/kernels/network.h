@@ -90,7 +90,7 @@ struct Network {
             if (const Convolution* conv = convs.back().get()) {
                 if (op.padding) padded = std::max(padded, op.channels * conv->in_plane());
                 bordered = std::max(bordered, (long)op.out_channels * conv->bordered_height * conv->bordered_width);
-                weights = std::max(weights, (long)conv->outputs * (long)conv->taps.size());
+                weights = std::max(weights, conv->band_size());
                 add_group_gradient(op.weight, conv->size());
                 add_group_gradient(op.bias, op.out_channels);
             }

@@ -6,13 +6,6 @@
 #include "activations.h"
 #include "norm.h"
 
-inline UintVec lane_numbers() {
-    UintVec numbers{};
-    for (int i = 0; i < LANES; i++) numbers[i] = (uint32_t)i;
-    return numbers;
-}
-const UintVec LANE_NUMBERS = lane_numbers();
-
 // A dropout mask is a hash of the key (step, layer and group) and the position (value and image). So the mask is not stored, and
 // it does not depend on the thread. The hash is Wellons' lowbias32, with the second half of the key added in the middle.
 struct DropoutMask {

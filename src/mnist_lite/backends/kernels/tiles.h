@@ -34,13 +34,13 @@ void forward_tile(const Vec* in, int step, const int32_t* taps, int count, const
             out[k * out_plane + x] = relu ? leaky_relu(total[k][x], negative_slope) : total[k][x];
 }
 
-// Adds to K x J sums, over rows x columns positions: gradient of output channel k times the input at tap j.
+// K x J sums over rows x columns positions: gradient of output channel k times the input at tap j. add: to what is in sums.
 template <int K, int J>
 void weight_grad_tile(const Vec* grad, long plane, int row, int step, const Vec* in, int in_row, int in_step,
-                      const int32_t* taps, int rows, int columns, Vec* sums, int width) {
+                      const int32_t* taps, int rows, int columns, bool add, Vec* sums, int width) {
     Vec total[K][J];
     for (int k = 0; k < K; k++)
-        for (int j = 0; j < J; j++) total[k][j] = sums[k * width + j];
+        for (int j = 0; j < J; j++) total[k][j] = add ? sums[k * width + j] : Vec{};
     for (int y = 0; y < rows; y++) {
         const Vec* g = grad + (long)y * row;
         const Vec* from[J];
@@ -76,14 +76,16 @@ constexpr WeightGradTile weight_grad_tile_or_null() {
 const ForwardTile FORWARD_TILES[MAX_TILE + 1][MAX_TILE + 1] = TABLE(forward_tile_or_null);
 const WeightGradTile WEIGHT_GRAD_TILES[MAX_TILE + 1][MAX_TILE + 1] = TABLE(weight_grad_tile_or_null);
 
+inline int ceil_div(int a, int b) { return (a + b - 1) / b; }
+
 // Splits length into count parts whose sizes differ by at most one.
 struct Partition {
     int length, count;
     int start(int i) const { return (int)((long)length * i / count); }
     int size(int i) const { return start(i + 1) - start(i); }
+    int largest() const { return ceil_div(length, count); }
+    Partition split(int i, int size_limit) const { return {size(i), ceil_div(size(i), size_limit)}; }  // of part i
 };
-
-inline int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
 // Partitions of a and b into tiles, so that computing all a x b sums needs the fewest loads.
 template <class Table>
