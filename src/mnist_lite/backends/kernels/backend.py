@@ -5,7 +5,7 @@ as many training steps per second as with eager torch (docs/performance.md). The
 
 - A vector register holds the same pixel of 16 images. So it is always full, for any number of channels and any size of a map.
 - A convolution keeps its sums in registers.
-- Batch norm, ReLU and dropout are one pass over maps that are still in the cache.
+- Norm, activation and dropout are one pass over maps that are still in the cache.
 - A dropout mask is a hash of the position. So it is not stored: it is computed again where it is needed.
 """
 

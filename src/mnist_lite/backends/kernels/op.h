@@ -11,7 +11,6 @@ enum Dropout : int32_t { NO_DROPOUT, DROP_VALUES, DROP_CHANNELS };
 
 // One operation. operations.py has the same fields in the same order.
 // A convolution can end with leaky ReLU. A pointwise operation is norm, activation and dropout, in this order; each can be missing.
-// Dropout can follow leaky ReLU or no activation.
 struct Op {
     Kind kind;
     int32_t channels, height, width, out_channels, out_height, out_width;
