@@ -15,7 +15,7 @@ import ctypes
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -103,7 +103,10 @@ class KernelBackend:
 
     def prepare_update(self, update: WeightUpdate) -> Callable[[torch.Tensor], None]:
         """See ``Backend``."""
-        return KernelUpdate(self._library, self._network, update) if is_supported(update.optimizer) else update
+        return KernelUpdate(self._update_weights, update) if is_supported(update.optimizer) else update
+
+    def _update_weights(self, *arguments: Any) -> None:
+        self._library.mnist_lite_update(self._network, *arguments)
 
     def evaluate(self, network: nn.Module, inputs: Inputs, labels: torch.Tensor) -> torch.Tensor:
         """As ``TorchBackend.evaluate``."""

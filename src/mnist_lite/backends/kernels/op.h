@@ -16,7 +16,7 @@ struct Op {
     int32_t channels, height, width, out_channels, out_height, out_width;
     int32_t kernel, stride, padding, dilation, groups;  // groups: of channels, in a convolution or a group norm
     Norm norm;
-    int32_t ghost_size;  // batch norm over about so many images; 0: over the batch
+    int32_t ghost_size;  // ghost batch norm: about this number of images share their statistics; 0: the whole batch
     Activation activation;
     Dropout dropout;
     int32_t saved;  // the number of the saved map
