@@ -51,6 +51,8 @@ FIGURES = {
     "train": "train, final",
 }
 """Fields of ``Result`` and the heads of their columns."""
+LEARNED = 90
+"""Percent in the last epoch. All published recipes reach more if they learn."""
 BEST = {network.name: network.accuracy for network in PUBLISHED}
 
 
@@ -188,7 +190,7 @@ def results_table(results: Sequence[Result]) -> str:
             gap = mean_and_deviation([r.train - r.final for r in runs])
             minutes = f"{fmean(r.seconds for r in runs) / 60:.1f}"
             figures = [figure(runs, key) for key in FIGURES]
-            cells = [recipe, f"{runs[0].parameters:,}", epochs, str(len(runs)), *figures, gap, minutes, published]
+            cells = [recipe, f"{runs[0].parameters:,}", epochs, count(runs), *figures, gap, minutes, published]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -196,6 +198,12 @@ def results_table(results: Sequence[Result]) -> str:
 def figure(runs: Sequence[Result], key: str) -> str:
     """Mean and deviation of the field ``key`` over ``runs``."""
     return mean_and_deviation([getattr(r, key) for r in runs])
+
+
+def count(runs: Sequence[Result]) -> str:
+    """The number of runs, and of those that did not learn. A few such runs explain a low mean with a large deviation."""
+    failed = sum(r.final < LEARNED for r in runs)
+    return f"{len(runs)}, {failed} of them below {LEARNED} %" if failed else str(len(runs))
 
 
 def mean_and_deviation(values: Sequence[float]) -> str:
@@ -221,8 +229,7 @@ def _readme(text: str, results: Sequence[Result]) -> str:
         runs = _of(results, match["name"])
         if not runs:
             return f"{match['start']}not run | not run |"
-        n = f"n = {len(runs)}" if len(runs) > 1 else "one run"
-        return f"{match['start']}{figure(runs, 'best')} | {figure(runs, 'final')} ({n}) |"
+        return f"{match['start']}{figure(runs, 'best')} | {figure(runs, 'final')} (n = {count(runs)}) |"
 
     return re.sub(
         r"^(?P<start>\| (?P<name>\w+) \| [\d,]+ \|[^|]*\|[^|]*\| )[^|]*\|[^|]*\|$", line, text, flags=re.MULTILINE
@@ -234,8 +241,9 @@ def _lab_note(text: str, runs: Sequence[Result]) -> str:
     if not runs:
         return text
     final, last, best, train = (figure(runs, key) for key in ("final", "mean_last_5", "best", "train"))
-    count = f"{len(runs)} seeds" if len(runs) > 1 else "One run, seed 0"
-    measured = f"test {final} in the last epoch, {last} mean of the last 5, {best} best; train {train}. {count}."
+    measured = (
+        f"test {final} in the last epoch, {last} mean of the last 5, {best} best; train {train}. n = {count(runs)}."
+    )
     minutes = (
         f"{fmean(r.seconds for r in runs) / 60:.0f} minutes with {runs[0].threads} thread{'s' * (runs[0].threads > 1)}"
     )

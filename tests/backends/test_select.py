@@ -145,7 +145,7 @@ def test_small_networks_use_bfloat16_only_if_asked(plan, monkeypatch: pytest.Mon
             assert plan("precision=bf16", "backend=kernels").backend.name == "kernels"
         else:
             assert "do not have bfloat16 for this processor" in str(selected)
-            with pytest.raises(UserError, match="kernels is not possible: .*bfloat16 for this processor"):
+            with pytest.raises(UserError, match=r"kernels is not possible: .*bfloat16 for this processor"):
                 plan("precision=bf16", "backend=kernels")
 
 

@@ -36,6 +36,7 @@ def test_the_table_has_means_and_deviations_by_hand():
     assert cells[1:6] == ["7,216", "6", "2", "98.00 ± 1.41", "96.80 ± 0.28"]
     assert cells[6:8] == ["98.50 ± 0.71", "90.00 ± 0.00"] and cells[9:] == ["0.00 ± 1.41", "2.5", "97.53"]
     assert results.mean_and_deviation([1.5]) == "1.50"
+    assert results.count([*rows, first._replace(seed=2, test=(9.8, 89.9))]) == "3, 1 of them below 90 %"
 
 
 def test_the_file_keeps_every_figure(tmp_path: Path):

@@ -30,7 +30,7 @@ The kernels keep one gradient per group of 16 images, so memory grows with the p
 MIN_IMAGES = 20_000
 """The smallest number of training images, over all epochs, for which ``auto`` takes the kernels.
 
-With fewer, building them (4 s) costs more than they save: about 200 microseconds per image.
+With fewer, they save less than 4 s: about 200 microseconds per image. The first run on a machine builds them, in about 7 s.
 """
 
 

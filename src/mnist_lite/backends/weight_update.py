@@ -10,7 +10,7 @@ from mnist_lite.backends.finite_step import step_if
 
 
 class WeightUpdate:
-    """What happens to the weights of a network after each backward pass. A call makes one update."""
+    """Updates the weights of a network, after a backward pass. Each call makes one update."""
 
     def __init__(
         self,

@@ -36,7 +36,7 @@ class Timing:
     peak_memory: int = 0
     """Bytes: of the process on the CPU, of torch's allocator on CUDA."""
     loss: float = 0.0
-    """Of the last step."""
+    """The training loss of the last step."""
 
 
 class Step(NamedTuple):
@@ -59,7 +59,7 @@ class Loop:
     """Waits until the device has finished."""
     peak_memory: Callable[[], int]
     loss: Any = 0.0
-    """Of the last step."""
+    """The training loss of the last step."""
 
     def train(self, images: int) -> int:
         """Makes whole steps until at least ``images`` images are done. Returns the number of images."""

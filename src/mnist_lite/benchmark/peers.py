@@ -22,7 +22,7 @@ class Peer:
     packages: tuple[str, ...]
     """The first one computes."""
     missing: Callable[[], str] = lambda: ""
-    """What else is missing on this machine; empty: nothing."""
+    """Says what else the loop needs and this machine does not have. Empty: nothing."""
 
     @property
     def make_loop(self) -> MakeLoop:

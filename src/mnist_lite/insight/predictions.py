@@ -20,7 +20,7 @@ from mnist_lite.model.build import INPUT_SHAPE, Network
 
 BATCH = 500
 MIN_IMAGES = 10_000
-"""The smallest number of images for which the C++ kernels pay off. Their library is built once per machine, which takes 4 s."""
+"""The smallest number of images for which the C++ kernels pay off. Their library is built once per machine, which takes 7 s."""
 MAX_VALUES = 50_000_000
 """The limit for the output of a layer for a batch: 200 MB in float32. It holds unless one image alone needs more."""
 DATA_ROOT = "MNIST_LITE_DATA"

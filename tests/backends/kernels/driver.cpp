@@ -40,7 +40,7 @@ struct Builder {
         op.weight = tensor((long)out * inputs * kernel * kernel, -0.3f, 0.3f);
         if (bias) op.bias = tensor(out, -0.1f, 0.1f);
     }
-    // groups: ghosts of so many images for batch norm (0: the batch), groups of channels for group norm
+    // groups: with batch norm the number of images of a ghost (0: the whole batch), with group norm the number of groups of channels
     void pointwise(Norm norm, int groups, Activation activation, float alpha, Dropout dropout) {
         Op& op = add(POINTWISE, channels, height, width);
         op.norm = norm, op.activation = activation, op.alpha = alpha, op.dropout = dropout, op.p = 0.3f;

@@ -338,12 +338,12 @@ def test_dropout_has_exactly_its_rate_and_scale(p: float):
     assert abs(sum(means) / runs - 1) < 4 * deviation + 1e-6
 
 
-def test_the_backward_pass_uses_the_mask_of_the_forward_pass():
+@pytest.mark.parametrize("before", [[], ["tanh"], ["batch_norm", "elu"], [{"group_norm": 2}, "sigmoid"]], ids=str)
+@pytest.mark.parametrize("word", ["dropout", "dropout2d"])
+def test_the_backward_pass_uses_the_mask_of_the_forward_pass(before: list[Any], word: str):
     """With a fixed mask the loss is smooth, so its gradient is equal to finite differences."""
-    module, (images, labels) = (
-        network([{"conv": 4, "kernel": 5}, {"dropout": 0.4}, {"conv": 10, "kernel": 24}]),
-        batch(6),
-    )
+    module = network([{"conv": 4, "kernel": 5}, *before, {word: 0.4}, {"conv": 10, "kernel": 24}])
+    images, labels = batch(6)
     ours, weight = KernelBackend(module, SHAPE, 0.0, 2), next(module.parameters())
     ours.gradients(images, labels, 3)
     assert weight.grad is not None

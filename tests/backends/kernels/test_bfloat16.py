@@ -1,7 +1,7 @@
 """``precision=bf16`` of the kernels, with each instruction that this processor has.
 
-The truth is torch in float64 where each convolution rounds its inputs to bfloat16. Its sums are exact, those of the kernels are in
-float32.
+The truth is torch in float64 where each convolution rounds its inputs to bfloat16. Its sums are exact. The sums of the kernels
+are in float32.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.grad import conv2d_input, conv2d_weight
 
 from mnist_lite.backends.kernels.backend import AMX, DOT_PRODUCT, FLOAT32, KernelBackend
 from mnist_lite.backends.kernels.build import compiler_command, load
@@ -24,16 +25,8 @@ pytestmark = pytest.mark.skipif(not compiler_command(), reason="no C++ compiler 
 
 SELECTED = (
     *("conv", "conv with bias, relu", "padding", "stride", "stride of a 1x1", "dilation", "groups", "depthwise"),
-    *(
-        "many channels",
-        "many channels in groups",
-        "one by one",
-        "norm, relu",
-        "relu, norm",
-        "leaky",
-        "max pool",
-        "residual",
-    ),
+    *("many channels", "many channels in groups", "one by one", "norm, relu", "relu, norm"),
+    *("leaky", "max pool", "residual"),
 )
 LAYERS: dict[str, list[Any]] = {
     **{name: [*NETWORKS[name], *HEAD] for name in SELECTED},
@@ -79,8 +72,8 @@ class Rounded(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
         (x, weight), gradient = ctx.saved_tensors, to_bfloat16(gradients[0])
-        of_x = nn.grad.conv2d_input(x.shape, weight, gradient, *ctx.geometry)
-        return of_x, nn.grad.conv2d_weight(x, weight.shape, gradient, *ctx.geometry), None, None, None
+        of_x = conv2d_input(x.shape, weight, gradient, *ctx.geometry)
+        return of_x, conv2d_weight(x, weight.shape, gradient, *ctx.geometry), None, None, None
 
 
 def to_bfloat16(x: torch.Tensor) -> torch.Tensor:
@@ -91,13 +84,13 @@ class RoundedConv2d(nn.Conv2d):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.groups > 1 or self.in_channels < 4:  # these stay in float32
             return super().forward(x)
-        y = Rounded.apply(x, self.weight, self.stride, self.padding, self.dilation)
+        y: torch.Tensor = Rounded.apply(x, self.weight, self.stride, self.padding, self.dilation)
         return y if self.bias is None else y + self.bias[:, None, None]
 
 
 class RoundedLinear(nn.Linear):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = Rounded.apply(x[:, :, None, None], self.weight[:, :, None, None], 1, 0, 1)[:, :, 0, 0]
+        y: torch.Tensor = Rounded.apply(x[:, :, None, None], self.weight[:, :, None, None], 1, 0, 1)[:, :, 0, 0]
         return y if self.bias is None else y + self.bias
 
 

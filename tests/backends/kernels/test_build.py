@@ -21,7 +21,13 @@ from mnist_lite.backends.kernels.build import BuildError, compiler_command
 
 pytestmark = pytest.mark.skipif(not compiler_command(), reason="no C++ compiler here")
 
-FUNCTIONS = ("mnist_lite_new", "mnist_lite_delete", "mnist_lite_run", "mnist_lite_update")
+FUNCTIONS = (
+    "mnist_lite_bfloat16_products",
+    "mnist_lite_new",
+    "mnist_lite_delete",
+    "mnist_lite_run",
+    "mnist_lite_update",
+)
 
 
 def write_sources(folder: Path) -> None:

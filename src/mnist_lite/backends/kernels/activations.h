@@ -27,7 +27,7 @@ struct Elu {
 
 struct Relu6 {
     static Vec value(Vec x, float) { return clamp(x, 0, 6); }
-    static Vec backward(Vec grad, Vec x, Vec, float) { return (x <= 0) | (x >= 6) ? Vec{} : grad; }
+    static Vec backward(Vec grad, Vec x, Vec, float) { return ((x <= 0) | (x >= 6)) ? Vec{} : grad; }
 };
 
 struct Gelu {

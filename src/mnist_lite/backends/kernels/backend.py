@@ -5,7 +5,7 @@ as many training steps per second as with eager torch (docs/performance.md). The
 
 - A vector register holds the same pixel of 16 images. So it is always full, for any number of channels and any size of a map.
 - A convolution keeps its sums in registers.
-- Batch norm, ReLU and dropout are one pass over maps that are still in the cache.
+- Norm, activation and dropout are one pass over maps that are still in the cache.
 - A dropout mask is a hash of the position. So it is not stored: it is computed again where it is needed.
 """
 
@@ -15,7 +15,7 @@ import ctypes
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -112,7 +112,10 @@ class KernelBackend:
 
     def prepare_update(self, update: WeightUpdate) -> Callable[[torch.Tensor], None]:
         """See ``Backend``."""
-        return KernelUpdate(self._library, self._network, update) if is_supported(update.optimizer) else update
+        return KernelUpdate(self._update_weights, update) if is_supported(update.optimizer) else update
+
+    def _update_weights(self, *arguments: Any) -> None:
+        self._library.mnist_lite_update(self._network, *arguments)
 
     def evaluate(self, network: nn.Module, inputs: Inputs, labels: torch.Tensor) -> torch.Tensor:
         """As ``TorchBackend.evaluate``."""

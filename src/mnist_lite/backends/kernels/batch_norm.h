@@ -37,7 +37,7 @@ public:
         ghosts_.resize((size_t)ghosts * op_.channels);
     }
 
-    // Of one group of images. Threads call this for different groups at the same time.
+    // Computes the moments of one group of images. Several threads may call this at the same time, each for another group.
     void collect_moments(int group, const Vec* in) {
         for (int c = 0; c < op_.channels; c++) {
             const LaneMoments lanes = compute_moments(in + (long)c * op_.area(), op_.area());

@@ -150,7 +150,7 @@ struct Bfloat16Convolution : Convolution {
                   const NormedChannel* norm, Workspace& workspace) const override {
         HalfVec* const rows = workspace.grad_rows.data();
         if (op.stride > 1 || grad.row > grad.width) std::fill_n(rows, op.out_channels * grad.plane(), HalfVec{});
-        take_gradient(0, out, grad_out, bias_grad, norm, [&](int k, int y, int x, Vec g) {
+        take_gradient(out, grad_out, bias_grad, norm, [&](int k, int y, int x, Vec g) {
             rows[k * grad.plane() + (long)y * op.stride * grad.row + x * op.stride] = to_bfloat16(g);
         });
 #if defined(__AMX_BF16__)

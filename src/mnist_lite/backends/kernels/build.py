@@ -81,7 +81,7 @@ def cache_folder() -> Path:
 
 @cache
 def load() -> ctypes.CDLL:
-    """The library for this processor. If there is none yet, it is built, which takes about 4 s.
+    """The library for this processor. If there is none yet, it is built, which takes about 7 s.
 
     Raises:
         BuildError: no compiler, a compiler that fails, a folder that cannot be written or that others may write, or a library
@@ -230,5 +230,5 @@ def _declare(library: ctypes.CDLL) -> None:
         *(ctypes.c_uint64, ctypes.c_float, pointer, pointer),
     ]
     library.mnist_lite_run.restype = number
-    library.mnist_lite_update.argtypes = [pointer, pointer, pointer, pointer, number, pointer, number]
+    library.mnist_lite_update.argtypes = [pointer] * 4 + [number, pointer, number]
     library.mnist_lite_update.restype = None

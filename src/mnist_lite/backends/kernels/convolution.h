@@ -66,12 +66,9 @@ struct Convolution {
     virtual ~Convolution() = default;
     virtual void reserve(Workspace& w) const {
         if (op.padding) w.grow(w.padded_input, op.channels * in_plane());
-        w.grow(w.bordered_grad, (long)outputs * bordered_height * bordered_width);
-        w.grow(w.weight_grad_sums, sums());
+        w.grow(w.bordered_grad, (long)op.out_channels * bordered_height * bordered_width);
+        w.grow(w.weight_grad_sums, (long)channel_bands.largest() * tap_bands.largest());
     }
-    // Then the lanes of the sums of all groups are added at once, in the end.
-    bool is_one_band() const { return channel_bands.count == 1 && tap_bands.count == 1; }
-    long sums() const { return is_one_band() ? size() : (long)channel_bands.largest() * tap_bands.largest(); }
     long size() const { return (long)op.out_channels * (long)taps.size(); }  // of the weights
     long in_plane() const { return (long)in_height * in_width; }
 
@@ -117,42 +114,39 @@ struct Convolution {
         const bool copied = grad_in && !is_1x1;
         const int row = copied ? op.stride * bordered_width : op.out_width, step = copied ? op.stride : 1;
         const long plane = copied ? (long)bordered_height * bordered_width : op.out_area();
-        Vec* const bordered = workspace.bordered_grad.data();
-        if (copied) std::fill_n(bordered, plane * outputs, Vec{});
+        Vec* const first = copied ? &workspace.bordered_grad[(long)border * bordered_width + border] : grad_out;
+        if (copied) std::fill_n(workspace.bordered_grad.data(), plane * op.out_channels, Vec{});
+        take_gradient(out, grad_out, bias_grad, norm,
+                      [&](int k, int y, int x, Vec v) { first[k * plane + (long)y * row + x * step] = v; });
         in = pad(in, workspace);
         for (int g = 0; g < op.groups; g++) {
-            Vec* const grad = copied ? bordered + (long)border * bordered_width + border : grad_out + g * outputs * plane;
-            take_gradient(g, out, grad_out, bias_grad, norm,
-                          [&](int k, int y, int x, Vec v) { grad[k * plane + (long)y * row + x * step] = v; });
             const long start = (long)g * outputs * taps.size();
-            accumulate_weight_grad(in + g * inputs * in_plane(), grad, plane, row, step, weight_grad + start,
-                                   &workspace.weight_grad_sums[is_one_band() ? start : 0]);
+            accumulate_weight_grad(in + g * inputs * in_plane(), first + g * outputs * plane, plane, row, step,
+                                   weight_grad + start, workspace);
             if (grad_in)
-                backward_product.run(copied ? bordered : grad, &backward_weights[start], nullptr,
-                                     grad_in + (long)g * inputs * op.area(), false, 0);
+                backward_product.run((copied ? workspace.bordered_grad.data() : first) + g * outputs * plane,
+                                     &backward_weights[start], nullptr, grad_in + (long)g * inputs * op.area(), false, 0);
         }
-        if (is_one_band()) sum_lanes(workspace.weight_grad_sums.data(), size(), weight_grad);
     }
 
 protected:
-    // Takes the gradient of the output of group g through the norm and ReLU after the convolution. Calls write(channel of the
-    // group, y, x, gradient), and adds up the gradient of the bias.
+    // Takes the gradient of the output through the norm and ReLU after the convolution. Calls write(channel, y, x, gradient), and
+    // adds up the gradient of the bias.
     template <class F>
-    void take_gradient(int g, const Vec* out, const Vec* grad_out, float* bias_grad, const NormedChannel* norm, F write) const {
-        for (int k = 0; k < outputs; k++) {
-            const int channel = g * outputs + k;
+    void take_gradient(const Vec* out, const Vec* grad_out, float* bias_grad, const NormedChannel* norm, F write) const {
+        for (int k = 0; k < op.out_channels; k++) {
             Vec total{};
-            const NormedChannel normed = norm ? norm[channel] : NormedChannel{};
+            const NormedChannel channel = norm ? norm[k] : NormedChannel{};
             for (int y = 0; y < op.out_height; y++)
                 for (int x = 0; x < op.out_width; x++) {
-                    const long at = (long)channel * op.out_area() + (long)y * op.out_width + x;
+                    const long at = (long)k * op.out_area() + (long)y * op.out_width + x;
                     Vec v = grad_out[at];
-                    if (norm) v = normed.input_grad(v, out[at]);
+                    if (norm) v = channel.input_grad(v, out[at]);
                     if (op.has_relu()) v = leaky_relu_backward(v, out[at], op.alpha);
                     total += v;
                     write(k, y, x, v);
                 }
-            if (bias_grad) bias_grad[channel] = sum_lanes(total);
+            if (bias_grad) bias_grad[k] = sum_lanes(total);
         }
     }
     static constexpr int POSITIONS_AT_ONCE = 96;  // so few that these rows of all channels stay in the first-level cache
@@ -161,8 +155,9 @@ private:
     // Works on one band of output channels and taps after the other: a sum is a vector, so those of a large layer do not fit into
     // the cache.
     void accumulate_weight_grad(const Vec* in, const Vec* grad, long plane, int row, int step, float* weight_grad,
-                                Vec* sums) const {
+                                Workspace& workspace) const {
         const int count = (int)taps.size(), rows = std::max(1, std::min(op.out_height, POSITIONS_AT_ONCE / op.out_width));
+        Vec* const sums = workspace.weight_grad_sums.data();
         for (int v = 0; v < channel_bands.count; v++)
             for (int u = 0; u < tap_bands.count; u++) {
                 const int first_k = channel_bands.start(v), first_t = tap_bands.start(u), width = tap_bands.size(u);
@@ -176,7 +171,6 @@ private:
                                 in + (long)y * op.stride * in_width, op.stride * in_width, op.stride, &taps[first_t + t],
                                 std::min(rows, op.out_height - y), op.out_width, y > 0, sums + (long)k * width + t, width);
                         }
-                if (is_one_band()) continue;
                 const int together = tap_bands.count == 1 ? channel_bands.size(v) : 1;
                 for (int k = 0; k < channel_bands.size(v); k += together)
                     sum_lanes(sums + (long)k * width, (long)together * width, weight_grad + (long)(first_k + k) * count + first_t);

@@ -29,7 +29,7 @@ inline void set_statistics(const Op& op, const Vec* in, const float* weight, con
     }
 }
 
-// From the sums of each channel: the two terms of the gradient of the input, and the gradients of weight and bias.
+// Computes the gradients of weight and bias, and the two terms of the gradient of the input, from the sums of each channel.
 inline void set_gradient_terms(const Op& op, const GradSums* sums, const float* weight, NormedChannel* channels,
                                float* weight_grad, float* bias_grad) {
     const int size = op.channels / op.groups;

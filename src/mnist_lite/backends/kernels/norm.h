@@ -1,4 +1,4 @@
-// What all norms have in common: the mean and the squared deviations of a channel, and a norm as a scale and a shift.
+// The parts that all norms share. A norm multiplies each channel by a scale and adds a shift.
 #pragma once
 #include <algorithm>
 #include <cmath>

@@ -11,13 +11,12 @@ enum Dropout : int32_t { NO_DROPOUT, DROP_VALUES, DROP_CHANNELS };
 
 // One operation. operations.py has the same fields in the same order.
 // A convolution can end with leaky ReLU. A pointwise operation is norm, activation and dropout, in this order; each can be missing.
-// Dropout can follow leaky ReLU or no activation.
 struct Op {
     Kind kind;
     int32_t channels, height, width, out_channels, out_height, out_width;
     int32_t kernel, stride, padding, dilation, groups;  // groups: of channels, in a convolution or a group norm
     Norm norm;
-    int32_t ghost_size;  // batch norm over about so many images; 0: over the batch
+    int32_t ghost_size;  // ghost batch norm: about this number of images share their statistics; 0: the whole batch
     Activation activation;
     Dropout dropout;
     int32_t saved;  // the number of the saved map

@@ -24,7 +24,7 @@ _ACTIVATIONS: tuple[type[nn.Module] | None, ...] = (
     *(None, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.ReLU6, nn.GELU),
     *(nn.SiLU, nn.Mish, nn.Hardswish, nn.Softplus, nn.Tanh, nn.Sigmoid),
 )
-NO_ACTIVATION, LEAKY_RELU, PRELU = range(3)
+LEAKY_RELU, PRELU = 1, 2
 
 
 class UnsupportedError(Exception):
@@ -48,7 +48,7 @@ def compile_operations(module: nn.Sequential, shape: Shape) -> Operations:
     """The operations of ``module``, which ``model.build`` made, for images of ``shape`` ``(C, H, W)``.
 
     A ReLU becomes a part of the convolution before it. Norm, activation and dropout in this order become one pointwise operation,
-    which reads and writes each value once. (Dropout after another activation than ReLU is an operation of its own.)
+    which reads and writes each value once. A residual block is three or more operations, see op.h.
 
     Raises:
         UnsupportedError: a layer or an argument that the kernels do not have.
@@ -156,8 +156,7 @@ class Operations:
 
     def _add_dropout(self, layer: nn.Dropout | nn.Dropout2d) -> None:
         last = self.ops[-1] if self.ops else None
-        joins = last is not None and last.kind == POINTWISE and last.activation in (NO_ACTIVATION, LEAKY_RELU)
-        if last is None or not joins or last.dropout:
+        if last is None or last.kind != POINTWISE or last.dropout:
             last = self._append(POINTWISE, self.shape)
         whole_channels = isinstance(layer, nn.Dropout2d) and self.shape[1:] != (1, 1)
         last.dropout, last.p = DROP_CHANNELS if whole_channels else DROP_VALUES, layer.p

@@ -47,16 +47,16 @@ struct Pointwise {
         switch (op.activation) {
             case NO_ACTIVATION: return with_dropout<norm, NoActivation>(op, training, f);
             case LEAKY_RELU: return with_dropout<norm, LeakyRelu>(op, training, f);
-            case PRELU: return f(Parts<norm, PRelu, NO_DROPOUT>());
-            case ELU: return f(Parts<norm, Elu, NO_DROPOUT>());
-            case RELU6: return f(Parts<norm, Relu6, NO_DROPOUT>());
-            case GELU: return f(Parts<norm, Gelu, NO_DROPOUT>());
-            case SILU: return f(Parts<norm, Silu, NO_DROPOUT>());
-            case MISH: return f(Parts<norm, Mish, NO_DROPOUT>());
-            case HARDSWISH: return f(Parts<norm, Hardswish, NO_DROPOUT>());
-            case SOFTPLUS: return f(Parts<norm, Softplus, NO_DROPOUT>());
-            case TANH: return f(Parts<norm, Tanh, NO_DROPOUT>());
-            case SIGMOID: return f(Parts<norm, Sigmoid, NO_DROPOUT>());
+            case PRELU: return with_dropout<norm, PRelu>(op, training, f);
+            case ELU: return with_dropout<norm, Elu>(op, training, f);
+            case RELU6: return with_dropout<norm, Relu6>(op, training, f);
+            case GELU: return with_dropout<norm, Gelu>(op, training, f);
+            case SILU: return with_dropout<norm, Silu>(op, training, f);
+            case MISH: return with_dropout<norm, Mish>(op, training, f);
+            case HARDSWISH: return with_dropout<norm, Hardswish>(op, training, f);
+            case SOFTPLUS: return with_dropout<norm, Softplus>(op, training, f);
+            case TANH: return with_dropout<norm, Tanh>(op, training, f);
+            case SIGMOID: return with_dropout<norm, Sigmoid>(op, training, f);
         }
     }
     template <bool norm, class Activation, class F>
@@ -92,8 +92,10 @@ struct Pointwise {
     static void backward(Parts<norm, Activation, dropout>, const Op& op, const NormedChannel* channels, const float* alphas,
                          const DropoutMask& mask, const Vec* in, const Vec* out, Vec* grad, GradSums* sums) {
         constexpr bool has_alphas = std::is_same<Activation, PRelu>::value;
+        constexpr bool is_relu = std::is_same<Activation, LeakyRelu>::value;
+        const bool mask_is_known = is_relu && op.alpha == 0;
+        const float kept = dropout == NO_DROPOUT ? 1 : 1 - op.p;  // a kept output times this is the output before dropout
         const int area = op.area();
-        const bool mask_is_known = std::is_same<Activation, LeakyRelu>::value && op.alpha == 0;
         for (int c = 0; c < op.channels; c++) {
             const NormedChannel channel = norm ? channels[c] : NormedChannel{};
             const float alpha = alphas ? alphas[c] : op.alpha;
@@ -108,7 +110,7 @@ struct Pointwise {
                 if (dropout == DROP_VALUES) g = mask_is_known ? g * mask.scale : mask.apply(g, at);
                 if (dropout == DROP_CHANNELS) g *= keep;
                 if constexpr (has_alphas) sum.alphas += PRelu::alpha_grad(g, x);
-                g = Activation::backward(g, x, out[at], alpha);
+                g = Activation::backward(g, x, is_relu ? out[at] : out[at] * kept, alpha);
                 grad[at] = g;
                 if (norm) sum.grads += g, sum.weighted += g * (in[at] - channel.mean);
             }

@@ -7,6 +7,7 @@ checkpoints do not see a difference.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 
 import torch
 
@@ -64,9 +65,9 @@ class KernelUpdate:
     torch makes the first update. It creates the state of the optimizer and of the average.
     """
 
-    def __init__(self, library: ctypes.CDLL, network: int, update: WeightUpdate) -> None:
-        """``update`` must be one that ``is_supported``. ``network`` is the address of the kernels' network."""
-        self._library, self._network, self._torch_update = library, network, update
+    def __init__(self, update_weights: Callable[..., None], update: WeightUpdate) -> None:
+        """``update_weights`` calls ``mnist_lite_update``. The kernels must have the optimizer of ``update``: ``is_supported``."""
+        self._update_weights, self._torch_update = update_weights, update
         self._settings = UpdateSettings(update.l1, update.clip_grad_norm or 0.0, update.ema_decay or 0.0)
         self._arrays: _Arrays | None = None
 
@@ -81,13 +82,13 @@ class KernelUpdate:
                 return
             self._arrays = _Arrays(self._torch_update)
         self._arrays.read_settings(optimizer)
-        self._library.mnist_lite_update(self._network, ctypes.byref(self._settings), *self._arrays.arguments)
+        self._update_weights(ctypes.byref(self._settings), *self._arrays.arguments)
         if average is not None:
             average.n_averaged += 1
 
 
 def is_supported(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether the kernels have ``optimizer`` with its arguments."""
+    """True if the kernels can do the step of ``optimizer`` with the arguments that it has."""
     return type(optimizer) in RULES and all(
         isinstance(group["lr"], float)
         and not any(group.get(key) for key in UNSUPPORTED)
