@@ -8,7 +8,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Set before torch is imported, for this process and its children: the workers would compete for the cores.
     os.environ["OMP_NUM_THREADS"] = "1"
 
-import importlib.util
+import importlib
 import subprocess
 import sys
 from collections.abc import Callable
@@ -41,13 +41,11 @@ def write_file(path: Path, text: str) -> Path:
 
 
 def load_script(name: str) -> Any:
-    """The module scripts/<name>.py, which is in no package."""
-    spec = importlib.util.spec_from_file_location(name, REPOSITORY / "scripts" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # a dataclass in it looks for its module
-    spec.loader.exec_module(module)
-    return module
+    """The module scripts/<name>.py, which is in no package. As for ``python scripts/<name>.py``, its folder is on the path."""
+    folder = str(REPOSITORY / "scripts")
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    return importlib.import_module(name)
 
 
 def pytest_configure() -> None:

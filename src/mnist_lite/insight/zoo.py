@@ -41,6 +41,16 @@ class Figure(Struct, frozen=True, kw_only=True):
     """
 
 
+class OverSeeds(Struct, frozen=True, kw_only=True):
+    """The final test accuracy of a recipe over its runs with all seeds, in percent."""
+
+    mean: float
+    deviation: float
+    """The sample standard deviation."""
+    n: int
+    """The number of seeds."""
+
+
 class Card(Struct, frozen=True, kw_only=True):
     """A model card."""
 
@@ -54,6 +64,8 @@ class Card(Struct, frozen=True, kw_only=True):
     epochs: int
     data: DataRecord
     figures: list[Figure]
+    over_seeds: OverSeeds
+    """Of the recipe of this network. This network is one of its runs: the one with ``seed``."""
     test_images: str
     """How the test images were used."""
     versions: dict[str, str]
@@ -109,7 +121,11 @@ def card_text(card: Card) -> str:
     for figure in card.figures:
         interval = "" if figure.interval is None else f"{figure.interval[0]:.2f} to {figure.interval[1]:.2f}"
         lines.append(f"| {figure.what} | {figure.percent:.2f} | {figure.n:,} | {interval} |")
+    over = card.over_seeds
     lines += [
+        "",
+        f"**Over seeds.** The recipe has a final test accuracy of {over.mean:.2f} ± {over.deviation:.2f} % "
+        f"(mean and standard deviation of {over.n} seeds). This network is the run with seed {card.seed}, whatever it reached.",
         "",
         f"**Test images.** {card.test_images}",
         "",

@@ -1,0 +1,113 @@
+"""The file docs/results.csv: one line for each run of a shipped recipe on all of MNIST."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple
+
+RESULTS = Path("docs/results.csv")
+"""In the checkout."""
+PUBLISHED_RECIPES = (
+    "base",
+    "genesis",
+    "salvation",
+    "step1",
+    "step2",
+    "step3",
+    "step4",
+    "step5",
+    "era1",
+    "era2",
+    "era3",
+    "era4",
+    "eva5",
+)
+"""Of the course write-ups."""
+FRONTIER_RECIPES = (
+    "frontier_20k",
+    "frontier_10k",
+    "frontier_8k",
+    "frontier_5k",
+    "frontier_3k",
+    "frontier_2k",
+    "frontier_1k",
+)
+"""Our own networks, each with fewer parameters than its name says."""
+FAST_RECIPES = ("fast", "fast_99")
+RECIPES = (*PUBLISHED_RECIPES, *FRONTIER_RECIPES, *FAST_RECIPES)
+
+
+class Result(NamedTuple):
+    """A run of a recipe: a line of ``docs/results.csv``. Accuracies are in percent."""
+
+    recipe: str
+    seed: int
+    parameters: int
+    train: float
+    """During the last epoch, with augmentation and dropout."""
+    seconds: float
+    threads: int
+    commit: str
+    test: tuple[float, ...]
+    """On MNIST's 10,000 test images, after each epoch. In the file, there is a space between two of them."""
+
+    @property
+    def epochs(self) -> int:
+        """The number of epochs."""
+        return len(self.test)
+
+    @property
+    def first(self) -> float:
+        """After the first epoch."""
+        return self.test[0]
+
+    @property
+    def final(self) -> float:
+        """After the last epoch."""
+        return self.test[-1]
+
+    @property
+    def best(self) -> float:
+        """The highest of all epochs. It is chosen on the test images."""
+        return max(self.test)
+
+    @property
+    def mean_last_5(self) -> float:
+        """The mean of the last five epochs, or of all if there are fewer."""
+        return fmean(self.test[-5:])
+
+    @property
+    def lowest_of_last_5(self) -> float:
+        """The lowest of the last five epochs, or of all if there are fewer."""
+        return min(self.test[-5:])
+
+
+def read_results(path: Path) -> list[Result]:
+    """The rows of ``docs/results.csv``."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [
+            Result(
+                row["recipe"],
+                int(row["seed"]),
+                int(row["parameters"]),
+                float(row["train"]),
+                float(row["seconds"]),
+                int(row["threads"]),
+                row["commit"],
+                tuple(map(float, row["test"].split())),
+            )
+            for row in csv.DictReader(file)
+        ]
+
+
+def as_csv(results: Iterable[Result]) -> bytes:
+    """The content of ``docs/results.csv``."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(Result._fields)
+    table.writerows([*result[:-1], " ".join(f"{accuracy:.2f}" for accuracy in result.test)] for result in results)
+    return text.getvalue().encode()

@@ -1,0 +1,174 @@
+"""The tables that are made from docs/results.csv."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import NamedTuple
+
+from results_file import FAST_RECIPES, PUBLISHED_RECIPES, RECIPES, Result
+
+from mnist_lite.insight.published import PUBLISHED
+
+TOP = Path(__file__).resolve().parents[1]
+FIGURES = {
+    "final": "final",
+    "mean_last_5": "mean of last 5",
+    "best": "best",
+    "first": "first epoch",
+    "train": "train, final",
+}
+"""Fields of ``Result`` and the heads of their columns."""
+LEARNED = 90
+"""Percent in the last epoch. All published recipes reach more if they learn."""
+BEST = {network.name: network.accuracy for network in PUBLISHED}
+
+
+class Goal(NamedTuple):
+    """What a network of the frontier should reach."""
+
+    best_known: str
+    """The best figure that we know from others, and how it was obtained."""
+    accuracy: float
+    """Mean test accuracy of 20 seeds after the last epoch, in percent."""
+
+
+GOALS = {
+    "frontier_20k": Goal("none", 99.68),
+    "frontier_10k": Goal("99.60, one run, last epoch", 99.65),
+    "frontier_8k": Goal("99.55, one run, best epoch", 99.60),
+    "frontier_5k": Goal("99.46, one run, best epoch", 99.50),
+    "frontier_3k": Goal("99.25 with 3,197, one run, a part of the data", 99.45),
+    "frontier_2k": Goal("99.13 with 1,936, one run, a part of the data", 99.40),
+    "frontier_1k": Goal("99.03 with 697, 2,000 epochs, best of about 700 runs", 99.00),
+}
+
+
+def pages(results: Sequence[Result]) -> dict[str, str]:
+    """The pages that have tables of the results, with these tables filled: name to text."""
+    readme, page = (TOP / name for name in ("README.md", "docs/results.md"))
+    texts = {
+        "README.md": _readme(readme.read_text(encoding="utf-8"), results),
+        "docs/results.md": _replaced(
+            page.read_text(encoding="utf-8"),
+            {
+                "published": published_table(results),
+                "frontier": frontier_table(results),
+                "fast": fast_table(results),
+            },
+        ),
+    }
+    for recipe in RECIPES:
+        note = TOP / "conf" / "experiment" / f"{recipe}.yaml"
+        if not note.exists():
+            continue
+        texts[f"conf/experiment/{recipe}.yaml"] = _lab_note(note.read_text(encoding="utf-8"), _of(results, recipe))
+    return texts
+
+
+def published_table(results: Sequence[Result]) -> str:
+    """One line for each published recipe."""
+    lines = []
+    for recipe in PUBLISHED_RECIPES:
+        runs = _of(results, recipe)
+        published = f"{BEST[recipe]:.2f}" if recipe in BEST else ""
+        cells = [recipe, "", "", "0", "not run", *[""] * (len(FIGURES) + 1), published]
+        if runs:
+            epochs = "-".join(str(n) for n in sorted({r.epochs for r in runs}))
+            gap = mean_and_deviation([r.train - r.final for r in runs])
+            minutes = f"{fmean(r.seconds for r in runs) / 60:.1f}"
+            figures = [figure(runs, key) for key in FIGURES]
+            cells = [recipe, f"{runs[0].parameters:,}", epochs, count(runs), *figures, gap, minutes, published]
+        lines.append(cells)
+    return _table(("recipe", "parameters", "epochs", "n", *FIGURES.values(), "gap", "minutes", "published best"), lines)
+
+
+def frontier_table(results: Sequence[Result]) -> str:
+    """One line for each network of the frontier that was trained."""
+    heads = ("recipe", "parameters", "n", "final", "lowest", "train, final", "minutes", "goal", "best known elsewhere")
+    lines = []
+    for recipe, goal in GOALS.items():
+        if runs := _of(results, recipe):
+            lowest = f"{min(r.lowest_of_last_5 for r in runs):.2f}"
+            minutes = f"{fmean(r.seconds for r in runs) / 60:.1f}"
+            figures = [figure(runs, "final"), lowest, figure(runs, "train"), minutes]
+            lines.append(
+                [recipe, f"{runs[0].parameters:,}", count(runs), *figures, f"{goal.accuracy:.2f}", goal.best_known]
+            )
+    return _table(heads, lines)
+
+
+def fast_table(results: Sequence[Result]) -> str:
+    """One line for each fast recipe that was trained."""
+    lines = []
+    for recipe in FAST_RECIPES:
+        if runs := _of(results, recipe):
+            seconds = mean_and_deviation([r.seconds for r in runs])
+            lines.append(
+                [recipe, f"{runs[0].parameters:,}", str(runs[0].epochs), count(runs), figure(runs, "final"), seconds]
+            )
+    return _table(("recipe", "parameters", "epochs", "n", "final", "seconds"), lines)
+
+
+def _table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *lines))
+
+
+def figure(runs: Sequence[Result], key: str) -> str:
+    """Mean and deviation of the field ``key`` over ``runs``."""
+    return mean_and_deviation([getattr(r, key) for r in runs])
+
+
+def count(runs: Sequence[Result]) -> str:
+    """The number of runs, and of those that did not learn. A few such runs explain a low mean with a large deviation."""
+    failed = sum(r.final < LEARNED for r in runs)
+    return f"{len(runs)}, {failed} of them below {LEARNED} %" if failed else str(len(runs))
+
+
+def mean_and_deviation(values: Sequence[float]) -> str:
+    """``99.42 ± 0.04``, or the value alone if there is one."""
+    return f"{fmean(values):.2f} ± {stdev(values):.2f}" if len(values) > 1 else f"{values[0]:.2f}"
+
+
+def _of(results: Iterable[Result], recipe: str) -> list[Result]:
+    return [r for r in results if r.recipe == recipe]
+
+
+def _replaced(text: str, tables: Mapping[str, str]) -> str:
+    """``text`` with each table in place of the table after its mark ``<!-- <name>: from results.csv -->``."""
+    for name, table in tables.items():
+        start, end = f"<!-- {name}: from results.csv -->", "<!-- end -->"
+        before, rest = text.split(start)
+        text = f"{before}{start}\n\n{table}\n\n{end}{rest.split(end, 1)[1]}"
+    return text
+
+
+def _readme(text: str, results: Sequence[Result]) -> str:
+    """The README with the last two columns of its table of models filled."""
+
+    def line(match: re.Match[str]) -> str:
+        runs = _of(results, match["name"])
+        if not runs:
+            return f"{match['start']}not run | not run |"
+        return f"{match['start']}{figure(runs, 'best')} | {figure(runs, 'final')} (n = {count(runs)}) |"
+
+    return re.sub(
+        r"^(?P<start>\| (?P<name>\w+) \| [\d,]+ \|[^|]*\|[^|]*\| )[^|]*\|[^|]*\|$", line, text, flags=re.MULTILINE
+    )
+
+
+def _lab_note(text: str, runs: Sequence[Result]) -> str:
+    """A file of conf/experiment with its lines ``Measured`` and ``Time`` filled."""
+    if not runs:
+        return text
+    final, last, best, train = (figure(runs, key) for key in ("final", "mean_last_5", "best", "train"))
+    measured = (
+        f"test {final} in the last epoch, {last} mean of the last 5, {best} best; train {train}. n = {count(runs)}."
+    )
+    minutes = (
+        f"{fmean(r.seconds for r in runs) / 60:.0f} minutes with {runs[0].threads} thread{'s' * (runs[0].threads > 1)}"
+    )
+    text = re.sub(r"^# Measured: .*$", f"# Measured:  {measured}", text, count=1, flags=re.MULTILINE)
+    return re.sub(r"^# Time: .*$", f"# Time:      {minutes}.", text, count=1, flags=re.MULTILINE)
