@@ -50,6 +50,18 @@ BY_HAND: dict[str, tuple[str, Callable[[torch.optim.Optimizer], LRScheduler]]] =
             [24],
         ),
     ),
+    "warmup_cosine_tail": (
+        "step",
+        lambda o: torch_schedulers.SequentialLR(
+            o,
+            [
+                torch_schedulers.LinearLR(o, 0.05, total_iters=24),
+                torch_schedulers.CosineAnnealingLR(o, 132, eta_min=0.003),
+                torch_schedulers.LinearLR(o, 0.03, 0.0001, total_iters=84),
+            ],
+            [24, 156],
+        ),
+    ),
 }
 
 
