@@ -1,4 +1,4 @@
-// A network's training step, the update of its weights, and its evaluation, on the CPU in float32.
+// A network's training step, the update of its weights, and its evaluation, on the CPU.
 //
 // The batch is split into groups of LANES images, one image in each lane of a vector. One thread takes a group through all
 // operations up to the next batch norm, so the maps of a group stay in the cache of the core that made them. A batch norm needs
@@ -40,8 +40,7 @@ struct Network {
     Images images{};
     const int64_t* labels = nullptr;
     float* logits = nullptr;  // where an evaluation writes the outputs, or null
-    float* const* tensors = nullptr;
-    float* const* gradients = nullptr;
+    float *const *tensors = nullptr, *const *gradients = nullptr;
     int batch_size = 0, groups = 0;
     uint64_t key = 0;
     float smoothing = 0;
@@ -131,9 +130,7 @@ struct Network {
         }
     }
 
-    void load_images(int g, int slot, int thread) {
-        loaders[thread].load(images, (long)g * LANES, images_in(g), in_map(0, slot));
-    }
+    void load_images(int g, int slot, int t) { loaders[t].load(images, (long)g * LANES, images_in(g), in_map(0, slot)); }
 
     void forward(int i, int g, int slot, Workspace& workspace) {
         const Op& op = ops[i];
@@ -267,13 +264,9 @@ struct Network {
     }
 
     void check_finite(const float* values, long size) {
-        if (!is_finite(values, size)) finite = false;
-    }
-
-    static bool is_finite(const float* values, long size) {
         double total = 0;  // the sum of finite floats cannot overflow a double
         for (long i = 0; i < size; i++) total += values[i];
-        return std::isfinite(total);
+        if (!std::isfinite(total)) finite = false;
     }
 
     void sum_over_groups(float* to, long start, long size) const {
