@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from mnist_lite.insight import zoo
+from mnist_lite.insight.locate import find_runs
+from mnist_lite.insight.saved_run import load_run
 from tests.conftest import REPOSITORY, Compose, load_script
 from tests.insight.test_saved_run import trained
 from tests.published import NOTATION
@@ -91,3 +95,16 @@ def test_only_a_whole_published_recipe_on_mnist_counts(
     monkeypatch.setattr(results, "changes", lambda _config: ["experiment=step3", "seed=1"])
     found = results.result_of(folder)
     assert found is not None and found.recipe == "step3" and found.final == round(text["accuracy"]["test"]["final"], 2)
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_the_mean_over_seeds_on_a_card_is_that_of_the_file(name: str):
+    (folder,) = find_runs([f"zoo:{name}"])
+    summary, over_seeds = load_run(folder).summary, zoo.read_card(folder).over_seeds
+    assert summary is not None
+    final = [row.final for row in ROWS if row.recipe == summary.experiment]
+    assert (over_seeds.n, over_seeds.mean) == (len(final), pytest.approx(statistics.fmean(final), abs=1e-3))
+    assert over_seeds.deviation == pytest.approx(statistics.stdev(final), abs=1e-3)
+    if name != "era4":  # era4's weights are older than the file
+        (same,) = [row for row in ROWS if row.recipe == summary.experiment and row.seed == summary.seed]
+        assert summary.accuracy.test.final == pytest.approx(same.final)
