@@ -4,7 +4,7 @@ python scripts/results.py                            # makes them from docs/resu
 python scripts/results.py runs/sweeps/<name> ...     # adds the finished runs of sweeps first
 
 A run belongs to a recipe if it is the recipe with another seed: nothing else was changed but values that do not change
-the result. A run replaces an older run of the same recipe and seed.
+the result. A run replaces the line of the same recipe and seed.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from results_file import RECIPES, RESULTS, Result, as_csv, read_results
+from results_file import RECIPES, RESULTS, TOP, Result, as_csv, read_results
 from results_picture import draw
-from results_tables import TOP, pages
+from results_tables import pages
 
 from mnist_lite.insight.changes import changes
 from mnist_lite.insight.locate import find_runs
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def result_of(folder: Path) -> Result | None:
-    """The result of the run in ``folder``. None: it is not finished, or it is no published recipe on all of MNIST."""
+    """The result of the run in ``folder``. None: it is not finished, or it is no shipped recipe on all of MNIST."""
     summary = read_summary(folder)
     if (
         summary is None

@@ -9,14 +9,14 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
-from results_file import FAST_RECIPES, FRONTIER_RECIPES, PUBLISHED_RECIPES, Result
+from results_file import FAST_RECIPES, GOALS, PUBLISHED_RECIPES, Result
 
 from mnist_lite.insight.comparison import pareto_front
 from mnist_lite.insight.published import PUBLISHED
 from mnist_lite.sweeps.statistics import Estimate
 
 LOWEST = 98.6
-"""The bottom of the picture, in percent. A network below it has its accuracy beside its name."""
+"""The bottom of the picture, in percent. A line below the axis names the networks with less."""
 RESOLUTION = 100 / 10_000
 """The accuracy that one test image adds, in percent."""
 
@@ -39,20 +39,26 @@ def draw(results: Sequence[Result], path: Path) -> None:
     axes = figure.subplots()
     theirs = [Point(network.name, network.parameters, network.accuracy) for network in PUBLISHED]
     ours = points(results, PUBLISHED_RECIPES)
-    new = points(results, (*FRONTIER_RECIPES, *FAST_RECIPES))
+    new = points(results, (*GOALS, *FAST_RECIPES))
     _plot(axes, theirs, "o", "0.5", "published: one run, best or unnamed epoch")
     _plot(axes, ours, "s", "#0072b2", "ours, the published recipes: last epoch, mean and 95 % interval over seeds")
     _plot(axes, new, "D", "#d55e00", "ours, new recipes: last epoch, mean and 95 % interval over seeds")
     _name(axes, theirs, "0.35", -7)
     _name(axes, new, "#d55e00", 7)
-    front = pareto_front([(point.parameters, point.accuracy) for point in [*ours, *new]])
+    below = [
+        f"{point.name} {point.accuracy:.2f} ({whose})"
+        for whose, shown in (("published", theirs), ("ours", [*ours, *new]))
+        for point in shown
+        if point.accuracy < LOWEST
+    ]
+    front = pareto_front([(point.parameters, point.accuracy) for point in [*ours, *new] if point.accuracy >= LOWEST])
     axes.step([x for x, _ in front], [y for _, y in front], where="post", color="0.2", label="Pareto front of ours")
     axes.set_xscale("log")
     axes.set_ylim(LOWEST - 0.03, 99.8)
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0,)))
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("parameters")
+    axes.set_xlabel("parameters" + (f"\nnot shown, lower: {', '.join(below)}" if below else ""))
     axes.set_ylabel("test accuracy, %")
     axes.grid(alpha=0.3)
     axes.set_title("Accuracy on MNIST's 10,000 test images against the number of parameters")
@@ -77,14 +83,14 @@ def _plot(axes: Axes, shown: Sequence[Point], marker: str, color: str, label: st
         [0.0 if point.low is None else point.accuracy - point.low for point in seen],
         [0.0 if point.high is None else point.high - point.accuracy for point in seen],
     ]
-    hollow = "none" if marker == "o" else color
+    fill = "none" if marker == "o" else color
     axes.errorbar(
         [point.parameters for point in seen],
         y,
         bars if any(map(any, bars)) else None,
         fmt=marker,
         color=color,
-        markerfacecolor=hollow,
+        markerfacecolor=fill,
         markersize=5,
         capsize=2,
         label=label,
@@ -93,8 +99,8 @@ def _plot(axes: Axes, shown: Sequence[Point], marker: str, color: str, label: st
 
 def _name(axes: Axes, shown: Sequence[Point], color: str, offset: int) -> None:
     for point in shown:
-        below = f" ({point.accuracy:.2f})" if point.accuracy < LOWEST else ""
-        place = (point.parameters, max(point.accuracy, LOWEST))
-        axes.annotate(
-            point.name + below, place, (5, offset), textcoords="offset points", va="center", fontsize=8, color=color
-        )
+        if point.accuracy >= LOWEST:
+            place = (point.parameters, point.accuracy)
+            axes.annotate(
+                point.name, place, (5, offset), textcoords="offset points", va="center", fontsize=8, color=color
+            )

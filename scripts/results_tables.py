@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from statistics import fmean, stdev
-from typing import NamedTuple
 
-from results_file import FAST_RECIPES, PUBLISHED_RECIPES, RECIPES, Result
+from results_file import FAST_RECIPES, GOALS, PUBLISHED_RECIPES, RECIPES, TOP, Result
 
 from mnist_lite.insight.published import PUBLISHED
 
-TOP = Path(__file__).resolve().parents[1]
 FIGURES = {
     "final": "final",
     "mean_last_5": "mean of last 5",
@@ -24,26 +21,6 @@ FIGURES = {
 LEARNED = 90
 """Percent in the last epoch. All published recipes reach more if they learn."""
 BEST = {network.name: network.accuracy for network in PUBLISHED}
-
-
-class Goal(NamedTuple):
-    """What a network of the frontier should reach."""
-
-    best_known: str
-    """The best figure that we know from others, and how it was obtained."""
-    accuracy: float
-    """Mean test accuracy of 20 seeds after the last epoch, in percent."""
-
-
-GOALS = {
-    "frontier_20k": Goal("none", 99.68),
-    "frontier_10k": Goal("99.60, one run, last epoch", 99.65),
-    "frontier_8k": Goal("99.55, one run, best epoch", 99.60),
-    "frontier_5k": Goal("99.46, one run, best epoch", 99.50),
-    "frontier_3k": Goal("99.25 with 3,197, one run, a part of the data", 99.45),
-    "frontier_2k": Goal("99.13 with 1,936, one run, a part of the data", 99.40),
-    "frontier_1k": Goal("99.03 with 697, 2,000 epochs, best of about 700 runs", 99.00),
-}
 
 
 def pages(results: Sequence[Result]) -> dict[str, str]:
@@ -62,8 +39,6 @@ def pages(results: Sequence[Result]) -> dict[str, str]:
     }
     for recipe in RECIPES:
         note = TOP / "conf" / "experiment" / f"{recipe}.yaml"
-        if not note.exists():
-            continue
         texts[f"conf/experiment/{recipe}.yaml"] = _lab_note(note.read_text(encoding="utf-8"), _of(results, recipe))
     return texts
 
@@ -164,11 +139,11 @@ def _lab_note(text: str, runs: Sequence[Result]) -> str:
     if not runs:
         return text
     final, last, best, train = (figure(runs, key) for key in ("final", "mean_last_5", "best", "train"))
-    measured = (
-        f"test {final} in the last epoch, {last} mean of the last 5, {best} best; train {train}. n = {count(runs)}."
-    )
-    minutes = (
-        f"{fmean(r.seconds for r in runs) / 60:.0f} minutes with {runs[0].threads} thread{'s' * (runs[0].threads > 1)}"
-    )
+    long = min(r.epochs for r in runs) > 5
+    others = f", {last} mean of the last 5, {best} best" if long else ""
+    measured = f"test {final} in the last epoch{others}; train {train}. n = {count(runs)}."
+    seconds = fmean(r.seconds for r in runs)
+    time = f"{seconds / 60:.1f} minutes" if seconds >= 60 else f"{seconds:.1f} seconds"
+    minutes = f"{time} with {runs[0].threads} thread{'s' * (runs[0].threads > 1)}"
     text = re.sub(r"^# Measured: .*$", f"# Measured:  {measured}", text, count=1, flags=re.MULTILINE)
     return re.sub(r"^# Time: .*$", f"# Time:      {minutes}.", text, count=1, flags=re.MULTILINE)

@@ -1,11 +1,13 @@
 """Measures the seconds to a test accuracy: recipes against the plain PyTorch loop with era4's recipe, on this machine.
 
-python scripts/seconds.py runs/seconds fast=99.4 fast,precision=bf16=99.4 fast_99=99.0
+python scripts/seconds.py runs/seconds fast=99.4 fast_99=99.0
 
-The plain loop trains until its first epochs with these accuracies. The recipes train to their end, at 20 seeds: ten before the
-plain loop and ten after it. Training and evaluation count. The start of the program and the reading of the data do not count:
-they are the same for both. Nothing else should use the machine. The folder keeps the runs:
-`python scripts/results.py "runs/seconds/*"` adds them to the tables.
+A recipe trains to its end, at 20 seeds: ten runs before the plain loop and ten after it. The plain loop runs once, with seed 0,
+until its first epoch that has the accuracy on the test images. Training and all evaluations count. The start of the program and
+the opening of the data do not. All have the same number of threads. Nothing else should use the machine.
+
+The folder keeps the runs. `python scripts/results.py "runs/seconds/*"` adds those without overrides to the tables. A recipe can
+have overrides: `fast,precision=bf16=99.4`.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from statistics import fmean, stdev
 import torch
 
 import mnist_lite as ml
+from mnist_lite.backends.device import set_threads
 from mnist_lite.benchmark import baseline
 from mnist_lite.config.compose import compose_run
 from mnist_lite.config.overrides import user_path
@@ -38,9 +41,12 @@ def main(folder: str, recipes: Mapping[str, float]) -> None:
         seconds, final = [taken for taken, _ in runs[recipe]], [reached for _, reached in runs[recipe]]
         print(f"\n{recipe}: {fmean(seconds):.2f} s, {min(seconds):.2f} to {max(seconds):.2f}, n = {SEEDS}")
         print(f"final test accuracy {fmean(final):.3f} ± {stdev(final):.3f} %, lowest {min(final):.2f} %")
-        print(
-            f"plain loop until {accuracy} %: {plain[accuracy]:.1f} s, {plain[accuracy] / fmean(seconds):.1f} times as long"
-        )
+        print(f"mean of at least {accuracy} %: {'reached' if fmean(final) >= accuracy else 'MISSED'}")
+        if accuracy in plain:
+            ratio = plain[accuracy] / fmean(seconds)
+            print(f"plain loop until {accuracy} %: {plain[accuracy]:.1f} s, {ratio:.1f} times as long")
+        else:
+            print(f"plain loop: {accuracy} % not reached")
 
 
 def recipe_run(recipe: str, seed: int, folder: str) -> tuple[float, float]:
@@ -52,25 +58,34 @@ def recipe_run(recipe: str, seed: int, folder: str) -> tuple[float, float]:
 
 
 def plain_loop(accuracies: Sequence[float]) -> dict[float, float]:
-    """The seconds until the first epoch of the plain loop that reaches each of ``accuracies``. The last one is the highest."""
+    """The seconds until the first epoch of the plain loop that reaches each of ``accuracies``, where it does.
+
+    The last one is the highest.
+    """
     config = compose_run(["experiment=era4"])
+    threads = set_threads(
+        config.threads
+    )  # the runs before set torch's to 1, because the kernels have threads of their own
     torch.manual_seed(config.seed)
     root, device = user_path("data.root", config.data.root), torch.device("cpu")
     network = build(config.model, config.init).module
     optimizer = build_optimizer(config.optimizer, network)
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, config.scheduler["step_size"], config.scheduler["gamma"])
     steps = baseline.train(root, network, optimizer, config.augment["transforms"], config.batch_size, device, 0)
-    started, epoch, found = time.perf_counter(), 0, dict[float, float]()
-    while accuracies[-1] not in found:
-        images = 0
+    found: dict[float, float] = {}
+    images, _ = next(steps)  # opens the data
+    started = time.perf_counter()
+    for epoch in range(1, config.epochs + 1):
         while images < TRAINING_IMAGES:
             images += next(steps)[0]
+        images = 0
         scheduler.step()
-        epoch += 1
         reached = baseline.evaluate(root, network, TEST_IMAGES, device)[1]
         seconds = time.perf_counter() - started
         found = {**{accuracy: seconds for accuracy in accuracies if reached >= accuracy}, **found}
-        print(f"plain loop, epoch {epoch}: {reached:.2f} % after {seconds:.1f} s", flush=True)
+        print(f"plain loop, {threads} threads, epoch {epoch}: {reached:.2f} % after {seconds:.1f} s", flush=True)
+        if accuracies[-1] in found:
+            break
     return found
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 import yaml
-from results_file import PUBLISHED_RECIPES, RESULTS, read_results
+from results import result_of
+from results_file import PUBLISHED_RECIPES, RESULTS, TOP, read_results
 from scipy.stats import binomtest
 
 from mnist_lite import files
@@ -29,7 +30,6 @@ from mnist_lite.runner.config_file import CONFIG
 from mnist_lite.runner.metrics_file import METRICS
 from mnist_lite.runner.summary import SUMMARY, as_json
 
-TOP = Path(__file__).resolve().parents[1]
 HOW_TESTED = (
     "No weight was trained on them. They were evaluated after each of the {epochs} epochs. The weights are those "
     "of the last epoch: no epoch and no seed was chosen by its test accuracy."
@@ -73,9 +73,10 @@ def main(path: Path, name: str) -> None:
     if summary.accuracy.test.mean_last_5 is not None:
         mean = Figure(what="test accuracy, mean of the last 5 epochs", percent=summary.accuracy.test.mean_last_5, n=n)
         figures.insert(1, mean)
-    final = [r.final for r in read_results(TOP / RESULTS) if r.recipe == summary.experiment]
-    if len(final) < 2:
-        sys.exit(f"docs/results.csv has {len(final)} runs of {summary.experiment}")
+    results, result = read_results(TOP / RESULTS), result_of(path)
+    if result not in results:
+        sys.exit(f"{path} is not in {RESULTS}: python scripts/results.py {path}")
+    final = [r.final for r in results if r.recipe == summary.experiment]
     choice = PUBLISHED_CHOICE if summary.experiment in PUBLISHED_RECIPES else OUR_CHOICE
     weights = as_safetensors(run)
     card = Card(

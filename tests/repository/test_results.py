@@ -33,7 +33,7 @@ def test_the_rows_are_of_our_recipes():
     for row in ROWS:
         if row.recipe in results_file.PUBLISHED_RECIPES:
             assert row.parameters == NOTATION[row.recipe][0]
-        elif row.recipe in results_file.FRONTIER_RECIPES:
+        elif row.recipe in results_file.GOALS:
             limit = 1000 * int(row.recipe.removeprefix("frontier_").removesuffix("k"))
             assert row.parameters < limit and row.epochs <= 15
         else:
@@ -53,11 +53,11 @@ def test_the_table_has_means_and_deviations_by_hand():
 
 
 def test_the_frontier_has_the_lowest_of_the_last_five_epochs_of_all_runs():
-    first = Result("frontier_2k", 0, 1900, 98.5, 60, 1, "", (99.9, 99.0, 99.3, 99.1, 99.2, 99.4))
+    first = Result("frontier_8k", 0, 7090, 98.5, 60, 1, "", (99.9, 99.0, 99.3, 99.1, 99.2, 99.4))
     rows = [first, first._replace(seed=1, test=(90.0, 99.2, 99.3, 99.1, 98.7, 99.2))]
     (line,) = tables.frontier_table(rows).splitlines()[2:]
     cells = [cell.strip() for cell in line.strip("|").split("|")]
-    assert cells[:8] == ["frontier_2k", "1,900", "2", "99.30 ± 0.14", "98.70", "98.50 ± 0.00", "1.0", "99.40"]
+    assert cells[:8] == ["frontier_8k", "7,090", "2", "99.30 ± 0.14", "98.70", "98.50 ± 0.00", "1.0", "99.60"]
 
 
 def test_the_picture_has_a_point_for_each_recipe_that_was_trained(tmp_path: Path):
@@ -83,7 +83,7 @@ def test_the_file_keeps_every_figure(tmp_path: Path):
     assert results_file.read_results(path) == rows
 
 
-def test_only_a_whole_published_recipe_on_mnist_counts(
+def test_only_a_whole_shipped_recipe_on_mnist_counts(
     composed: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     folder = trained(composed, tmp_path)
@@ -105,6 +105,6 @@ def test_the_mean_over_seeds_on_a_card_is_that_of_the_file(name: str):
     final = [row.final for row in ROWS if row.recipe == summary.experiment]
     assert (over_seeds.n, over_seeds.mean) == (len(final), pytest.approx(statistics.fmean(final), abs=1e-3))
     assert over_seeds.deviation == pytest.approx(statistics.stdev(final), abs=1e-3)
-    if name != "era4":  # era4's weights are older than the file
+    if name != "era4":  # its weights are older than the file
         (same,) = [row for row in ROWS if row.recipe == summary.experiment and row.seed == summary.seed]
         assert summary.accuracy.test.final == pytest.approx(same.final)

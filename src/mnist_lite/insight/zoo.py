@@ -42,7 +42,7 @@ class Figure(Struct, frozen=True, kw_only=True):
 
 
 class OverSeeds(Struct, frozen=True, kw_only=True):
-    """The final test accuracy of a recipe over its runs with all seeds, in percent."""
+    """The final test accuracy of a recipe over the seeds in docs/results.csv, in percent."""
 
     mean: float
     deviation: float
@@ -65,7 +65,7 @@ class Card(Struct, frozen=True, kw_only=True):
     data: DataRecord
     figures: list[Figure]
     over_seeds: OverSeeds
-    """Of the recipe of this network. This network is one of its runs: the one with ``seed``."""
+    """Of the recipe of this network."""
     test_images: str
     """How the test images were used."""
     versions: dict[str, str]
@@ -125,7 +125,7 @@ def card_text(card: Card) -> str:
     lines += [
         "",
         f"**Over seeds.** The recipe has a final test accuracy of {over.mean:.2f} ± {over.deviation:.2f} % "
-        f"(mean and standard deviation of {over.n} seeds). This network is the run with seed {card.seed}, whatever it reached.",
+        f"(mean and standard deviation of {over.n} seeds). This network is one run, with seed {card.seed}, whatever it reached.",
         "",
         f"**Test images.** {card.test_images}",
         "",
