@@ -64,18 +64,21 @@ void amx_forward_tile(const Vec* in, long step, const int32_t* parts, int count,
 }
 
 // For each of N taps: a block of output channels x LANES input channels, summed over rows x (2 * columns) positions.
-// grad: rows. in: transposed.
-template <int N>
-void amx_weight_grad_tile(const HalfVec* grad, long grad_plane, int grad_row, const Vec* in, long in_row, const int32_t* taps,
-                          int rows, int columns, float* sums) {
+// grad: rows. in: transposed. grad_size, in_size: from one piece to the next.
+template <int PIECES, int N>
+void amx_weight_grad_tile(const HalfVec* grad, long grad_size, long grad_plane, int grad_row, const Vec* in, long in_size,
+                          long in_row, const int32_t* taps, int rows, int columns, float* sums) {
     unrolled<N>([&](auto n) { tile_zero<n>(); });
     for (int y = 0; y < rows; y++)
-        for (int x = 0; x < columns; x++) {
-            tile_load<AmxTiles::A>(grad + (long)y * grad_row + 2 * x, grad_plane * (long)sizeof(HalfVec));
-            unrolled<N>([&](auto n) {
-                tile_load<AmxTiles::B + n % 2>(in + y * in_row + taps[n] + 2 * x * IMAGE_PAIRS, sizeof(Vec));
-                tile_multiply<n, AmxTiles::A, AmxTiles::B + n % 2>();
-            });
-        }
+        for (int x = 0; x < columns; x++)
+            for (int p = first_product(PIECES); p < PIECE_PRODUCT_COUNT; p++) {
+                const auto [a, b] = PIECE_PRODUCTS[p];
+                tile_load<AmxTiles::A>(grad + a * grad_size + (long)y * grad_row + 2 * x, grad_plane * (long)sizeof(HalfVec));
+                const Vec* const from = in + b * in_size + y * in_row + 2 * x * IMAGE_PAIRS;
+                unrolled<N>([&](auto n) {
+                    tile_load<AmxTiles::B + n % 2>(from + taps[n], sizeof(Vec));
+                    tile_multiply<n, AmxTiles::A, AmxTiles::B + n % 2>();
+                });
+            }
     unrolled<N>([&](auto n) { tile_store<n>(sums + n * LANES * LANES, sizeof(Vec)); });
 }
