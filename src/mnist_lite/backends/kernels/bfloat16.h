@@ -14,15 +14,9 @@
 
 #include "lanes.h"
 
-// The number of pieces that a float32 is split into: 1 rounds it to bfloat16. A sum of 3 pieces is the float32 itself. Then the six
-// largest products of pieces together are as exact as a product in float32.
+// The number of pieces of a float32. One piece: it is rounded to bfloat16. Three pieces: their sum is the float32 itself. Piece n is
+// about 2^(8 n) times smaller than piece 0. So the six products of pieces a and b with a + b < 3 are as exact as one in float32.
 constexpr int ROUNDED = 1, SPLIT = 3;
-struct PieceProduct {
-    int a, b;
-};
-constexpr PieceProduct PIECE_PRODUCTS[] = {{2, 0}, {0, 2}, {1, 1}, {1, 0}, {0, 1}, {0, 0}};  // small ones first
-constexpr int PIECE_PRODUCT_COUNT = 6;
-constexpr int first_product(int pieces) { return pieces == ROUNDED ? PIECE_PRODUCT_COUNT - 1 : 0; }
 
 constexpr int TILE_ROWS = 16;           // so many vectors are read at once: behind each map there are so many zeros
 constexpr int IMAGE_PAIRS = LANES / 2;  // the vectors of one position of a transposed map

@@ -29,12 +29,11 @@ struct PairProduct {
         for (int y = 0; y < kernel; y++)
             for (int x = 0; x < kernel; x += run / pairs)
                 for (int i = 0; i < run; i += depth)
-                    for (int p = first_product(PIECES); p < PIECE_PRODUCT_COUNT; p++)
-                        parts.push_back((int32_t)(PIECE_PRODUCTS[p].b * input.to_size(pairs)) +
-                                        (y * dilation * input.to_width + x * dilation) * pairs + i);
-        weights.resize((long)outputs * (long)parts.size() * depth);
+                    parts.push_back((y * dilation * input.to_width + x * dilation) * pairs + i);
+        weights.resize(outputs * weights_of_output());
     }
     long input_size() const { return PIECES * input.to_size(pairs); }
+    long weights_of_output() const { return (long)parts.size() * PIECES * depth; }
 
     // weight(output channel, input channel, row, column)
     template <class F>
@@ -43,37 +42,31 @@ struct PairProduct {
         for (int b = 0; b < blocks.count; b++)
             for (int y = 0; y < kernel; y++)
                 for (int x = 0; x < kernel; x += run / pairs)
-                    for (int part = 0; part < run; part += depth) {
-                        const int size = blocks.size(b) * depth;
+                    for (int part = 0, size = blocks.size(b) * depth; part < run; part += depth, to += PIECES * size)
                         for (int i = 0; i < std::min(depth, run - part); i++) {  // behind it, the weights stay zero
                             const int c = (part + i) % pairs * 2, column = x + (part + i) / pairs;
                             for (int k = 0; k < blocks.size(b); k++) {
-                                uint32_t pieces[PIECES];
-                                for_each_piece<PIECES>([&](int n, uint32_t v) { pieces[n] = v; },
-                                                       weight(blocks.start(b) + k, c, y, column));
+                                const auto value = [&](int channel) { return weight(blocks.start(b) + k, channel, y, column); };
+                                uint32_t* const at = to + k * depth + i;
+                                for_each_piece<PIECES>([&](int n, uint32_t v) { at[n * size] = v; }, value(c));
                                 if (c + 1 < input.channels)
-                                    for_each_piece<PIECES>([&](int n, uint32_t v) { pieces[n] |= v << 16; },
-                                                           weight(blocks.start(b) + k, c + 1, y, column));
-                                for (int p = first_product(PIECES), at = k * depth + i; p < PIECE_PRODUCT_COUNT; p++, at += size)
-                                    to[at] = pieces[PIECE_PRODUCTS[p].a];
+                                    for_each_piece<PIECES>([&](int n, uint32_t v) { at[n * size] |= v << 16; }, value(c + 1));
                             }
                         }
-                        to += (PIECE_PRODUCT_COUNT - first_product(PIECES)) * size;
-                    }
     }
 
     void compute(const Vec* in, Vec* out, [[maybe_unused]] Products products) const {
         const long plane = (long)rows * columns, step = (long)stride * pairs;
         for (int b = 0; b < blocks.count; b++, out += blocks.size(b - 1) * plane) {
             const int block = blocks.size(b);
-            const uint32_t* from = &weights[(long)blocks.start(b) * (long)parts.size() * depth];
+            const uint32_t* from = &weights[blocks.start(b) * weights_of_output()];
 #if defined(__AMX_BF16__)
             if (products == AMX) {
-                const AmxTiles tiles(block, depth);
-                for_each_strip(AmxTiles::SUMS, [&](int size, const Vec* at, Vec* to, int first, int count) {
-                    with_constant<AmxTiles::SUMS>(size, [&](auto X) {
-                        amx_forward_tile<X>(at, step, &parts[first], count, from + (long)first * block * depth, block, depth, to,
-                                            plane);
+                const AmxTiles<PIECES> tiles(block, depth);
+                for_each_strip(tiles.SUMS, [&](int size, const Vec* at, Vec* to, int first, int count) {
+                    with_constant<AmxTiles<PIECES>::SUMS>(size, [&](auto X) {
+                        amx_forward_tile<PIECES, X>(at, input.to_size(pairs), step, &parts[first], count,
+                                                    from + (long)first * PIECES * block * depth, block, depth, to, plane);
                     });
                 }, in, out);
                 continue;
@@ -186,14 +179,15 @@ private:
 
 #if defined(__AMX_BF16__)
     void amx_weight_grad(const Vec* in, float* weight_grad, Workspace& workspace) const {
+        using Tiles = AmxTiles<PIECES>;
         write_transposed<PIECES>(in, input, workspace.transposed.data());
         const int area = op.kernel * op.kernel, count = (int)places.size();
-        const Partition blocks{outputs, ceil_div(outputs, TILE_ROWS)}, groups{count, ceil_div(count, AmxTiles::SUMS)};
-        alignas(64) float sums[AmxTiles::SUMS * LANES * LANES];
+        const Partition blocks{outputs, ceil_div(outputs, TILE_ROWS)}, groups{count, ceil_div(count, Tiles::SUMS)};
+        alignas(64) float sums[Tiles::SUMS * LANES * LANES];
         for (int b = 0; b < blocks.count; b++) {
-            const AmxTiles tiles(blocks.size(b), TILE_ROWS);
+            const Tiles tiles(blocks.size(b), TILE_ROWS);
             for (int g = 0; g < groups.count; g++) {
-                with_constant<AmxTiles::SUMS>(groups.size(g), [&](auto N) {
+                with_constant<Tiles::SUMS>(groups.size(g), [&](auto N) {
                     amx_weight_grad_tile<PIECES, N>(&workspace.grad_rows[blocks.start(b) * grad.plane()], grad_size(), grad.plane(),
                                             op.stride * grad.row, workspace.transposed.data(), input.to_size(IMAGE_PAIRS),
                                             (long)op.stride * in_width * IMAGE_PAIRS, &places[groups.start(g)], op.out_height,
@@ -240,7 +234,7 @@ inline bool is_split_faster(const Op& op) { return op.channels >= 8 && op.out_ch
 // The fastest products in bfloat16 that this machine has, or FLOAT32.
 inline Products bfloat16_products() {
 #if defined(__AMX_BF16__)
-    if (AmxTiles::allowed()) return AMX;
+    if (AmxTiles<SPLIT>::allowed()) return AMX;
 #endif
 #if defined(__AVX512BF16__)
     return DOT_PRODUCT;
@@ -255,7 +249,9 @@ inline std::unique_ptr<Convolution> make_convolution(const Op& op, [[maybe_unuse
 #if defined(__AVX512BF16__)
     if (products != FLOAT32 && can_use_bfloat16(op)) {
         if (products < AMX_SPLIT) return std::make_unique<Bfloat16Convolution<ROUNDED>>(op, products);
+#if defined(__AMX_BF16__)
         if (products == AMX_SPLIT || is_split_faster(op)) return std::make_unique<Bfloat16Convolution<SPLIT>>(op, AMX);
+#endif
     }
 #endif
     return std::make_unique<Convolution>(op);
