@@ -66,12 +66,12 @@ private:
 // Block of output channels at X neighbouring positions. in: pairs. in_size: from one piece to the next. parts: offsets in it, of
 // what one product reads.
 template <int PIECES, int X>
-void amx_forward_tile(const Vec* in, long in_size, long step, const int32_t* parts, int count, const uint32_t* weights, int outputs,
-                      int depth, Vec* out, long out_plane) {
+void amx_forward_tile(const Vec* in, long in_size, long step, const int32_t* parts, int count, const Vec* weights, int outputs,
+                      Vec* out, long out_plane) {
     using Tiles = AmxTiles<PIECES>;
     unrolled<X>([&](auto x) { tile_zero<x>(); });
     for (int p = 0; p < count; p++) {
-        unrolled<PIECES>([&](auto a) { tile_load<Tiles::A + a>(weights, 4 * depth), weights += outputs * depth; });
+        unrolled<PIECES>([&](auto a) { tile_load<Tiles::A + a>(weights, sizeof(Vec)), weights += outputs; });
         Tiles::template multiply<X>([&](int b, int x) { return in + b * in_size + parts[p] + x * step; });
     }
     unrolled<X>([&](auto x) { tile_store<x>(out + x, out_plane * (long)sizeof(Vec)); });

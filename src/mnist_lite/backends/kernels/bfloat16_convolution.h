@@ -20,7 +20,7 @@ struct PairProduct {
     int pairs, run, depth;       // run: the vectors of the columns of the kernel that are neighbours
     std::vector<int32_t> parts;  // offsets, row after row of the kernel
     Partition blocks;            // of the output channels
-    std::vector<uint32_t> weights;
+    std::vector<Vec> weights;    // a row is one vector, of which `depth` pairs are used
 
     PairProduct(const Bordered& in, int outputs_, int rows_, int columns_, int kernel_, int dilation_, int stride_)
         : input(in), outputs(outputs_), rows(rows_), columns(columns_), kernel(kernel_), dilation(dilation_), stride(stride_),
@@ -30,24 +30,24 @@ struct PairProduct {
             for (int x = 0; x < kernel; x += run / pairs)
                 for (int i = 0; i < run; i += depth)
                     parts.push_back((y * dilation * input.to_width + x * dilation) * pairs + i);
-        weights.resize(outputs * weights_of_output());
+        weights.resize(outputs * rows_of_output());
     }
     long input_size() const { return PIECES * input.to_size(pairs); }
-    long weights_of_output() const { return (long)parts.size() * PIECES * depth; }
+    long rows_of_output() const { return (long)parts.size() * PIECES; }
 
     // weight(output channel, input channel, row, column)
     template <class F>
     void pack(F weight) {
-        uint32_t* to = weights.data();
+        uint32_t* to = (uint32_t*)weights.data();
         for (int b = 0; b < blocks.count; b++)
             for (int y = 0; y < kernel; y++)
                 for (int x = 0; x < kernel; x += run / pairs)
-                    for (int part = 0, size = blocks.size(b) * depth; part < run; part += depth, to += PIECES * size)
+                    for (int part = 0, size = blocks.size(b) * TILE_ROWS; part < run; part += depth, to += PIECES * size)
                         for (int i = 0; i < std::min(depth, run - part); i++) {  // behind it, the weights stay zero
                             const int c = (part + i) % pairs * 2, column = x + (part + i) / pairs;
                             for (int k = 0; k < blocks.size(b); k++) {
                                 const auto value = [&](int channel) { return weight(blocks.start(b) + k, channel, y, column); };
-                                uint32_t* const at = to + k * depth + i;
+                                uint32_t* const at = to + k * TILE_ROWS + i;
                                 for_each_piece<PIECES>([&](int n, uint32_t v) { at[n * size] = v; }, value(c));
                                 if (c + 1 < input.channels)
                                     for_each_piece<PIECES>([&](int n, uint32_t v) { at[n * size] |= v << 16; }, value(c + 1));
@@ -59,14 +59,14 @@ struct PairProduct {
         const long plane = (long)rows * columns, step = (long)stride * pairs;
         for (int b = 0; b < blocks.count; b++, out += blocks.size(b - 1) * plane) {
             const int block = blocks.size(b);
-            const uint32_t* from = &weights[blocks.start(b) * weights_of_output()];
+            const Vec* from = &weights[blocks.start(b) * rows_of_output()];
 #if defined(__AMX_BF16__)
             if (products == AMX) {
                 const AmxTiles<PIECES> tiles(block, depth);
                 for_each_strip(tiles.SUMS, [&](int size, const Vec* at, Vec* to, int first, int count) {
                     with_constant<AmxTiles<PIECES>::SUMS>(size, [&](auto X) {
                         amx_forward_tile<PIECES, X>(at, input.to_size(pairs), step, &parts[first], count,
-                                                    from + (long)first * PIECES * block * depth, block, depth, to, plane);
+                                                    from + (long)first * PIECES * block, block, to, plane);
                     });
                 }, in, out);
                 continue;
@@ -78,7 +78,7 @@ struct PairProduct {
                     with_constant<DOT_ROWS>(tiles.size(i), [&](auto K) {
                         with_constant<DOT_COLUMNS>(size, [&](auto X) {
                             dot_forward_tile<K, X>(at, step, &parts[first], count,
-                                                   from + ((long)first * block + tiles.start(i)) * depth, block, depth,
+                                                   (const uint32_t*)(from + (long)first * block + tiles.start(i)), block, depth,
                                                    to + tiles.start(i) * plane, plane);
                         });
                     });
