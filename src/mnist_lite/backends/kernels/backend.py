@@ -85,11 +85,10 @@ class KernelBackend:
         operations = compile_operations(module, shape)
         self._library = load()
         self.version = Path(self._library._name).stem
-        if precision == "bf16":
-            products = self._library.mnist_lite_bfloat16_products()
-        else:
-            products = self._library.mnist_lite_float32_products()
-        if precision == "bf16" and products == FLOAT32:
+        rounded = precision == "bf16"
+        library = self._library
+        products = library.mnist_lite_bfloat16_products() if rounded else library.mnist_lite_float32_products()
+        if rounded and products == FLOAT32:
             raise UnsupportedError("bfloat16 for this processor, which lacks AVX512-BF16")
         ops = (Op * len(operations.ops))(*operations.ops)
         self._network = self._library.mnist_lite_new(ops, len(ops), threads, products)

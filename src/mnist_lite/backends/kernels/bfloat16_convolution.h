@@ -1,9 +1,11 @@
-// A convolution whose products are in bfloat16: its inputs are rounded, its sums are float32. The maps stay in float32.
+// A convolution whose products are in bfloat16. Its inputs are rounded, or each is split into three pieces, which is as exact as
+// float32. Its sums are float32. The maps stay in float32.
 #pragma once
 #include <memory>
 
 #include "convolution.h"
 
+// AMX_SPLIT: products of three pieces with AMX.
 enum Products : int32_t { FLOAT32, DOT_PRODUCT, AMX, AMX_SPLIT, AMX_SPLIT_WHERE_FASTER };
 
 #if defined(__AVX512BF16__)
@@ -123,6 +125,19 @@ struct Bfloat16Convolution : Convolution {
                 places.push_back(b * PIECES * (int32_t)input.to_size(IMAGE_PAIRS) + taps[i] * IMAGE_PAIRS);
     }
 
+    // Whether products of three pieces with AMX take less time than products in float32. The numbers of cycles are measured. A 1 x 1
+    // kernel is slower: it uses each number too seldom for the time that the split takes.
+    bool is_faster() const {
+        constexpr double MULTIPLY_ADD = 0.62, AMX_ROW = 1.85, SPLIT_NUMBER = 25, LEAST_GAIN = 1.1;
+        const double out_area = op.out_area(), area = op.area(), kernel_area = op.kernel * op.kernel;
+        const double in_float32 = MULTIPLY_ADD * inputs * outputs * kernel_area * (2 * out_area + area);
+        const int blocks = ceil_div(inputs, LANES);
+        const double rows = outputs * out_area * ((double)forward_pairs.parts.size() + blocks * kernel_area / 2) +
+                            inputs * area * (double)backward_pairs.parts.size();
+        const double split = 6 * AMX_ROW * rows + SPLIT_NUMBER * (blocks * LANES * area + outputs * out_area);
+        return op.kernel > 1 && in_float32 > LEAST_GAIN * split;
+    }
+
     void reserve(Workspace& w) const override {
         w.grow(w.pairs, std::max(forward_pairs.input_size(), backward_pairs.input_size()));
         w.grow(w.grad_rows, PIECES * grad_size());
@@ -229,7 +244,6 @@ private:
 #endif
 
 inline bool can_use_bfloat16(const Op& op) { return op.groups == 1 && op.channels >= 4; }
-inline bool is_split_faster(const Op& op) { return op.channels >= 8 && op.out_channels >= 8; }
 
 // The fastest products in bfloat16 that this machine has, or FLOAT32.
 inline Products bfloat16_products() {
@@ -250,7 +264,8 @@ inline std::unique_ptr<Convolution> make_convolution(const Op& op, [[maybe_unuse
     if (products != FLOAT32 && can_use_bfloat16(op)) {
         if (products < AMX_SPLIT) return std::make_unique<Bfloat16Convolution<ROUNDED>>(op, products);
 #if defined(__AMX_BF16__)
-        if (products == AMX_SPLIT || is_split_faster(op)) return std::make_unique<Bfloat16Convolution<SPLIT>>(op, AMX);
+        auto split = std::make_unique<Bfloat16Convolution<SPLIT>>(op, AMX);
+        if (products == AMX_SPLIT || split->is_faster()) return split;
 #endif
     }
 #endif
