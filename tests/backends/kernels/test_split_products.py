@@ -115,7 +115,13 @@ def test_a_nonfinite_value_is_detected(where: str, value: float, split: None):
 def test_a_layer_uses_them_where_they_are_faster(
     layer: tuple[int, Any], is_faster: bool, split: None, monkeypatch: pytest.MonkeyPatch
 ):
-    layers: Layers = [{"conv": layer[0], "kernel": 3, "stride": 2}, layer[1], "global_avg_pool", "flatten", {"linear": 10}]
+    layers: Layers = [
+        {"conv": layer[0], "kernel": 3, "stride": 2},
+        layer[1],
+        "global_avg_pool",
+        "flatten",
+        {"linear": 10},
+    ]
     found = {}
     for products in (FLOAT32, AMX_SPLIT, AMX_SPLIT_WHERE_FASTER):
         use(products, monkeypatch)
