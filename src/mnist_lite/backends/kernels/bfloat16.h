@@ -14,8 +14,8 @@
 
 #include "lanes.h"
 
-// The number of pieces of a float32. One piece: it is rounded to bfloat16. Three pieces: their sum is the float32 itself. Piece n is
-// about 2^(8 n) times smaller than piece 0. So the six products of pieces a and b with a + b < 3 are as exact as one in float32.
+// The number of pieces of a float32. One piece: it is rounded to bfloat16. Three pieces: their sum is the float32 itself. Piece n
+// is about 2^(8 n) times smaller than piece 0. So the six products of pieces a and b with a + b < 3 are as exact as one in float32.
 constexpr int ROUNDED = 1, SPLIT = 3;
 
 constexpr int TILE_ROWS = 16;           // so many vectors are read at once: behind each map there are so many zeros

@@ -49,10 +49,11 @@ struct PairProduct {
                             const int c = (part + i) % pairs * 2, column = x + (part + i) / pairs;
                             for (int k = 0; k < blocks.size(b); k++) {
                                 const auto value = [&](int channel) { return weight(blocks.start(b) + k, channel, y, column); };
-                                uint32_t* const at = to + k * TILE_ROWS + i;
-                                for_each_piece<PIECES>([&](int n, uint32_t v) { at[n * size] = v; }, value(c));
+                                uint32_t pair[PIECES];
+                                for_each_piece<PIECES>([&](int n, uint32_t v) { pair[n] = v; }, value(c));
                                 if (c + 1 < input.channels)
-                                    for_each_piece<PIECES>([&](int n, uint32_t v) { at[n * size] |= v << 16; }, value(c + 1));
+                                    for_each_piece<PIECES>([&](int n, uint32_t v) { pair[n] |= v << 16; }, value(c + 1));
+                                for (int n = 0; n < PIECES; n++) to[n * size + k * TILE_ROWS + i] = pair[n];
                             }
                         }
     }
@@ -125,8 +126,8 @@ struct Bfloat16Convolution : Convolution {
                 places.push_back(b * PIECES * (int32_t)input.to_size(IMAGE_PAIRS) + taps[i] * IMAGE_PAIRS);
     }
 
-    // Whether products of three pieces with AMX take less time than products in float32. The numbers of cycles are measured. A 1 x 1
-    // kernel is slower: it uses each number too seldom for the time that the split takes.
+    // Whether products of three pieces with AMX take less time than products in float32. The numbers of cycles are measured. A
+    // 1 x 1 kernel is slower: it uses each number too seldom for the time that the split takes.
     bool is_faster() const {
         constexpr double MULTIPLY_ADD = 0.62, AMX_ROW = 1.85, SPLIT_NUMBER = 25, LEAST_GAIN = 1.1;
         const double out_area = op.out_area(), area = op.area(), kernel_area = op.kernel * op.kernel;
