@@ -124,13 +124,13 @@ inline void transpose(__m512i v[IMAGE_PAIRS]) {
         }
 }
 
-// Each block of channels has all its pieces.
+// Each block of channels has all its pieces. Without always_inline, a compiler made a step 2 % slower.
 template <int PIECES>
 void write_transposed(const Vec* in, const Bordered& m, Vec* to) {
     const long size = m.to_size(IMAGE_PAIRS);
     for (int first = 0; first < m.channels; first += LANES, in += LANES * m.plane(), to += PIECES * size) {
         const int channels = std::min(LANES, m.channels - first);
-        m.write_rows<PIECES>(to, IMAGE_PAIRS, [&](int y, Vec* begin) {
+        m.write_rows<PIECES>(to, IMAGE_PAIRS, [&](int y, Vec* begin) __attribute__((always_inline)) {
             for (int x = 0; x < m.width; x++, begin += IMAGE_PAIRS) {
                 const auto value = [&](int c) { return c < channels ? in[c * m.plane() + (long)y * m.row + x] : Vec{}; };
                 __m512i v[PIECES][IMAGE_PAIRS];
