@@ -133,7 +133,10 @@ int main() {
                              {nullptr, pixels.data(), indices.data(), nullptr, 0.01f, -0.4f},
                              {nullptr, pixels.data(), indices.data(), matrices.data(), 0.01f, -0.4f}};
     std::vector<float*> tensors = addresses(b.tensors), gradients = addresses(b.gradients);
-    for (int products = FLOAT32; products <= mnist_lite_bfloat16_products(); products++) {
+    std::vector<int> all_products;
+    for (int products = FLOAT32; products <= mnist_lite_bfloat16_products(); products++) all_products.push_back(products);
+    if (mnist_lite_float32_products() != FLOAT32) all_products.insert(all_products.end(), {AMX_SPLIT, AMX_SPLIT_WHERE_FASTER});
+    for (int products : all_products) {
         Network* network = mnist_lite_new(b.ops.data(), (int)b.ops.size(), 3, products);
         for (const Images& images : inputs) {
             if (products != FLOAT32 && &images != inputs) continue;  // a convolution does not know where the images are from
@@ -148,7 +151,7 @@ int main() {
                 std::printf("%d images: loss %.6f\n", count, results[0] / count);
             }
         }
-        if (products == mnist_lite_bfloat16_products()) update_weights(network, b);
+        if (products == all_products.back()) update_weights(network, b);
         mnist_lite_delete(network);
     }
 }

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.skipif(not compiler_command(), reason="no C++ compiler 
 
 FUNCTIONS = (
     "mnist_lite_bfloat16_products",
+    "mnist_lite_float32_products",
     "mnist_lite_new",
     "mnist_lite_delete",
     "mnist_lite_run",

@@ -35,4 +35,4 @@ def test_a_sanitizer_finds_nothing(name: str, tmp_path: Path):
     run = [setarch, "--addr-no-randomize", program] if setarch else [program]
     done = subprocess.run(run, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
-    assert len(done.stdout.splitlines()) in (12, 16, 20) and "nan" not in done.stdout
+    assert len(done.stdout.splitlines()) in (12, 16, 28) and "nan" not in done.stdout

@@ -19,18 +19,33 @@ template <int sums, int a, int b> void tile_multiply() {
 }
 
 // The sizes of the tile registers, as the processor reads them. The object sets them while it lives.
+template <int PIECES>
 class AmxTiles {
 public:
-    static constexpr int A = 5, B = 6, SUMS = 5;  // registers 0 .. SUMS - 1: sums; two registers for B
+    static constexpr int REGISTERS = 8, SUMS = PIECES == ROUNDED ? 5 : 4, A = SUMS, B = A + PIECES, B_COUNT = REGISTERS - B;
     // Sums: outputs x LANES. A: outputs x (2 * depth) numbers. B: depth rows of LANES pairs.
     AmxTiles(int outputs, int depth) {
-        for (int i = 0; i < SUMS; i++) set(i, outputs, 4 * LANES);
-        set(A, outputs, 4 * depth);
-        set(B, depth, 4 * LANES), set(B + 1, depth, 4 * LANES);
+        for (int i = 0; i < A; i++) set(i, outputs, 4 * LANES);
+        for (int i = A; i < B; i++) set(i, outputs, 4 * depth);
+        for (int i = B; i < REGISTERS; i++) set(i, depth, 4 * LANES);
         asm volatile("ldtilecfg %0" ::"m"(sizes_));
     }
     ~AmxTiles() { asm volatile("tilerelease"); }
     AmxTiles(const AmxTiles&) = delete;
+
+    // Multiplies the pieces in A by those of X tiles for B, and adds to X sums. from(b, x): where piece b of tile x is. Small
+    // products come first.
+    template <int X, class F>
+    static void multiply(F from) {
+        unrolled<PIECES>([&](auto i) {
+            constexpr int b = PIECES - 1 - i;
+            unrolled<X>([&](auto x) {
+                constexpr int tile = B + x % B_COUNT;
+                tile_load<tile>(from(b, x), sizeof(Vec));
+                unrolled<PIECES - b>([&](auto j) { tile_multiply<x, A + PIECES - 1 - b - j, tile>(); });
+            });
+        });
+    }
 
     // Asks the operating system for the tile registers, for all threads of the process.
     static bool allowed() {
@@ -48,34 +63,34 @@ private:
     } sizes_;
 };
 
-// Block of output channels at X neighbouring positions. in: pairs. parts: offsets in it, of what one product reads.
-template <int X>
-void amx_forward_tile(const Vec* in, long step, const int32_t* parts, int count, const uint32_t* weights, int outputs, int depth,
+// Block of output channels at X neighbouring positions. in: pairs. in_size: from one piece to the next. parts: offsets in it, of
+// what one product reads.
+template <int PIECES, int X>
+void amx_forward_tile(const Vec* in, long in_size, long step, const int32_t* parts, int count, const Vec* weights, int outputs,
                       Vec* out, long out_plane) {
+    using Tiles = AmxTiles<PIECES>;
     unrolled<X>([&](auto x) { tile_zero<x>(); });
-    for (int p = 0; p < count; p++, weights += outputs * depth) {
-        tile_load<AmxTiles::A>(weights, 4 * depth);
-        unrolled<X>([&](auto x) {
-            tile_load<AmxTiles::B + x % 2>(in + parts[p] + x * step, sizeof(Vec));
-            tile_multiply<x, AmxTiles::A, AmxTiles::B + x % 2>();
-        });
+    for (int p = 0; p < count; p++) {
+        unrolled<PIECES>([&](auto a) { tile_load<Tiles::A + a>(weights, sizeof(Vec)), weights += outputs; });
+        Tiles::template multiply<X>([&](int b, int x) { return in + b * in_size + parts[p] + x * step; });
     }
     unrolled<X>([&](auto x) { tile_store<x>(out + x, out_plane * (long)sizeof(Vec)); });
 }
 
 // For each of N taps: a block of output channels x LANES input channels, summed over rows x (2 * columns) positions.
-// grad: rows. in: transposed.
-template <int N>
-void amx_weight_grad_tile(const HalfVec* grad, long grad_plane, int grad_row, const Vec* in, long in_row, const int32_t* taps,
-                          int rows, int columns, float* sums) {
+// grad: rows. in: transposed. grad_size, in_size: from one piece to the next.
+template <int PIECES, int N>
+void amx_weight_grad_tile(const HalfVec* grad, long grad_size, long grad_plane, int grad_row, const Vec* in, long in_size,
+                          long in_row, const int32_t* taps, int rows, int columns, float* sums) {
+    using Tiles = AmxTiles<PIECES>;
     unrolled<N>([&](auto n) { tile_zero<n>(); });
     for (int y = 0; y < rows; y++)
         for (int x = 0; x < columns; x++) {
-            tile_load<AmxTiles::A>(grad + (long)y * grad_row + 2 * x, grad_plane * (long)sizeof(HalfVec));
-            unrolled<N>([&](auto n) {
-                tile_load<AmxTiles::B + n % 2>(in + y * in_row + taps[n] + 2 * x * IMAGE_PAIRS, sizeof(Vec));
-                tile_multiply<n, AmxTiles::A, AmxTiles::B + n % 2>();
+            unrolled<PIECES>([&](auto a) {
+                tile_load<Tiles::A + a>(grad + a * grad_size + (long)y * grad_row + 2 * x, grad_plane * (long)sizeof(HalfVec));
             });
+            Tiles::template multiply<N>(
+                [&](int b, int n) { return in + b * in_size + y * in_row + taps[n] + 2 * x * IMAGE_PAIRS; });
         }
     unrolled<N>([&](auto n) { tile_store<n>(sums + n * LANES * LANES, sizeof(Vec)); });
 }

@@ -29,7 +29,7 @@ from mnist_lite.data.raw_batch import Inputs
 from mnist_lite.data.split import CLASSES
 from mnist_lite.model.layers import Shape
 
-FLOAT32, DOT_PRODUCT, AMX = range(3)
+FLOAT32, DOT_PRODUCT, AMX, AMX_SPLIT, AMX_SPLIT_WHERE_FASTER = range(5)
 """How convolutions multiply: ``Products`` in bfloat16_convolution.h."""
 _OUT_OF_MEMORY = "not enough memory for the kernels' maps"
 
@@ -85,8 +85,10 @@ class KernelBackend:
         operations = compile_operations(module, shape)
         self._library = load()
         self.version = Path(self._library._name).stem
-        products = self._library.mnist_lite_bfloat16_products() if precision == "bf16" else FLOAT32
-        if precision == "bf16" and products == FLOAT32:
+        rounded = precision == "bf16"
+        library = self._library
+        products = library.mnist_lite_bfloat16_products() if rounded else library.mnist_lite_float32_products()
+        if rounded and products == FLOAT32:
             raise UnsupportedError("bfloat16 for this processor, which lacks AVX512-BF16")
         ops = (Op * len(operations.ops))(*operations.ops)
         self._network = self._library.mnist_lite_new(ops, len(ops), threads, products)

@@ -1,10 +1,12 @@
-// A convolution whose products are in bfloat16: its inputs are rounded, its sums are float32. The maps stay in float32.
+// A convolution whose products are in bfloat16. Its inputs are rounded, or each is split into three pieces, which is as exact as
+// float32. Its sums are float32. The maps stay in float32.
 #pragma once
 #include <memory>
 
 #include "convolution.h"
 
-enum Products : int32_t { FLOAT32, DOT_PRODUCT, AMX };
+// AMX_SPLIT: products of three pieces with AMX.
+enum Products : int32_t { FLOAT32, DOT_PRODUCT, AMX, AMX_SPLIT, AMX_SPLIT_WHERE_FASTER };
 
 #if defined(__AVX512BF16__)
 #include "dot_product.h"
@@ -13,13 +15,14 @@ enum Products : int32_t { FLOAT32, DOT_PRODUCT, AMX };
 #endif
 
 // A product over channels: forward, or the gradient of the input. It reads the input in parts of `depth` vectors of pairs.
+template <int PIECES>
 struct PairProduct {
     Bordered input;
     int outputs, rows, columns, kernel, dilation, stride;
     int pairs, run, depth;       // run: the vectors of the columns of the kernel that are neighbours
     std::vector<int32_t> parts;  // offsets, row after row of the kernel
     Partition blocks;            // of the output channels
-    std::vector<uint32_t> weights;
+    std::vector<Vec> weights;    // a row is one vector, of which `depth` pairs are used
 
     PairProduct(const Bordered& in, int outputs_, int rows_, int columns_, int kernel_, int dilation_, int stride_)
         : input(in), outputs(outputs_), rows(rows_), columns(columns_), kernel(kernel_), dilation(dilation_), stride(stride_),
@@ -29,25 +32,28 @@ struct PairProduct {
             for (int x = 0; x < kernel; x += run / pairs)
                 for (int i = 0; i < run; i += depth)
                     parts.push_back((y * dilation * input.to_width + x * dilation) * pairs + i);
-        weights.resize((long)outputs * (long)parts.size() * depth);
+        weights.resize(outputs * rows_of_output());
     }
-    long input_size() const { return input.to_area() * pairs + TILE_ROWS; }
+    long input_size() const { return PIECES * input.to_size(pairs); }
+    long rows_of_output() const { return (long)parts.size() * PIECES; }
 
     // weight(output channel, input channel, row, column)
     template <class F>
     void pack(F weight) {
-        uint32_t* to = weights.data();
+        uint32_t* to = (uint32_t*)weights.data();
         for (int b = 0; b < blocks.count; b++)
             for (int y = 0; y < kernel; y++)
                 for (int x = 0; x < kernel; x += run / pairs)
-                    for (int part = 0; part < run; part += depth, to += blocks.size(b) * depth)
+                    for (int part = 0, size = blocks.size(b) * TILE_ROWS; part < run; part += depth, to += PIECES * size)
                         for (int i = 0; i < std::min(depth, run - part); i++) {  // behind it, the weights stay zero
                             const int c = (part + i) % pairs * 2, column = x + (part + i) / pairs;
                             for (int k = 0; k < blocks.size(b); k++) {
-                                const auto value = [&](int channel) {
-                                    return to_bfloat16(weight(blocks.start(b) + k, channel, y, column));
-                                };
-                                to[k * depth + i] = value(c) | (c + 1 < input.channels ? value(c + 1) << 16 : 0);
+                                const auto value = [&](int channel) { return weight(blocks.start(b) + k, channel, y, column); };
+                                uint32_t pair[PIECES];
+                                for_each_piece<PIECES>([&](int n, uint32_t v) { pair[n] = v; }, value(c));
+                                if (c + 1 < input.channels)
+                                    for_each_piece<PIECES>([&](int n, uint32_t v) { pair[n] |= v << 16; }, value(c + 1));
+                                for (int n = 0; n < PIECES; n++) to[n * size + k * TILE_ROWS + i] = pair[n];
                             }
                         }
     }
@@ -56,14 +62,14 @@ struct PairProduct {
         const long plane = (long)rows * columns, step = (long)stride * pairs;
         for (int b = 0; b < blocks.count; b++, out += blocks.size(b - 1) * plane) {
             const int block = blocks.size(b);
-            const uint32_t* from = &weights[(long)blocks.start(b) * (long)parts.size() * depth];
+            const Vec* from = &weights[blocks.start(b) * rows_of_output()];
 #if defined(__AMX_BF16__)
             if (products == AMX) {
-                const AmxTiles tiles(block, depth);
-                for_each_strip(AmxTiles::SUMS, [&](int size, const Vec* at, Vec* to, int first, int count) {
-                    with_constant<AmxTiles::SUMS>(size, [&](auto X) {
-                        amx_forward_tile<X>(at, step, &parts[first], count, from + (long)first * block * depth, block, depth, to,
-                                            plane);
+                const AmxTiles<PIECES> tiles(block, depth);
+                for_each_strip(tiles.SUMS, [&](int size, const Vec* at, Vec* to, int first, int count) {
+                    with_constant<AmxTiles<PIECES>::SUMS>(size, [&](auto X) {
+                        amx_forward_tile<PIECES, X>(at, input.to_size(pairs), step, &parts[first], count,
+                                                    from + (long)first * PIECES * block, block, to, plane);
                     });
                 }, in, out);
                 continue;
@@ -75,7 +81,7 @@ struct PairProduct {
                     with_constant<DOT_ROWS>(tiles.size(i), [&](auto K) {
                         with_constant<DOT_COLUMNS>(size, [&](auto X) {
                             dot_forward_tile<K, X>(at, step, &parts[first], count,
-                                                   from + ((long)first * block + tiles.start(i)) * depth, block, depth,
+                                                   (const uint32_t*)(from + (long)first * block + tiles.start(i)), block, depth,
                                                    to + tiles.start(i) * plane, plane);
                         });
                     });
@@ -101,13 +107,12 @@ private:
     }
 };
 
+template <int PIECES>
 struct Bfloat16Convolution : Convolution {
     const Products products;
     const Bordered input, grad;  // grad: of the output, with zeros between its positions where the convolution has a stride
-    PairProduct forward_pairs, backward_pairs;
+    PairProduct<PIECES> forward_pairs, backward_pairs;
     std::vector<int32_t> places;  // in the transposed input: of each block of input channels and tap
-
-    static bool is_possible(const Op& op) { return op.groups == 1 && op.channels >= 4; }
 
     Bfloat16Convolution(const Op& o, Products p)
         : Convolution(flattened(o)), products(p),
@@ -117,13 +122,27 @@ struct Bfloat16Convolution : Convolution {
           forward_pairs(input, op.out_channels, op.out_height, op.out_width, op.kernel, op.dilation, op.stride),
           backward_pairs(grad, op.channels, op.height, op.width, op.kernel, op.dilation, 1) {
         for (int b = 0; b < ceil_div(inputs, LANES); b++)
-            for (int i = 0; i < op.kernel * op.kernel; i++) places.push_back((b * (int)in_plane() + taps[i]) * IMAGE_PAIRS);
+            for (int i = 0; i < op.kernel * op.kernel; i++)
+                places.push_back(b * PIECES * (int32_t)input.to_size(IMAGE_PAIRS) + taps[i] * IMAGE_PAIRS);
+    }
+
+    // Whether products of three pieces with AMX take less time than products in float32. The numbers of cycles are measured. A
+    // 1 x 1 kernel is slower: it uses each number too seldom for the time that the split takes.
+    bool is_faster() const {
+        constexpr double MULTIPLY_ADD = 0.62, AMX_ROW = 1.85, SPLIT_NUMBER = 25, LEAST_GAIN = 1.1;
+        const double out_area = op.out_area(), area = op.area(), kernel_area = op.kernel * op.kernel;
+        const double in_float32 = MULTIPLY_ADD * inputs * outputs * kernel_area * (2 * out_area + area);
+        const int blocks = ceil_div(inputs, LANES);
+        const double rows = outputs * out_area * ((double)forward_pairs.parts.size() + blocks * kernel_area / 2) +
+                            inputs * area * (double)backward_pairs.parts.size();
+        const double split = 6 * AMX_ROW * rows + SPLIT_NUMBER * (blocks * LANES * area + outputs * out_area);
+        return op.kernel > 1 && in_float32 > LEAST_GAIN * split;
     }
 
     void reserve(Workspace& w) const override {
         w.grow(w.pairs, std::max(forward_pairs.input_size(), backward_pairs.input_size()));
-        w.grow(w.grad_rows, op.out_channels * grad.plane());
-        if (products == AMX) w.grow(w.transposed, ceil_div(op.channels, LANES) * in_plane() * IMAGE_PAIRS + TILE_ROWS);
+        w.grow(w.grad_rows, PIECES * grad_size());
+        if (products == AMX) w.grow(w.transposed, ceil_div(op.channels, LANES) * PIECES * input.to_size(IMAGE_PAIRS));
         else w.grow(w.input_rows, op.channels * in_plane() + TILE_ROWS), w.grow(w.weight_grad_sums, size());
     }
 
@@ -136,7 +155,7 @@ struct Bfloat16Convolution : Convolution {
     }
 
     void forward(const Vec* in, const float* bias, Vec* out, Workspace& workspace) const override {
-        write_pairs(in, input, workspace.pairs.data());
+        write_pairs<PIECES>(in, input, workspace.pairs.data());
         forward_pairs.compute(workspace.pairs.data(), out, products);
         if (!bias && !op.has_relu()) return;
         for (int k = 0; k < op.out_channels; k++)
@@ -149,9 +168,10 @@ struct Bfloat16Convolution : Convolution {
     void backward(const Vec* in, const Vec* out, Vec* grad_out, Vec* grad_in, float* weight_grad, float* bias_grad,
                   const NormedChannel* norm, Workspace& workspace) const override {
         HalfVec* const rows = workspace.grad_rows.data();
-        if (op.stride > 1 || grad.row > grad.width) std::fill_n(rows, op.out_channels * grad.plane(), HalfVec{});
+        if (op.stride > 1 || grad.row > grad.width) std::fill_n(rows, PIECES * grad_size(), HalfVec{});
         take_gradient(out, grad_out, bias_grad, norm, [&](int k, int y, int x, Vec g) {
-            rows[k * grad.plane() + (long)y * op.stride * grad.row + x * op.stride] = to_bfloat16(g);
+            HalfVec* const to = rows + k * grad.plane() + (long)y * op.stride * grad.row + x * op.stride;
+            for_each_piece<PIECES>([&](int n, HalfVec v) { to[n * grad_size()] = v; }, g);
         });
 #if defined(__AMX_BF16__)
         if (products == AMX) amx_weight_grad(in, weight_grad, workspace);
@@ -159,11 +179,13 @@ struct Bfloat16Convolution : Convolution {
 #endif
             dot_weight_grad(in, weight_grad, workspace);
         if (!grad_in) return;
-        write_pairs(rows, grad, workspace.pairs.data());
+        for (int n = 0; n < PIECES; n++)
+            write_pairs<ROUNDED>(rows + n * grad_size(), grad, &workspace.pairs[n * backward_pairs.input_size() / PIECES]);
         backward_pairs.compute(workspace.pairs.data(), grad_in, products);
     }
 
 private:
+    long grad_size() const { return op.out_channels * grad.plane(); }
     // A convolution of 1 x 1 sees a map as one row.
     static Op flattened(Op o) {
         if (o.kernel == 1 && o.stride == 1 && o.padding == 0)
@@ -173,16 +195,17 @@ private:
 
 #if defined(__AMX_BF16__)
     void amx_weight_grad(const Vec* in, float* weight_grad, Workspace& workspace) const {
-        write_transposed(in, input, workspace.transposed.data());
+        using Tiles = AmxTiles<PIECES>;
+        write_transposed<PIECES>(in, input, workspace.transposed.data());
         const int area = op.kernel * op.kernel, count = (int)places.size();
-        const Partition blocks{outputs, ceil_div(outputs, TILE_ROWS)}, groups{count, ceil_div(count, AmxTiles::SUMS)};
-        alignas(64) float sums[AmxTiles::SUMS * LANES * LANES];
+        const Partition blocks{outputs, ceil_div(outputs, TILE_ROWS)}, groups{count, ceil_div(count, Tiles::SUMS)};
+        alignas(64) float sums[Tiles::SUMS * LANES * LANES];
         for (int b = 0; b < blocks.count; b++) {
-            const AmxTiles tiles(blocks.size(b), TILE_ROWS);
+            const Tiles tiles(blocks.size(b), TILE_ROWS);
             for (int g = 0; g < groups.count; g++) {
-                with_constant<AmxTiles::SUMS>(groups.size(g), [&](auto N) {
-                    amx_weight_grad_tile<N>(&workspace.grad_rows[blocks.start(b) * grad.plane()], grad.plane(),
-                                            op.stride * grad.row, workspace.transposed.data(),
+                with_constant<Tiles::SUMS>(groups.size(g), [&](auto N) {
+                    amx_weight_grad_tile<PIECES, N>(&workspace.grad_rows[blocks.start(b) * grad.plane()], grad_size(), grad.plane(),
+                                            op.stride * grad.row, workspace.transposed.data(), input.to_size(IMAGE_PAIRS),
                                             (long)op.stride * in_width * IMAGE_PAIRS, &places[groups.start(g)], op.out_height,
                                             grad.row / 2, sums);
                 });
@@ -221,10 +244,12 @@ private:
 };
 #endif
 
+inline bool can_use_bfloat16(const Op& op) { return op.groups == 1 && op.channels >= 4; }
+
 // The fastest products in bfloat16 that this machine has, or FLOAT32.
 inline Products bfloat16_products() {
 #if defined(__AMX_BF16__)
-    if (AmxTiles::allowed()) return AMX;
+    if (AmxTiles<SPLIT>::allowed()) return AMX;
 #endif
 #if defined(__AVX512BF16__)
     return DOT_PRODUCT;
@@ -232,9 +257,18 @@ inline Products bfloat16_products() {
     return FLOAT32;
 }
 
+// The fastest products in float32 that this machine has.
+inline Products float32_products() { return bfloat16_products() == AMX ? AMX_SPLIT_WHERE_FASTER : FLOAT32; }
+
 inline std::unique_ptr<Convolution> make_convolution(const Op& op, [[maybe_unused]] Products products) {
 #if defined(__AVX512BF16__)
-    if (products != FLOAT32 && Bfloat16Convolution::is_possible(op)) return std::make_unique<Bfloat16Convolution>(op, products);
+    if (products != FLOAT32 && can_use_bfloat16(op)) {
+        if (products < AMX_SPLIT) return std::make_unique<Bfloat16Convolution<ROUNDED>>(op, products);
+#if defined(__AMX_BF16__)
+        auto split = std::make_unique<Bfloat16Convolution<SPLIT>>(op, AMX);
+        if (products == AMX_SPLIT || split->is_faster()) return split;
+#endif
+    }
 #endif
     return std::make_unique<Convolution>(op);
 }

@@ -40,6 +40,7 @@ UNUSED_DAYS = 30
 LOCK = "build.lock"
 FUNCTIONS = (
     "mnist_lite_bfloat16_products",
+    "mnist_lite_float32_products",
     "mnist_lite_new",
     "mnist_lite_delete",
     "mnist_lite_run",
@@ -223,6 +224,7 @@ def _declare(library: ctypes.CDLL) -> None:
     pointer = ctypes.c_void_p
     number = ctypes.c_int
     library.mnist_lite_bfloat16_products.argtypes, library.mnist_lite_bfloat16_products.restype = [], number
+    library.mnist_lite_float32_products.argtypes, library.mnist_lite_float32_products.restype = [], number
     library.mnist_lite_new.argtypes, library.mnist_lite_new.restype = [pointer, number, number, number], pointer
     library.mnist_lite_delete.argtypes, library.mnist_lite_delete.restype = [pointer], None
     library.mnist_lite_run.argtypes = [

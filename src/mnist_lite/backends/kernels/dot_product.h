@@ -7,18 +7,18 @@ constexpr int DOT_ROWS = 4, DOT_COLUMNS = 6;  // the largest tile: 24 sums, and 
 inline Vec dot_add(Vec sums, Vec a, Vec b) { return (Vec)_mm512_dpbf16_ps((__m512)sums, (__m512bh)a, (__m512bh)b); }
 
 // K output channels at X neighbouring positions. in: pairs. parts: offsets of what it reads, depth vectors each.
-// A part has weights for `outputs` channels.
+// A part has TILE_ROWS weights, of which depth are used, for each of `outputs` channels.
 template <int K, int X>
 void dot_forward_tile(const Vec* in, long step, const int32_t* parts, int count, const uint32_t* weights, int outputs, int depth,
                       Vec* out, long out_plane) {
     Vec total[K][X]{};
-    for (int p = 0; p < count; p++, weights += outputs * depth)
+    for (int p = 0; p < count; p++, weights += outputs * TILE_ROWS)
         for (int i = 0; i < depth; i++) {
             const Vec* from = in + parts[p] + i;
             Vec v[X];
             for (int x = 0; x < X; x++) v[x] = from[x * step];
             for (int k = 0; k < K; k++) {
-                const Vec w = (Vec)_mm512_set1_epi32((int)weights[k * depth + i]);
+                const Vec w = (Vec)_mm512_set1_epi32((int)weights[k * TILE_ROWS + i]);
                 for (int x = 0; x < X; x++) total[k][x] = dot_add(total[k][x], w, v[x]);
             }
         }

@@ -7,6 +7,9 @@ extern "C" {
 // The fastest products in bfloat16 that this machine has, or FLOAT32.
 int32_t mnist_lite_bfloat16_products() { return bfloat16_products(); }
 
+// The fastest products in float32 that this machine has.
+int32_t mnist_lite_float32_products() { return float32_products(); }
+
 // products: how convolutions multiply. Null: out of memory or of threads.
 Network* mnist_lite_new(const Op* ops, int count, int threads, int32_t products) {
     try {
