@@ -59,7 +59,7 @@ def test_every_tile(outputs: int, split: None):
 
 
 def test_the_error_is_that_of_float32(split: None, monkeypatch: pytest.MonkeyPatch):
-    """Without the three smallest products of pieces, it would be 50 times larger."""
+    """A missing product of two pieces would make it much larger."""
     layers: Layers = [{"conv": 16, "kernel": 3, "stride": 2}, {"conv": 20, "kernel": 3}, *HEAD]
     images, labels = batch(40)
     errors: dict[int, list[float]] = {}
