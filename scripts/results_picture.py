@@ -17,7 +17,7 @@ from mnist_lite.sweeps.statistics import Estimate
 
 LOWEST = 98.6
 """The bottom of the picture, in percent. A line below the axis names the networks with less."""
-NAMED_ON_THE_LEFT = ("genesis", "era4", "eva5")
+NAMED_ON_THE_LEFT = ("genesis", "era4")
 """Their names would cover others on the right."""
 RESOLUTION = 100 / 10_000
 """The accuracy that one test image adds, in percent."""
