@@ -49,7 +49,12 @@ def main(path: Path, name: str) -> None:
         sys.exit(f"{path} is not finished")
     if run.config["stop_at_accuracy"] is not None and not run.data["holdout"]:
         sys.exit("the end of this run was chosen on the test images")
-    config = {**run.config, "data": {**run.config["data"], "root": "data"}}  # not a folder of this machine
+    config = {
+        **run.config,  # without folders of this machine
+        "runs_dir": "runs",
+        "data": {**run.config["data"], "root": "data"},
+        "sweep": {**run.config["sweep"], "dir": "runs/sweeps"},
+    }
     run = replace(run, config=config)
     data = load_data(run)
     n = len(data.test)
