@@ -63,9 +63,7 @@ def plain_loop(accuracies: Sequence[float]) -> dict[float, float]:
     The last one is the highest.
     """
     config = compose_run(["experiment=era4"])
-    threads = set_threads(
-        config.threads
-    )  # the runs before set torch's to 1, because the kernels have threads of their own
+    threads = set_threads(config.threads)  # the kernels have their own threads: their runs set torch's to 1
     torch.manual_seed(config.seed)
     root, device = user_path("data.root", config.data.root), torch.device("cpu")
     network = build(config.model, config.init).module

@@ -65,7 +65,7 @@ class Card(Struct, frozen=True, kw_only=True):
     data: DataRecord
     figures: list[Figure]
     over_seeds: OverSeeds
-    """Of the recipe of this network."""
+    """The accuracy of the recipe that trained this network."""
     test_images: str
     """How the test images were used."""
     versions: dict[str, str]

@@ -126,8 +126,8 @@ struct Bfloat16Convolution : Convolution {
                 places.push_back(b * PIECES * (int32_t)input.to_size(IMAGE_PAIRS) + taps[i] * IMAGE_PAIRS);
     }
 
-    // Whether products of three pieces with AMX take less time than products in float32. The numbers of cycles are measured. A
-    // 1 x 1 kernel is slower: it uses each number too seldom for the time that the split takes.
+    // Whether products of three pieces with AMX are faster than products in float32. The numbers of cycles are measured. With a
+    // 1 x 1 kernel they are slower, because the split takes time and each number is used only a few times.
     bool is_faster() const {
         constexpr double MULTIPLY_ADD = 0.62, AMX_ROW = 1.85, SPLIT_NUMBER = 25, LEAST_GAIN = 1.1;
         const double out_area = op.out_area(), area = op.area(), kernel_area = op.kernel * op.kernel;
