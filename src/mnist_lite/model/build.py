@@ -132,6 +132,8 @@ class _Builder:
 
     def __init__(self) -> None:
         self.rows: list[Layer] = []
+        self._made: dict[LayerNode, tuple[nn.Module, int]] = {}  # with the numbers of their rows
+        self._counted: set[nn.Parameter] = set()
 
     def sequence(self, nodes: tuple[LayerNode, ...], x: FeatureMap) -> tuple[nn.Sequential, FeatureMap]:
         """The modules of ``nodes``, one after the other, for the input ``x``; and their output."""
@@ -145,6 +147,7 @@ class _Builder:
         entry, where = node.entry, f"model.layers: layer {len(self.rows) + 1} ({node.entry})"
         output = _output_shape(entry.word, x.shape, entry.arguments, where)
         module = make_layer(entry.word, x.shape, entry.arguments)
+        text = str(entry) + self.share_weights(node, module, where)
         field, jump, reach = x.receptive_field, x.jump, x.reach
         if hasattr(module, "kernel_size"):  # a convolution or a pool
             kernel, stride, dilation, padding = (
@@ -157,7 +160,7 @@ class _Builder:
             reach = tuple(_union(reach[i] for i in window if 0 <= i < len(reach)) for window in windows)
         elif entry.word in ("global_avg_pool", "flatten") and len(x.shape) == 3:
             field, reach = field + (max(x.shape[1:]) - 1) * jump, (_union(reach),)
-        return module, self.add_row(str(entry), node.block, module, FeatureMap(output, field, jump, reach))
+        return module, self.add_row(text, node.block, module, FeatureMap(output, field, jump, reach))
 
     def residual(self, node: LayerNode, x: FeatureMap) -> tuple[nn.Module, FeatureMap]:
         """A residual block.
@@ -178,14 +181,31 @@ class _Builder:
         if y.shape != x.shape:
             projection = make_layer("conv", x.shape, arguments)
             text = f"projection {arguments['out']} stride={arguments['stride']}"
+            text += self.share_weights(node, projection, where)
             self.add_row(text, node.block, projection, FeatureMap(shortcut, x.receptive_field, y.jump, passed))
         block = Residual(body, projection)
         both = tuple(a | b for a, b in zip(y.reach, passed, strict=True))
         return block, self.add_row("add", node.block, block, y._replace(reach=both))
 
+    def share_weights(self, node: LayerNode, module: nn.Module, where: str) -> str:
+        """Gives ``module`` the weights of the layer that ``node`` shares them with. Returns what the layer table says of it."""
+        self._made[node] = module, len(self.rows) + 1
+        if node.shares is None or not isinstance(module, (nn.Conv2d, nn.Linear)):
+            return ""
+        first, number = self._made[node.shares]
+        assert isinstance(first, (nn.Conv2d, nn.Linear))
+        if module.weight.shape != first.weight.shape:
+            raise UserError(
+                f"{where} cannot share the weights of layer {number}: they are {_text(tuple(first.weight.shape))}, "
+                f"and with its input it needs {_text(tuple(module.weight.shape))}"
+            )
+        module.weight, module.bias = first.weight, first.bias
+        return f" (weights of {number})"
+
     def add_row(self, text: str, block: str, module: nn.Module, output: FeatureMap) -> FeatureMap:
         """Appends the row of ``module``. Returns ``output``."""
-        parameters = sum(p.numel() for p in module.parameters(recurse=False))
+        own = set(module.parameters(recurse=False)) - self._counted
+        self._counted |= own
         multiply_adds = 0
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             multiply_adds = module.weight.numel() * math.prod(output.shape[1:])
@@ -197,7 +217,7 @@ class _Builder:
                 block,
                 kind,
                 output.shape,
-                parameters,
+                sum(p.numel() for p in own),
                 multiply_adds,
                 output.receptive_field,
                 output.jump,

@@ -1,13 +1,14 @@
 """Parses a model's layer list from YAML: the words, their checked arguments, and the blocks that hold other layers.
 
-There are two blocks. ``{repeat: 3, layers: [...]}`` stands for its layers three times. ``{residual: {layers: [...]}}`` adds its
-input to the output of its layers. Blocks can hold blocks. This module knows neither shapes nor torch modules.
+There are two blocks. ``{repeat: 3, layers: [...]}`` stands for its layers three times. With ``shared: true``, the convolutions and
+linear layers of all times have the same weights. ``{residual: {layers: [...]}}`` adds its input to the output of its layers.
+Blocks can hold blocks. This module knows neither shapes nor torch modules.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
@@ -18,7 +19,7 @@ from mnist_lite.model.layers import LAYERS
 MAX_LAYERS = 1_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LayerNode:
     """A layer, or a residual block with its layers. Repeats are written out."""
 
@@ -27,9 +28,11 @@ class LayerNode:
     """The names of the blocks around the layer, such as ``body.2/residual``; empty outside of any block."""
     body: tuple[LayerNode, ...] = ()
     """The layers of a residual block; empty for a layer."""
+    shares: LayerNode | None = None
+    """The earlier node whose weights this one has, if it is a convolution, a linear layer or a projection."""
 
 
-def repeat(times: int, layers: Any, name: str = "repeat") -> list[str]:
+def repeat(times: int, layers: Any, name: str = "repeat", shared: bool = False) -> list[str]:
     """The block names of ``layers`` written ``times`` times: ``body.1``, ``body.2``, ..."""
     if not 1 <= times <= MAX_LAYERS:
         raise ValueError(f"times: {times} is out of range; expected 1 to {MAX_LAYERS}")
@@ -69,10 +72,23 @@ def parse_layers(items: Any, where: str = "model.layers") -> tuple[LayerNode, ..
                 names = BLOCKS[entry.word](**entry.arguments)
             except ValueError as error:
                 raise UserError(f"{here} ({entry.word}).{error}") from error
+            first: tuple[LayerNode, ...] = ()
             for name in names:
                 inner = f"{block}/{name}" if block else name
                 body = parse(entry.arguments["layers"], f"{here}.layers", inner)
+                if first:
+                    body = _share(body, first)
+                elif entry.arguments.get("shared"):
+                    first = body
                 nodes += [LayerNode(entry, inner, body)] if entry.word == "residual" else body
         return tuple(nodes)
 
     return parse(items, where, "")
+
+
+def _share(nodes: tuple[LayerNode, ...], first: tuple[LayerNode, ...]) -> tuple[LayerNode, ...]:
+    """``nodes`` with the weights of the same nodes of the first time."""
+    return tuple(
+        replace(node, body=_share(node.body, earlier.body), shares=earlier.shares or earlier)
+        for node, earlier in zip(nodes, first, strict=True)
+    )

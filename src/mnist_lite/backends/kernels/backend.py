@@ -101,7 +101,8 @@ class KernelBackend:
         sizes = [p.numel() for p in self._parameters]
         flat = torch.zeros(sum(sizes)).split(sizes)
         self._gradients = [part.view_as(p) for part, p in zip(flat, self._parameters, strict=True)]
-        by_name = dict(zip(dict(module.named_parameters()), self._gradients, strict=True))
+        gradient_of = dict(zip(self._parameters, self._gradients, strict=True))
+        by_name = {name: gradient_of[p] for name, p in module.named_parameters(remove_duplicate=False)}
         self._gradient_addresses = _addresses([by_name.get(name) for name in self._tensor_names])
 
     def gradients(self, inputs: Inputs, labels: torch.Tensor, seed: int) -> StepResult:
@@ -168,7 +169,7 @@ class KernelBackend:
     def _tensors(self, network: nn.Module) -> Tensors:
         """The tensors of ``network`` that the operations refer to. They are kept, because a module is slow to list them."""
         if network not in self._tensors_of:
-            state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+            state = {**dict(network.named_parameters(remove_duplicate=False)), **dict(network.named_buffers())}
             tensors = [state[name] for name in self._tensor_names]
             assert all(t.is_contiguous() and t.dtype in (torch.float32, torch.int64) for t in tensors)
             self._tensors_of[network] = Tensors(tensors, _addresses(tensors))

@@ -251,8 +251,13 @@ struct Network {
             }
             for (int i; (i = pool.take_next((int)group_gradients.size())) >= 0;) {
                 const GroupGradient& gradient = group_gradients[i];
-                sum_over_groups(gradients[gradient.tensor], gradient.offset, gradient.size);
-                check_finite(gradients[gradient.tensor], gradient.size);
+                float* const sum = gradients[gradient.tensor];
+                const auto has_this_sum = [&](const GroupGradient& other) { return gradients[other.tensor] == sum; };
+                if (std::any_of(&group_gradients[0], &group_gradients[i], has_this_sum)) continue;
+                std::fill_n(sum, gradient.size, 0.0f);
+                for (size_t j = i; j < group_gradients.size(); j++)  // layers that share their weights add up
+                    if (has_this_sum(group_gradients[j])) add_over_groups(sum, group_gradients[j].offset, gradient.size);
+                check_finite(sum, gradient.size);
             }
         };
         finite = true;
@@ -269,9 +274,8 @@ struct Network {
         if (!std::isfinite(total)) finite = false;
     }
 
-    void sum_over_groups(float* to, long start, long size) const {
-        std::copy_n(&weight_grads[start], size, to);
-        for (int g = 1; g < groups; g++)
+    void add_over_groups(float* to, long start, long size) const {
+        for (int g = 0; g < groups; g++)
             for (long i = 0; i < size; i++) to[i] += weight_grads[g * parameters + start + i];
     }
 
