@@ -2,9 +2,9 @@
 
 python scripts/search_layers.py JOBS    # trains the lines of the file JOBS, two at a time with one thread each
 
-A line of JOBS is ``layers | seeds | changes of the recipe``, for example ``8 12sn M 16sn | 0 1 | optimizer.lr=0.2``. The recipe
-without changes is ``RECIPE`` below. Runs that are in the CSV file already are left out. JOBS is read again after each run, so lines
-can be added. Layers are written as
+A line of JOBS is ``layers | seeds | changes of the recipe``, for example ``8 12sn M 16sn | 0 1 | optimizer.lr=0.2``.
+``RECIPE`` below is the recipe without changes. Runs that are in the CSV file already are left out. JOBS is read again after
+each run, so lines can be added. Layers are written as
 
     12      a 3 x 3 convolution to 12 channels, batch norm, ReLU
     12k5    the same with a kernel of 5 x 5; 12k1 with 1 x 1
@@ -14,7 +14,7 @@ can be added. Layers are written as
     12x     without the ReLU; 12d2 with stride 2
     M, A    a max pool and an average pool of 2 x 2
     G       a depthwise 3 x 3 convolution
-    3( 12snpr )     the layers in the brackets three times, with the same convolutions and own norms; 2( 3( 12snpr ) M ) is possible
+    3( 12snpr )     three times the layers in the brackets, with the same convolutions and own norms
     @silu   this activation in place of ReLU, in the whole network
 
 After the last one come a global average pool and a 1 x 1 convolution to 10 outputs with a bias.
@@ -41,8 +41,8 @@ RESULTS = TOP / "docs" / "frontier_search.csv"
 COLUMNS = ("layers", "parameters", "overrides", "seed", "holdout_accuracy", "holdout_loss", "train_accuracy")
 RECIPE = ("augment=affine", "batch_size=32", "optimizer.lr=0.1")
 FIXED = (
-    *("data=mnist", "data.holdout=10000", "optimizer=nesterov", "scheduler=onecycle", "init=torch", "epochs=15"),
-    *("threads=1", "backend=kernels", "precision=fp32"),
+    *("data=mnist", "data.holdout=10000", "data.test_limit=100", "epochs=15"),
+    *("optimizer=nesterov", "scheduler=onecycle", "init=torch", "threads=1", "backend=kernels", "precision=fp32"),
 )
 WORD = re.compile(r"(?P<channels>\d+)(k(?P<kernel>\d))?(?P<separable>s(?P<depthwise>\d)?)?(?P<flags>(n|p|r|x|d2)*)")
 

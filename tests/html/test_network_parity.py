@@ -54,7 +54,10 @@ LAYER_LISTS: dict[str, list[Any]] = {
     "leaky_relu": [{"leaky_relu": 0.2}],
     "elu": [{"elu": 0.7}],
     "prelu": [{"prelu": 0.1}],
-    "repeat": [{"repeat": 2, "layers": [{"conv": 6, "kernel": 3, "padding": 1}, "silu"]}],
+    "repeat": [
+        {"repeat": 2, "layers": [{"conv": 6, "kernel": 3, "padding": 1}, "silu"]},
+        {"repeat": 2, "shared": True, "layers": [{"conv": 6, "kernel": 3, "padding": 1}, "batch_norm"]},
+    ],
     "residual": [
         {"residual": {"layers": [{"residual": {"layers": BLOCK}}, {"conv": 8, "kernel": 3, "padding": 1}]}},
         "relu",

@@ -26,6 +26,15 @@ SAME = [
         "model.layers=[{residual: {layers: [relu, {conv: 1, padding: 1}]}},{conv: 10},global_avg_pool]",
         "model.layers=[{residual: [{repeat: 1, layers: [relu]},{conv: 1, padding: 1}], name: a},{conv: 10},global_avg_pool]",
     ),
+    (
+        "model.layers=[{repeat: 4, shared: true, layers: [{conv: 1}, relu]},{conv: 10},global_avg_pool]",
+        "model.layers=[{repeat: 2, shared: true, layers: [{repeat: 2, shared: true, layers: [{conv: 1}, relu]}]},"
+        "{conv: 10},global_avg_pool]",
+    ),
+    (
+        "model.layers=[{repeat: 2, shared: true, layers: [relu]},{conv: 10},global_avg_pool]",
+        "model.layers=[{repeat: 2, layers: [relu]},{conv: 10},global_avg_pool]",
+    ),
     ("augment.transforms=[{rotate: 7}]", "augment.transforms=[{rotate: 7.0}]"),
     ("augment.transforms=[{rotate: 7}]", "augment.transforms=[{rotate: {degrees: 7}}]"),
     ("augment=rotation augment.degrees=7", "augment.transforms=[{rotate: 7}]"),
@@ -47,6 +56,10 @@ DIFFERENT = [
         "model.layers=[{residual: [tanh]},{conv: 10},global_avg_pool]",
     ),
     ("model.layers=[{residual: [relu]},{conv: 10},global_avg_pool]", "model.layers=[relu,{conv: 10},global_avg_pool]"),
+    (
+        "model.layers=[{repeat: 2, shared: true, layers: [{conv: 1}]},{conv: 10},global_avg_pool]",
+        "model.layers=[{repeat: 2, layers: [{conv: 1}]},{conv: 10},global_avg_pool]",
+    ),
     ("data=mnist", "data=digits"),
     ("data.test_limit=100", "data.test_limit=200"),
     ("augment.transforms=[{rotate: 7},{translate: 1}]", "augment.transforms=[{translate: 1},{rotate: 7}]"),

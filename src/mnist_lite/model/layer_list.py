@@ -1,7 +1,7 @@
 """Parses a model's layer list from YAML: the words, their checked arguments, and the blocks that hold other layers.
 
-There are two blocks. ``{repeat: 3, layers: [...]}`` stands for its layers three times. With ``shared: true``, the convolutions and
-linear layers of all times have the same weights. ``{residual: {layers: [...]}}`` adds its input to the output of its layers.
+There are two blocks. ``{repeat: 3, layers: [...]}`` stands for its layers three times. With ``shared: true``, the convolutions
+and linear layers have the same weights each time. ``{residual: {layers: [...]}}`` adds its input to the output of its layers.
 Blocks can hold blocks. This module knows neither shapes nor torch modules.
 """
 

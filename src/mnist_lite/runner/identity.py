@@ -36,6 +36,10 @@ IRRELEVANT_KEYS = (
 """Keys that do not change the result: the place of a run, its name, and what is required of it."""
 
 
+WORDS_WITH_SHARED_WEIGHTS = ("conv", "linear", "residual")
+"""A residual block can have a convolution as its projection."""
+
+
 def is_irrelevant(key: str) -> bool:
     """Whether ``key`` does not change the result of a run, such as ``threads``, ``budget.accuracy`` and ``data.root``."""
     return key in IRRELEVANT_KEYS or key.partition(".")[0] in IRRELEVANT_KEYS
@@ -50,7 +54,8 @@ def identity(config: Config) -> str:
 def normalized_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """The parts of ``config`` (a ``Config`` as a dict) that change the result, as plain values.
 
-    - Repeats of layers are written out. A setting such as ``model.width`` counts only through the layers that use it.
+    - Repeats of layers are written out. A layer that shares weights has the number of the first layer with them.
+    - A setting such as ``model.width`` counts only through the layers that use it.
     - Arguments have the type of the signature: ``lr: 1`` and ``lr: 1.0`` are the same.
     - An argument that is equal to the default of its function is left out.
 
@@ -65,7 +70,8 @@ def normalized_config(config: Mapping[str, Any]) -> dict[str, Any]:
     parts["data"] = {key: value for key, value in config["data"].items() if f"data.{key}" not in IRRELEVANT_KEYS}
     layers, transforms = config["model"].get("layers"), config["augment"].get("transforms")
     try:
-        layers = [_layer(node) for node in parse_layers(layers)]
+        numbers: dict[LayerNode, int] = {}
+        layers = [_layer(node, numbers) for node in parse_layers(layers)]
         entries = [parse_entry(item, TRANSFORMS, "augment.transforms", SUPPLIED) for item in transforms]
         transforms = [[entry.word, _arguments(TRANSFORMS[entry.word], entry.arguments)] for entry in entries]
     except UserError:
@@ -76,12 +82,15 @@ def normalized_config(config: Mapping[str, Any]) -> dict[str, Any]:
     return parts
 
 
-def _layer(node: LayerNode) -> list[Any]:
+def _layer(node: LayerNode, numbers: dict[LayerNode, int]) -> list[Any]:
+    """The layer, and what it holds. ``numbers``: of the layers so far."""
     from mnist_lite.model.layers import LAYERS
 
+    numbers[node] = len(numbers)
+    shared = [numbers[node.shares]] if node.shares and node.entry.word in WORDS_WITH_SHARED_WEIGHTS else []
     if node.body:
-        return [node.entry.word, [_layer(inner) for inner in node.body]]
-    return [node.entry.word, _arguments(LAYERS[node.entry.word], node.entry.arguments)]
+        return [node.entry.word, [_layer(inner, numbers) for inner in node.body], *shared]
+    return [node.entry.word, _arguments(LAYERS[node.entry.word], node.entry.arguments), *shared]
 
 
 def _scheduler(config: Mapping[str, Any]) -> dict[str, Any]:
