@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, stdev
 
 from results_file import FAST_RECIPES, GOALS, PUBLISHED_RECIPES, RECIPES, TOP, Result
+from search_file import SEARCH, read_search, search_table
 
 from mnist_lite.insight.published import PUBLISHED
 
@@ -36,6 +37,7 @@ def pages(results: Sequence[Result]) -> dict[str, str]:
                 "fast": fast_table(results),
             },
         ),
+        "docs/experiments.md": _searches((TOP / "docs/experiments.md").read_text(encoding="utf-8")),
     }
     for recipe in RECIPES:
         note = TOP / "conf" / "experiment" / f"{recipe}.yaml"
@@ -118,6 +120,19 @@ def _replaced(text: str, tables: Mapping[str, str]) -> str:
         before, rest = text.split(start)
         text = f"{before}{start}\n\n{table}\n\n{end}{rest.split(end, 1)[1]}"
     return text
+
+
+def _searches(text: str) -> str:
+    """``text`` with the tables of the search: after each mark ``<!-- search: <least> to <limit> parameters -->``."""
+    runs = read_search(TOP / SEARCH)
+    heads = ("parameters", "layers", "changes of the recipe", "accuracy at each seed", "mean", "mean loss")
+
+    def filled(match: re.Match[str]) -> str:
+        table = _table(heads, search_table(runs, int(match["least"]), int(match["limit"])))
+        return f"{match['mark']}\n\n{table}\n\n<!-- end -->"
+
+    mark = r"(?P<mark><!-- search: (?P<least>\d+) to (?P<limit>\d+) parameters -->)"
+    return re.sub(mark + r".*?<!-- end -->", filled, text, flags=re.DOTALL)
 
 
 def _readme(text: str, results: Sequence[Result]) -> str:

@@ -3,8 +3,8 @@
 python scripts/search_layers.py JOBS    # trains the lines of the file JOBS, two at a time with one thread each
 
 A line of JOBS is ``layers | seeds | changes of the recipe``, for example ``8 12sn M 16sn | 0 1 | optimizer.lr=0.2``.
-``RECIPE`` below is the recipe without changes. Runs that are in the CSV file already are left out. JOBS is read again after
-each run, so lines can be added. Layers are written as
+``RECIPE`` in ``search_file.py`` is the recipe without changes. Runs that are in the CSV file already are left out. JOBS is
+read again after each run, so lines can be added. Layers are written as
 
     12      a 3 x 3 convolution to 12 channels, batch norm, ReLU
     12k5    the same with a kernel of 5 x 5; 12k1 with 1 x 1
@@ -13,7 +13,7 @@ each run, so lines can be added. Layers are written as
     12p     with padding, so that the image keeps its size; 12snpr is a residual block: its input is added before the ReLU
     12x     without the ReLU; 12d2 with stride 2
     M, A    a max pool and an average pool of 2 x 2
-    G       a depthwise 3 x 3 convolution
+    G       a depthwise 3 x 3 convolution and batch norm
     3( 12snpr )     three times the layers in the brackets, with the same convolutions and own norms
     @silu   this activation in place of ReLU, in the whole network
 
@@ -22,7 +22,6 @@ After the last one come a global average pool and a 1 x 1 convolution to 10 outp
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import subprocess
@@ -33,13 +32,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from search_file import RECIPE, SEARCH, SearchRun, read_search, write_search
+
 from mnist_lite.runner.metrics_file import read_evaluations
 from mnist_lite.runner.summary import read_summary
 
 TOP = Path(__file__).resolve().parents[1]
-RESULTS = TOP / "docs" / "frontier_search.csv"
-COLUMNS = ("layers", "parameters", "overrides", "seed", "holdout_accuracy", "holdout_loss", "train_accuracy")
-RECIPE = ("augment=affine", "batch_size=32", "optimizer.lr=0.1")
 FIXED = (
     *("data=mnist", "data.holdout=10000", "data.test_limit=100", "epochs=15"),
     *("optimizer=nesterov", "scheduler=onecycle", "init=torch", "threads=1", "backend=kernels", "precision=fp32"),
@@ -84,7 +82,7 @@ def block(word: str, channels: int, activation: str) -> tuple[list[Any], int]:
     if word in ("M", "A"):
         return [{"max_pool" if word == "M" else "avg_pool": 2}], channels
     if word == "G":
-        return [{"conv": channels, "kernel": 3, "groups": "in"}], channels
+        return [{"conv": channels, "kernel": 3, "groups": "in"}, "batch_norm"], channels
     match = WORD.fullmatch(word)
     if match is None:
         raise ValueError(f"{word!r} is not in the notation of {Path(__file__).name}")
@@ -107,8 +105,8 @@ def block(word: str, channels: int, activation: str) -> tuple[list[Any], int]:
     return (layers if "x" in flags else [*layers, activation]), out
 
 
-def train(job: Job) -> tuple[str, ...]:
-    """Trains, and returns the row of the CSV file."""
+def train(job: Job) -> SearchRun:
+    """Trains in a process of its own. ``RuntimeError``: the training failed."""
     with tempfile.TemporaryDirectory() as folder:
         models = Path(folder, "config", "model")
         models.mkdir(parents=True)
@@ -127,13 +125,13 @@ def train(job: Job) -> tuple[str, ...]:
         summary = read_summary(run)
         last = read_evaluations(run)[-1]
     assert summary is not None
-    figures = (f"{last['holdout/accuracy']:.2f}", f"{last['holdout/loss']:.4f}", f"{last['train/epoch_accuracy']:.2f}")
-    return job.layers, str(summary.parameters), recorded(job.overrides), str(job.seed), *figures
+    figures = (last["holdout/accuracy"], last["holdout/loss"], last["train/epoch_accuracy"])
+    return SearchRun(job.layers, summary.parameters, recorded(job), job.seed, *figures)
 
 
-def recorded(overrides: tuple[str, ...]) -> str:
-    """The changes of the recipe as the CSV file has them: with those of ``RECIPE``, sorted."""
-    settings = dict(change.split("=", 1) for change in (*RECIPE, *overrides))
+def recorded(job: Job) -> str:
+    """The settings of ``job`` as the file has them."""
+    settings = dict(change.split("=", 1) for change in (*RECIPE, *job.overrides))
     return " ".join(sorted(f"{key}={value}" for key, value in settings.items()))
 
 
@@ -148,30 +146,15 @@ def read_jobs(path: Path) -> list[Job]:
     return jobs
 
 
-def read_rows() -> list[tuple[str, ...]]:
-    """The rows of the CSV file."""
-    with RESULTS.open(encoding="utf-8", newline="") as file:
-        return [tuple(row[column] for column in COLUMNS) for row in csv.DictReader(file)]
-
-
-def add_row(row: tuple[str, ...]) -> None:
-    """Adds a row to the CSV file, which is sorted by parameters."""
-    rows = sorted({*read_rows(), row}, key=lambda row: (int(row[1]), row[0], row[2], int(row[3])))
-    with RESULTS.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(COLUMNS)
-        table.writerows(rows)
-
-
-def main(path: Path) -> None:
-    """Trains the jobs of ``path`` that are not in the CSV file."""
+def main(jobs: Path) -> None:
+    """Trains the jobs of the file ``jobs`` that are not in the CSV file."""
     lock = threading.Lock()
     started: set[Job] = set()
 
     def next_job() -> Job | None:
-        done = {(row[0], row[2], row[3]) for row in read_rows()}
-        for job in read_jobs(path):
-            if job not in started and (job.layers, recorded(job.overrides), str(job.seed)) not in done:
+        done = {(run.layers, run.overrides, run.seed) for run in read_search(TOP / SEARCH)}
+        for job in read_jobs(jobs):
+            if job not in started and (job.layers, recorded(job), job.seed) not in done:
                 started.add(job)
                 return job
         return None
@@ -183,13 +166,13 @@ def main(path: Path) -> None:
             if job is None:
                 return
             try:
-                row = train(job)
+                run = train(job)
             except RuntimeError as error:
                 print(error, flush=True)
                 continue
             with lock:
-                add_row(row)
-                print(*row, sep=" | ", flush=True)
+                write_search(TOP / SEARCH, [*read_search(TOP / SEARCH), run])
+                print(*run, sep=" | ", flush=True)
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(work, range(2)))
