@@ -78,6 +78,10 @@ NETWORKS: dict[str, list[Any]] = {
         },
         "relu",
     ],
+    "shared weights": [
+        {"conv": 6, "kernel": 3, "stride": 2},
+        {"repeat": 3, "shared": True, "layers": [{"conv": 6, "padding": 1, "bias": True}, "batch_norm", "relu"]},
+    ],
     "nested residuals": [
         {"conv": 4, "kernel": 3, "stride": 3},
         {

@@ -256,7 +256,9 @@ struct Network {
                 if (std::any_of(&group_gradients[0], &group_gradients[i], has_this_sum)) continue;
                 std::fill_n(sum, gradient.size, 0.0f);
                 for (size_t j = i; j < group_gradients.size(); j++)  // layers that share their weights add up
-                    if (has_this_sum(group_gradients[j])) add_over_groups(sum, group_gradients[j].offset, gradient.size);
+                    for (int g = 0; g < groups && has_this_sum(group_gradients[j]); g++)
+                        std::transform(sum, sum + gradient.size, &weight_grads[g * parameters + group_gradients[j].offset], sum,
+                                       std::plus<float>());
                 check_finite(sum, gradient.size);
             }
         };
@@ -272,11 +274,6 @@ struct Network {
         double total = 0;  // the sum of finite floats cannot overflow a double
         for (long i = 0; i < size; i++) total += values[i];
         if (!std::isfinite(total)) finite = false;
-    }
-
-    void add_over_groups(float* to, long start, long size) const {
-        for (int g = 0; g < groups; g++)
-            for (long i = 0; i < size; i++) to[i] += weight_grads[g * parameters + start + i];
     }
 
     void evaluate() {
