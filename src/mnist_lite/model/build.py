@@ -52,14 +52,14 @@ class Layer:
     """Counted from 1, as in published tables."""
     text: str
     """The layer as in YAML, such as ``conv 12 kernel=3``. The last rows of a residual block are ``projection`` (if needed)
-    and ``add``."""
+    and ``add``. ``(weights of 5)`` stands after a layer that shares the weights of layer 5."""
     block: str
     """The names of the blocks around the layer, such as ``body.2``; empty outside of any block."""
     kind: str
     """The torch class, such as ``Conv2d``."""
     output: Shape
     parameters: int
-    """Trainable parameters."""
+    """Trainable parameters. Shared ones count in the first layer that has them."""
     multiply_adds: int
     """Multiplications of convolutions and linear layers for one image."""
     receptive_field: int
