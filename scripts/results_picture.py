@@ -19,6 +19,8 @@ LOWEST = 98.6
 """The bottom of the picture, in percent. A line below the axis names the networks with less."""
 NAMED_ON_THE_LEFT = ("genesis", "era4")
 """Their names would cover others on the right."""
+NAMED_ABOVE = ("step5",)
+"""Its name would cover that of eva5."""
 RESOLUTION = 100 / 10_000
 """The accuracy that one test image adds, in percent."""
 
@@ -107,7 +109,7 @@ def _name(axes: Axes, shown: Sequence[Point], color: str, offset: int) -> None:
             axes.annotate(
                 point.name,
                 place,
-                (-5 if left else 5, offset),
+                (-5 if left else 5, abs(offset) if point.name in NAMED_ABOVE else offset),
                 textcoords="offset points",
                 ha="right" if left else "left",
                 va="center",
