@@ -84,7 +84,9 @@ def test_mistakes_of_several_runs_take_turns_and_are_limited(monkeypatch: pytest
     tested = []
     for wrong in ([0, 1, 2, 3], [2, 10, 11]):
         logits = torch.nn.functional.one_hot(labels, 10) * 5.0
-        logits[wrong] = logits[wrong].roll(1, 1)
+        logits[wrong] = (
+            logits[wrong].roll(1, 1) * torch.linspace(2, 1, len(wrong))[:, None]
+        )  # the first has the highest loss
         tested.append(RunAnswers(run, 0, logits, evaluate(logits, labels)))
     chosen = chosen_images(tested, split)
     assert chosen[:5] == [0, 2, 1, 10, 11]  # image 2 is a mistake of both
