@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, stdev
 
 from results_file import FAST_RECIPES, GOALS, PUBLISHED_RECIPES, RECIPES, TOP, Result
-from search_file import SEARCH, read_search, search_table
+from search_file import SEARCH, configurations, read_search, search_table
 
 from mnist_lite.insight.published import PUBLISHED
 
@@ -128,8 +128,9 @@ def _searches(text: str) -> str:
     heads = ("parameters", "layers", "changes of the recipe", "accuracy at each seed", "mean", "mean loss")
 
     def filled(match: re.Match[str]) -> str:
-        table = _table(heads, search_table(runs, int(match["least"]), int(match["limit"])))
-        return f"{match['mark']}\n\n{table}\n\n<!-- end -->"
+        limits = int(match["least"]), int(match["limit"])
+        table, (networks, count) = _table(heads, search_table(runs, *limits)), configurations(runs, *limits)
+        return f"{match['mark']}\n\n{table}\n\n{networks} configurations, {count} runs.\n\n<!-- end -->"
 
     mark = r"(?P<mark><!-- search: (?P<least>\d+) to (?P<limit>\d+) parameters -->)"
     return re.sub(mark + r".*?<!-- end -->", filled, text, flags=re.DOTALL)

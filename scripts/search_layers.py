@@ -57,7 +57,7 @@ def layers_of(notation: str) -> list[Any]:
     """The layers of a model file.
 
     Raises:
-        ValueError: a word is not in the notation.
+        ValueError: a word is not in the notation, or a bracket is alone.
     """
     words = notation.split()
     activation = words.pop(0)[1:] if words[0].startswith("@") else "relu"
@@ -65,15 +65,17 @@ def layers_of(notation: str) -> list[Any]:
     open_lists = [layers]
     channels = 1
     for word in words:
-        if word.endswith("("):
+        if re.fullmatch(r"\d+\(", word):
             shared: list[Any] = []
             open_lists[-1].append({"repeat": int(word[:-1]), "shared": True, "layers": shared})
             open_lists.append(shared)
-        elif word == ")":
+        elif word == ")" and len(open_lists) > 1:
             open_lists.pop()
         else:
             new, channels = block(word, channels, activation)
             open_lists[-1].extend(new)
+    if len(open_lists) > 1:
+        raise ValueError(f"{notation!r} has a bracket that is not closed")
     return [*layers, "global_avg_pool", {"conv": 10, "kernel": 1, "bias": True}]
 
 
@@ -179,4 +181,9 @@ def main(jobs: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+        sys.exit(__doc__)
+    try:
+        main(Path(sys.argv[1]))
+    except (OSError, ValueError) as error:  # a bad file of jobs
+        sys.exit(f"error: {error}")

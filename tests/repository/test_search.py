@@ -38,10 +38,15 @@ def test_parameters_by_hand(notation: str, parameters: int):
     assert build({"layers": search_layers.layers_of(notation)}).parameters == parameters
 
 
-@pytest.mark.parametrize("notation", ["8 M8", "x", "8 12q", "8sd3"])
+@pytest.mark.parametrize("notation", ["8 M8", "x", "8 12q", "8sd3", "8 ) 12", "8 ( 12 )"])
 def test_a_word_that_is_not_in_the_notation_is_named(notation: str):
     with pytest.raises(ValueError, match="is not in the notation"):
         search_layers.layers_of(notation)
+
+
+def test_a_bracket_that_is_not_closed_is_an_error():
+    with pytest.raises(ValueError, match="a bracket that is not closed"):
+        search_layers.layers_of("8 2( 8p")
 
 
 def test_the_file_keeps_every_figure_and_is_sorted(tmp_path: Path):
