@@ -97,6 +97,13 @@ def test_every_setting_resumes_exactly(more: tuple[str, ...], composed: Compose)
     assert_resumes_exactly(composed(*BASE, *more))
 
 
+@pytest.mark.parametrize("more", [(), KERNELS])
+def test_shared_weights_resume_exactly(more: tuple[str, ...], composed: Compose):
+    block = [{"conv": 6, "padding": 1}, "batch_norm", "relu"]
+    layers = [{"conv": 6, "stride": 3}, {"repeat": 2, "shared": True, "layers": block}, {"conv": 10}, "global_avg_pool"]
+    assert_resumes_exactly(composed(*BASE, *more, "ema_decay=0.9", "clip_grad_norm=0.1", "l1=0.01"), {"layers": layers})
+
+
 def test_a_state_of_another_network_is_refused(composed: Compose):
     state = trainer(composed(*BASE)).state_dict()
     with pytest.raises(UserError, match="the checkpoint does not fit the run"):
