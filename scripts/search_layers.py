@@ -11,8 +11,10 @@ read again after each run, so lines can be added. Layers are written as
     12s     separable: a depthwise 3 x 3 convolution, batch norm, a 1 x 1 convolution to 12 channels, batch norm, ReLU
     12sn    the same without the norm in the middle; 12s5n has a depthwise kernel of 5 x 5
     12p     with padding, so that the image keeps its size; 12snpr is a residual block: its input is added before the ReLU
+    12sng2  with two groups in the 1 x 1 convolution
+    12an    an average pool of 3 x 3 with stride 1 in place of the depthwise convolution; 12mn: a max pool
     12x     without the ReLU; 12d2 with stride 2
-    M, A    a max pool and an average pool of 2 x 2
+    M, A    a max pool and an average pool of 2 x 2; M3 and A3: of 3 x 3 with stride 2, so that neighbours overlap
     G       a depthwise 3 x 3 convolution and batch norm
     3( 12snpr )     three times the layers in the brackets, with the same convolutions and own norms
     @silu   this activation in place of ReLU, in the whole network
@@ -42,7 +44,15 @@ FIXED = (
     *("data=mnist", "data.holdout=10000", "data.test_limit=100", "epochs=15"),
     *("optimizer=nesterov", "scheduler=onecycle", "init=torch", "threads=1", "backend=kernels", "precision=fp32"),
 )
-WORD = re.compile(r"(?P<channels>\d+)(k(?P<kernel>\d))?(?P<separable>s(?P<depthwise>\d)?)?(?P<flags>(n|p|r|x|d2)*)")
+WORD = re.compile(
+    r"(?P<channels>\d+)(k(?P<kernel>\d))?((?P<mixer>[sam])(?P<depthwise>\d)?)?(?P<flags>(n|p|r|x|d2)*)(g(?P<groups>\d))?"
+)
+POOLS = {
+    "M": {"max_pool": 2},
+    "A": {"avg_pool": 2},
+    "M3": {"max_pool": 3, "stride": 2},
+    "A3": {"avg_pool": 3, "stride": 2},
+}
 
 
 class Job(NamedTuple):
@@ -81,12 +91,12 @@ def layers_of(notation: str) -> list[Any]:
 
 def block(word: str, channels: int, activation: str) -> tuple[list[Any], int]:
     """The layers of one word of the notation, and their output channels. ``ValueError``: it is no such word."""
-    if word in ("M", "A"):
-        return [{"max_pool" if word == "M" else "avg_pool": 2}], channels
+    if word in POOLS:
+        return [POOLS[word]], channels
     if word == "G":
         return [{"conv": channels, "kernel": 3, "groups": "in"}, "batch_norm"], channels
     match = WORD.fullmatch(word)
-    if match is None:
+    if match is None or (match["groups"] and not match["mixer"]):
         raise ValueError(f"{word!r} is not in the notation of {Path(__file__).name}")
     flags = match["flags"]
     out = int(match["channels"])
@@ -95,10 +105,14 @@ def block(word: str, channels: int, activation: str) -> tuple[list[Any], int]:
     if "d2" in flags:
         space["stride"] = 2
     layers: list[Any] = []
-    if match["separable"]:
-        layers += [{"conv": channels, "kernel": kernel, "groups": "in", **space}]
+    if match["mixer"]:
+        depthwise = {"conv": channels, "kernel": kernel, "groups": "in", **space}
+        pool = {"stride": 1, **space}
+        layers += [
+            {"s": depthwise, "a": {"avg_pool": kernel, **pool}, "m": {"max_pool": kernel, **pool}}[match["mixer"]]
+        ]
         layers += [] if "n" in flags else ["batch_norm"]
-        layers += [{"conv": out, "kernel": 1}]
+        layers += [{"conv": out, "kernel": 1, **({"groups": int(match["groups"])} if match["groups"] else {})}]
     else:
         layers += [{"conv": out, "kernel": kernel, **space}]
     layers += ["batch_norm"]

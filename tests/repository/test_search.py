@@ -31,6 +31,7 @@ def test_the_notation_of_a_shipped_network_is_its_layer_list():
         ("8 12s", 88 + 72 + 16 + 96 + 24 + 130),
         ("8 12sn", 88 + 72 + 96 + 24 + 130),
         ("8 8snpr 8xd2 A G", 88 + 72 + 64 + 16 + 576 + 16 + 72 + 16 + 90),
+        ("8 8snprg2 M3 12mn 12anpr", 88 + 72 + 32 + 16 + 96 + 24 + 144 + 24 + 130),
         ("8 2( 8p M ) 3( 8s5npr )", 88 + 576 + 2 * 16 + 200 + 64 + 3 * 16 + 90),
     ],
 )
@@ -38,7 +39,7 @@ def test_parameters_by_hand(notation: str, parameters: int):
     assert build({"layers": search_layers.layers_of(notation)}).parameters == parameters
 
 
-@pytest.mark.parametrize("notation", ["8 M8", "x", "8 12q", "8sd3", "8 ) 12", "8 ( 12 )"])
+@pytest.mark.parametrize("notation", ["8 M8", "x", "8 12q", "8sd3", "8g2", "8 ) 12", "8 ( 12 )"])
 def test_a_word_that_is_not_in_the_notation_is_named(notation: str):
     with pytest.raises(ValueError, match="is not in the notation"):
         search_layers.layers_of(notation)
