@@ -28,6 +28,7 @@ class Goal(NamedTuple):
 
 GOALS = {
     "frontier_8k": Goal("99.55, one run, best epoch, 7,076 parameters", 99.60),
+    "frontier_5k": Goal("99.46, one run, last epoch, 4,392 parameters", 99.50),
     "frontier_2k": Goal("99.13, one run on a part of the images, best epoch, 1,936 parameters", 99.40),
 }
 """The recipes of the frontier: our own networks, each with fewer parameters than its name says."""
