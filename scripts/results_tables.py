@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, stdev
 
 from results_file import FAST_RECIPES, GOALS, PUBLISHED_RECIPES, RECIPES, TOP, Result
-from search_file import SEARCH, configurations, read_search, search_table
+from search_file import SEARCH, choose, configurations, read_search, search_table
 
 from mnist_lite.insight.published import PUBLISHED
 
@@ -123,17 +123,21 @@ def _replaced(text: str, tables: Mapping[str, str]) -> str:
 
 
 def _searches(text: str) -> str:
-    """``text`` with the tables of the search: after each mark ``<!-- search: <least> to <limit> parameters -->``."""
+    """``text`` with the tables of the search, each after a mark.
+
+    A mark is ``<!-- search: <least> to <limit> parameters, <least> to <most> epochs -->``.
+    """
     runs = read_search(TOP / SEARCH)
     heads = ("parameters", "layers", "changes of the recipe", "accuracy at each seed", "mean", "mean loss")
 
     def filled(match: re.Match[str]) -> str:
-        limits = int(match["least"]), int(match["limit"])
-        table, (networks, count) = _table(heads, search_table(runs, *limits)), configurations(runs, *limits)
-        return f"{match['mark']}\n\n{table}\n\n{networks} configurations, {count} runs.\n\n<!-- end -->"
+        least, limit, shortest, longest = (int(match[name]) for name in ("least", "limit", "shortest", "longest"))
+        chosen = choose(runs, range(least, limit), range(shortest, longest + 1))
+        counts = f"{configurations(chosen)} configurations, {len(chosen)} runs."
+        return f"{match['mark']}\n\n{_table(heads, search_table(chosen))}\n\n{counts}\n\n<!-- end -->"
 
-    mark = r"(?P<mark><!-- search: (?P<least>\d+) to (?P<limit>\d+) parameters -->)"
-    return re.sub(mark + r".*?<!-- end -->", filled, text, flags=re.DOTALL)
+    numbers = r"(?P<least>\d+) to (?P<limit>\d+) parameters, (?P<shortest>\d+) to (?P<longest>\d+) epochs"
+    return re.sub(rf"(?P<mark><!-- search: {numbers} -->).*?<!-- end -->", filled, text, flags=re.DOTALL)
 
 
 def _readme(text: str, results: Sequence[Result]) -> str:

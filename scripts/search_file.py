@@ -12,8 +12,6 @@ from typing import NamedTuple
 SEARCH = Path("docs/frontier_search.csv")
 RECIPE = ("augment=affine", "batch_size=32", "optimizer.lr=0.1")
 """The recipe of the search, with 15 epochs. The file has the settings that can be changed."""
-FEW_EPOCHS = 4
-"""Runs with at most this number of epochs belong to the search for the fast recipes."""
 
 
 class SearchRun(NamedTuple):
@@ -69,14 +67,18 @@ def _order(run: SearchRun) -> tuple[int, str, str, int]:
     return run.parameters, run.layers, run.overrides, run.seed
 
 
-def search_table(runs: Iterable[SearchRun], least: int, limit: int) -> list[Sequence[str]]:
-    """The cells of a table: one line for each network and recipe with ``least`` to ``limit - 1`` parameters.
+def choose(runs: Iterable[SearchRun], parameters: range, epochs: range) -> list[SearchRun]:
+    """The runs of a table, sorted by parameters."""
+    return sorted((r for r in runs if r.parameters in parameters and r.epochs in epochs), key=_order)
+
+
+def search_table(runs: Sequence[SearchRun]) -> list[Sequence[str]]:
+    """The cells of a table with one line for each network and recipe. ``runs`` are sorted by parameters.
 
     The runs with the most epochs come first, and among them those with the lowest mean loss.
     """
-    chosen = sorted((r for r in runs if least <= r.parameters < limit and r.epochs > FEW_EPOCHS), key=_order)
     lines = []
-    for (parameters, layers, overrides), group in groupby(chosen, lambda r: (r.parameters, r.layers, r.overrides)):
+    for (parameters, layers, overrides), group in groupby(runs, lambda r: (r.parameters, r.layers, r.overrides)):
         same = list(group)
         changes = " ".join(f"`{setting}`" for setting in overrides.split() if setting not in RECIPE)
         accuracies = ", ".join(f"{run.holdout_accuracy:.2f}" for run in same)
@@ -86,7 +88,6 @@ def search_table(runs: Iterable[SearchRun], least: int, limit: int) -> list[Sequ
     return [cells for _, cells in sorted(lines)]
 
 
-def configurations(runs: Iterable[SearchRun], least: int, limit: int) -> tuple[int, int]:
-    """The number of configurations with ``least`` to ``limit - 1`` parameters, and the number of their runs."""
-    chosen = [r for r in runs if least <= r.parameters < limit and r.epochs > FEW_EPOCHS]
-    return len({(r.layers, r.overrides) for r in chosen}), len(chosen)
+def configurations(runs: Iterable[SearchRun]) -> int:
+    """The number of networks with their recipes."""
+    return len({(r.layers, r.overrides) for r in runs})

@@ -71,12 +71,14 @@ def test_a_table_has_a_line_for_each_configuration_and_the_lowest_loss_first():
         SearchRun("12", 178, "augment=affine batch_size=32 epochs=2 optimizer.lr=0.1", 0, 97.0, 0.01, 97.0),
         SearchRun("16", 1000, usual, 0, 99.0, 0.01, 97.0),
     ]
-    assert search_file.search_table(runs, 100, 1000) == [
+    chosen = search_file.choose(runs, range(100, 1000), range(5, 16))
+    assert search_file.search_table(chosen) == [
         ("178", "`8 M`", "`augment=none`", "98.50", "98.50", "0.0200"),
         ("178", "`8`", "", "98.00, 98.50", "98.25", "0.0400"),
         ("178", "`12`", "`epochs=5`", "97.00", "97.00", "0.0100"),
     ]
-    assert search_file.configurations(runs, 100, 1000) == (3, 4)
+    assert search_file.configurations(chosen) == 3 and len(chosen) == 4
+    assert search_file.choose(runs, range(100, 1000), range(1, 5)) == [runs[4]]
 
 
 def test_the_file_in_the_repository_has_the_parameters_of_its_notation():
