@@ -17,7 +17,7 @@ from mnist_lite.sweeps.statistics import Estimate
 
 LOWEST = 98.6
 """The bottom of the picture, in percent. A line below the axis names the networks with less."""
-NAMED_ON_THE_LEFT = ("genesis", "era4")
+NAMED_ON_THE_LEFT = ("genesis", "era4", "frontier_5k")
 """Their names would cover others on the right."""
 NAMED_ABOVE = ("step5",)
 """Its name would cover that of eva5."""
