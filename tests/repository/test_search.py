@@ -39,6 +39,16 @@ def test_parameters_by_hand(notation: str, parameters: int):
     assert build({"layers": search_layers.layers_of(notation)}).parameters == parameters
 
 
+def test_pools_by_hand():
+    """Pools have no parameters, so the test above cannot see them."""
+    norm = ["batch_norm", "relu"]
+    assert search_layers.layers_of("8anp 12mn M3 A3 A")[:-2] == [
+        *({"avg_pool": 3, "stride": 1, "padding": 1}, {"conv": 8, "kernel": 1}, *norm),
+        *({"max_pool": 3, "stride": 1}, {"conv": 12, "kernel": 1}, *norm),
+        *({"max_pool": 3, "stride": 2}, {"avg_pool": 3, "stride": 2}, {"avg_pool": 2}),
+    ]
+
+
 @pytest.mark.parametrize("notation", ["8 M8", "x", "8 12q", "8sd3", "8g2", "8 ) 12", "8 ( 12 )"])
 def test_a_word_that_is_not_in_the_notation_is_named(notation: str):
     with pytest.raises(ValueError, match="is not in the notation"):

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from mnist_lite.config.schema import Config
-from mnist_lite.errors import RunError
+from mnist_lite.errors import RunError, UserError
 from mnist_lite.reporting import png
 from mnist_lite.runner import lr_finder, run
 from mnist_lite.runner.lr_finder import find_lr
@@ -48,6 +48,13 @@ def test_the_config_of_the_run_has_the_number(config, tmp_path, capsys):
         f"optimizer.lr=auto: {expected:g}. A range test of 50 steps suggests: steepest slope" in capsys.readouterr().out
     )
     assert f"optimizer.lr=auto: {expected:g}." in (folder / "run.log").read_text(encoding="utf-8")
+
+
+def test_a_word_that_is_not_auto_names_auto(composed, tmp_path):
+    """Only training understands ``auto``, so only training names it."""
+    with pytest.raises(UserError, match=r"optimizer.lr: 'aut' is not allowed; expected a finite number or auto$"):
+        run.run(composed(*AUTO, "optimizer.lr=aut", f"runs_dir={tmp_path / 'runs'}"))
+    assert not (tmp_path / "runs").exists()
 
 
 def test_the_run_is_that_with_the_number_on_the_command_line(config, composed, tmp_path):

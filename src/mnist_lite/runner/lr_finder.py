@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from mnist_lite.backends.out_of_memory import is_out_of_memory
 from mnist_lite.config.schema import Config
-from mnist_lite.errors import NoMemoryError
+from mnist_lite.errors import NoMemoryError, UserError
 from mnist_lite.reporting.console import Console
 from mnist_lite.runner.checkpoint import Checkpoint
 from mnist_lite.runner.setup import RunParts, set_up_run
@@ -45,7 +45,10 @@ def with_found_rate(config: Config, console: Console, state: Checkpoint | None =
         UserError: the config or the data is not usable.
         RunError: the loss did not fall.
     """
-    if config.optimizer.get("lr") != AUTO:
+    rate = config.optimizer.get("lr")
+    if isinstance(rate, str) and rate != AUTO:
+        raise UserError(f"optimizer.lr: {rate!r} is not allowed; expected a finite number or {AUTO}")
+    if rate != AUTO:
         return config
     if state is not None:
         return with_rate(config, state["config"]["optimizer"]["lr"])

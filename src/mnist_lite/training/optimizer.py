@@ -50,8 +50,6 @@ def build_optimizer(config: Mapping[str, Any], module: nn.Module) -> torch.optim
             f"optimizer.name: {name!r} is no class of torch.optim that this loop supports; {did_you_mean(name, classes)}"
         )
     values = {key: value for key, value in config.items() if key not in OUR_KEYS}
-    if isinstance(values.get("lr"), str):  # "auto" is a number by now; bind would not name it
-        raise UserError(f"optimizer.lr: {values['lr']!r} is not allowed; expected a finite number or auto")
     arguments = bind(classes[name], values, "optimizer", supplied=("params",))
     decay_all = config.get("decay_bias_and_norm", True)
     if not isinstance(decay_all, bool):
