@@ -18,6 +18,8 @@ BAD = (float("nan"), float("inf"), float("-inf"))
 OPTIMIZERS: dict[str, Callable[[nn.Module], torch.optim.Optimizer]] = {
     "SGD": lambda m: torch.optim.SGD(m.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1),
     "AdamW": lambda m: torch.optim.AdamW(m.parameters(), lr=0.1),
+    "SGD, fused": lambda m: torch.optim.SGD(m.parameters(), lr=0.1, momentum=0.9, nesterov=True, fused=True),
+    "AdamW, fused": lambda m: torch.optim.AdamW(m.parameters(), lr=0.1, fused=True),
     "RMSprop": lambda m: torch.optim.RMSprop(m.parameters(), lr=0.1),
 }
 
@@ -70,7 +72,7 @@ def test_large_finite_gradients_are_accepted():
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize("step", [finite_step.step_if, finite_step.step_and_undo])
+@pytest.mark.parametrize("step", [finite_step.step_if, finite_step.step_on_device])
 def test_a_step_is_made_only_if_all_values_are_finite(step: Callable[..., None], name: str):
     module = network()
     plain = copy.deepcopy(module)
@@ -114,10 +116,10 @@ def test_the_counter_of_the_average_is_on_the_cpu():
 
 @pytest.mark.parametrize("more", [(), ("ema_decay=0.9",), ("clip_grad_norm=1",), ("augment=strong", "l1=0.001")])
 def test_no_step_reads_a_value_from_the_device(more: tuple[str, ...], composed: Any, monkeypatch: pytest.MonkeyPatch):
-    """As on a GPU: a step is undone on the device, and metrics are read in packets."""
+    """As on a GPU: the device decides whether a step is made, and metrics are read in packets."""
     from tests.training.trainers import BASE, trainer
 
-    monkeypatch.setattr("mnist_lite.backends.weight_update.step_if", finite_step.step_and_undo)
+    monkeypatch.setattr("mnist_lite.backends.weight_update.step_if", finite_step.step_on_device)
     ready: Trainer = trainer(composed(*BASE, *more))
     ready._recorder._size = 32
     ready.epoch = 1

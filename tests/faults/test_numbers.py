@@ -69,7 +69,7 @@ def make_device_like() -> None:
     """The code for a GPU, on the CPU: updates are taken back, and losses are read many steps later."""
     module: Any = trainer_module
     update_module: Any = weight_update
-    update_module.step_if = finite_step.step_and_undo
+    update_module.step_if = finite_step.step_on_device
     recorder = module.StepRecorder
 
     def late(device: torch.device) -> Any:
@@ -121,7 +121,7 @@ def test_the_weights_do_not_change(what: str, composed: Compose, monkeypatch: py
         pass
     monkeypatch.setattr(KernelBackend, "gradients", KernelBackend.gradients)  # restored after the test
     original, step_if = TorchBackend._forward, finite_step.step_if
-    for update, size in ((step_if, 1), (finite_step.step_and_undo, 32)):
+    for update, size in ((step_if, 1), (finite_step.step_on_device, 32)):
         monkeypatch.setattr(TorchBackend, "_forward", original)
         NotFinite(8, what)()
         monkeypatch.setattr("mnist_lite.backends.weight_update.step_if", update)

@@ -8,14 +8,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from mnist_lite import rng
-from mnist_lite.backends.torch_backend import TorchBackend
 from mnist_lite.config.schema import Config
 from mnist_lite.data import dataset
 from mnist_lite.model.build import build
 from mnist_lite.training import schedule
-from mnist_lite.training.optimizer import build_optimizer
 from mnist_lite.training.step_metrics import Row
-from mnist_lite.training.trainer import Trainer
 from tests.conftest import Compose
 from tests.training.trainers import BASE, CPU, TINY, rows_of, trainer, without_times
 
@@ -282,18 +279,3 @@ def test_training_on_shuffled_labels_stays_near_chance(composed: Compose):
     cheated.data.train.labels.copy_(cheated.data.train.labels[order])
     assert float(rows_of(honest.fit())[-1]["test/accuracy"]) > 85
     assert float(rows_of(cheated.fit())[-1]["test/accuracy"]) < 35
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-def test_cuda_learns_like_the_cpu(composed: Compose):
-    config = composed(*BASE)
-    ready = trainer(config)
-    device = torch.device("cuda")
-    ready.module.to(device)
-    optimizer = build_optimizer(config.optimizer, ready.module)
-    plan = schedule.build_schedule(config.scheduler, optimizer, config.epochs, 4, False)
-    backend = TorchBackend(ready.module, config.label_smoothing, "fp32", "contiguous")
-    cuda = Trainer(config, ready.module, backend, optimizer, plan, ready.augment, ready.data.to(device), device)
-    rows = rows_of(cuda.fit())
-    assert rows[0]["train/loss"] == pytest.approx(rows_of(trainer(config).fit())[0]["train/loss"], rel=1e-2)
-    assert [row["step"] for row in rows if "train/loss" in row] == list(range(1, 9))

@@ -19,19 +19,27 @@ def all_finite(loss: torch.Tensor, module: nn.Module) -> torch.Tensor:
 def step_if(finite: torch.Tensor, optimizer: torch.optim.Optimizer) -> None:
     """``optimizer.step()`` if ``finite`` is true. Otherwise the parameters do not change.
 
-    On the CPU the value of ``finite`` is known. On another device, reading it would make the host wait. So the step is made and
-    then undone on the device. Only the parameters are restored, because a run ends after such a step.
+    On the CPU the value of ``finite`` is known. On another device, reading it would make the host wait.
     """
-    if finite.device.type == "cpu":
-        if finite:
-            optimizer.step()
+    if finite.device.type != "cpu":
+        step_on_device(finite, optimizer)
+    elif finite:
+        optimizer.step()
+
+
+def step_on_device(finite: torch.Tensor, optimizer: torch.optim.Optimizer) -> None:
+    """``step_if``, decided on the device. The host never reads ``finite``."""
+    if optimizer.defaults.get("fused") and finite.device.type != "mps":
+        # torch's GradScaler skips steps with this attribute. The fused kernels read it on the device.
+        optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
+        optimizer.step()
     else:
-        step_and_undo(finite, optimizer)
+        _step_and_undo(finite, optimizer)
 
 
 @torch.no_grad()
-def step_and_undo(finite: torch.Tensor, optimizer: torch.optim.Optimizer) -> None:
-    """``optimizer.step()``, undone on the device where ``finite`` is false. The host never reads ``finite``."""
+def _step_and_undo(finite: torch.Tensor, optimizer: torch.optim.Optimizer) -> None:
+    """``optimizer.step()``, undone where ``finite`` is false. Only the parameters are restored: a run ends after such a step."""
     parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
     before = [p.clone() for p in parameters]
     optimizer.step()

@@ -31,7 +31,10 @@ class TorchBackend:
     def gradients(self, inputs: Inputs, labels: torch.Tensor, seed: int) -> StepResult:
         """See ``Backend``."""
         assert isinstance(inputs, torch.Tensor)
-        torch.manual_seed(seed)
+        if not (
+            inputs.is_cuda and torch.cuda.is_current_stream_capturing()
+        ):  # a recording is seeded before each replay
+            torch.manual_seed(seed)
         self._module.train()
         logits = self._forward(self._module, inputs)
         loss = F.cross_entropy(logits, labels, label_smoothing=self._smoothing)

@@ -16,7 +16,8 @@ import torch
 from msgspec import Meta
 from torch import nn
 
-from mnist_lite.backends.backend import Backend
+from mnist_lite.backends.backend import Backend, StepResult
+from mnist_lite.backends.cuda_graph import Gradients, GraphedGradients
 from mnist_lite.backends.weight_update import WeightUpdate
 from mnist_lite.config.schema import Config
 from mnist_lite.data.augment.pipeline import Augment
@@ -85,6 +86,10 @@ class Trainer:
         self.augment, self.data, self.device = augment, data, device
         self._weight_update = WeightUpdate(module, optimizer, config.l1, config.clip_grad_norm, config.ema_decay)
         self._update = backend.prepare_update(self._weight_update)
+        self._draws = torch.Generator(device)  # for the augmentation
+        self._gradients: Gradients = self._compute_gradients
+        if device.type == data.train.images.device.type == "cuda":
+            self._gradients = GraphedGradients(self._compute_gradients, module, config.batch_size, self._draws)
         self.ema = self._weight_update.average
         self.eval_module = module if self.ema is None else self.ema.module
         self.epoch = 0
@@ -213,9 +218,8 @@ class Trainer:
         """One update of the weights. Returns its learning rate."""
         config = self.config
         self.step += 1
-        draws = generator(self.device, config.seed, "augment", self.step)
-        inputs, labels = self._inputs_and_labels(self.data.train, batch, self.augment, draws)
-        result = self.backend.gradients(inputs, labels, derive(config.seed, "dropout", self.step))
+        self._draws.manual_seed(derive(config.seed, "augment", self.step))
+        result = self._gradients(batch, derive(config.seed, "dropout", self.step))
         self._finite_so_far = self._finite_so_far & result.finite
         lr = float(self.optimizer.param_groups[0]["lr"])
         self._update(self._finite_so_far)
@@ -223,6 +227,11 @@ class Trainer:
         row: Row = {"step": self.step, "epoch": self.epoch, "lr": lr}
         self._recorder.add(row, len(batch), result.loss, result.correct, self._finite_so_far)
         return lr
+
+    def _compute_gradients(self, batch: torch.Tensor, seed: int) -> StepResult:
+        """Sets the gradients for the training images ``batch``. The random numbers of dropout depend on ``seed`` only."""
+        inputs, labels = self._inputs_and_labels(self.data.train, batch, self.augment, self._draws)
+        return self.backend.gradients(inputs, labels, seed)
 
     def _inputs_and_labels(
         self,
