@@ -89,6 +89,14 @@ class TouchedError(Exception):
     """The first call that starts CUDA."""
 
 
+@pytest.mark.parametrize(("name", "number"), [("cuda", 0), ("cuda:1", 1), ("auto", 0)])
+def test_a_gpu_has_a_number(name: str, number: int, monkeypatch: pytest.MonkeyPatch):
+    """``torch.cuda.set_device`` refuses a device without one."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert device.pick_device(name).index == number
+
+
 def test_a_run_makes_all_settings_before_cuda_starts(composed: Compose, monkeypatch: pytest.MonkeyPatch):
     def start(device: Any) -> None:
         raise TouchedError

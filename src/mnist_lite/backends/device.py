@@ -19,7 +19,7 @@ MIN_TF32_CAPABILITY = (8, 0)
 
 
 def pick_device(name: str) -> torch.device:
-    """The device ``name``. ``auto`` is CUDA, else MPS, else the CPU.
+    """The device ``name``. ``auto`` is CUDA, else MPS, else the CPU. ``cuda`` is ``cuda:0``.
 
     Raises:
         UserError: the name is not allowed.
@@ -36,7 +36,7 @@ def pick_device(name: str) -> torch.device:
         )
     if kind == "mps" and not torch.backends.mps.is_available():
         raise UnavailableError("device: mps is not available on this machine; use device=cpu")
-    return torch.device(name)
+    return torch.device(kind, int(index or 0)) if kind == "cuda" else torch.device(kind)
 
 
 def set_arithmetic(device: torch.device, precision: str) -> None:
