@@ -107,10 +107,17 @@ def test_a_layer_that_the_kernels_do_not_have_is_named(plan):
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])
-def test_other_devices_use_torch_in_float32(plan, no_compiler: None, device: str):
+def test_other_devices_use_torch_in_float32(plan, no_compiler: None, device: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
     for layers in (SMALL, LARGE):
         selected = plan(layers=layers, device=device)
         assert (selected.backend.name, selected.precision, selected.memory_format) == ("torch", "fp32", "contiguous")
+
+
+def test_large_networks_use_bfloat16_on_a_gpu_that_has_it(plan, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: not including_emulation)
+    assert (plan(layers=LARGE, device="cuda").precision, plan(device="cuda").precision) == ("bf16", "fp32")
+    assert plan("precision=fp32", layers=LARGE, device="cuda").precision == "fp32"
 
 
 def test_tf32_is_kept(plan, no_compiler: None):

@@ -76,16 +76,16 @@ def assert_a_recording_changes_nothing(make: Any, *overrides: str, **parts: dict
     assert_same(recorded, computed)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_a_gpu_learns_like_the_cpu(optimizer: str, make: Any):
-    """Without random numbers on the device, both compute the same, except for rounding."""
+@pytest.mark.parametrize(("optimizer", "tolerance"), [("sgd", 2e-3), ("adamw", 2e-2)])
+def test_a_gpu_learns_like_the_cpu(optimizer: str, tolerance: float, make: Any):
+    """Without random numbers on the device, both compute the same, except for rounding. AdamW enlarges small differences."""
     overrides = (f"optimizer={optimizer}", "augment=none", "model=step1", "optimizer.lr=0.003")
     gpu, cpu = rows_of(make(*overrides).fit()), rows_of(make(*overrides, device="cpu").fit())
     assert len(gpu) == len(cpu) == 24
     for one, other in zip(gpu, cpu, strict=True):
         for key in ("train/loss", "test/loss"):
             if key in one:
-                assert one[key] == pytest.approx(other[key], rel=2e-3), one["step"]
+                assert one[key] == pytest.approx(other[key], rel=tolerance), one["step"]
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,18 @@ from collections.abc import Callable
 import torch
 
 _CPU_MESSAGES = ("can't allocate memory", "not enough memory")
+_ONEDNN_MESSAGE = "could not create a primitive"
+"""oneDNN, torch's library for convolutions, could not get memory for the machine code of a convolution. It does not say so. An
+operation that it does not have is another message: "could not create a primitive descriptor for ..."."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """True if ``error`` means that the device or the machine has no memory left."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(message in str(error) for message in _CPU_MESSAGES)
+    if not isinstance(error, RuntimeError):
+        return False
+    return str(error) == _ONEDNN_MESSAGE or any(message in str(error) for message in _CPU_MESSAGES)
 
 
 def largest_that_fits(trial: Callable[[int], None], batch_size: int) -> int | None:

@@ -80,7 +80,7 @@ def select_backend(
     precision = config.precision
     if precision == "auto":
         large = network.parameters > MAX_PARAMETERS and config.backend != "kernels"
-        precision = "bf16" if large and device.type == "cpu" and supports_bfloat16() else "fp32"
+        precision = "bf16" if large and _has_fast_bfloat16(device) else "fp32"
     kernels_or_reason: KernelBackend | str = ""
     if config.backend == "kernels" or (config.backend == "auto" and previous != TorchBackend.name):
         kernels_or_reason = _try_kernels(config, network, device, precision, threads, total_images, previous)
@@ -96,6 +96,12 @@ def select_backend(
         memory_format = "channels_last" if bf16_on_cpu and not has_norm else "contiguous"
     backend = TorchBackend(network.module, config.label_smoothing, precision, memory_format)
     return ExecutionPlan(backend, precision, memory_format, threads, threads, reason)
+
+
+def _has_fast_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and supports_bfloat16()
 
 
 def _try_kernels(

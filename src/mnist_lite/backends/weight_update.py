@@ -30,7 +30,8 @@ class WeightUpdate:
         self.l1, self.clip_grad_norm, self.ema_decay = l1, clip_grad_norm, ema_decay
         self.average: AveragedModel | None = None
         if ema_decay is not None:
-            self.average = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(ema_decay), use_buffers=True)
+            self._lerp = get_ema_multi_avg_fn(ema_decay)
+            self.average = AveragedModel(module, multi_avg_fn=self._lerp, use_buffers=True)
 
     def __call__(self, finite: torch.Tensor) -> None:
         """Updates the weights if ``finite``, a 0-dimensional bool tensor on their device, is true."""
@@ -40,7 +41,21 @@ class WeightUpdate:
             nn.utils.clip_grad_norm_(self.module.parameters(), self.clip_grad_norm)
         step_if(finite, self.optimizer)
         if self.average is not None:
-            self.average.update_parameters(self.module)
+            self._update_average(self.average)
+
+    def _update_average(self, average: AveragedModel) -> None:
+        """``average.update_parameters``, which copies its counter to the device: the host would wait for a GPU in each step."""
+        if average.n_averaged == 0:
+            average.update_parameters(self.module)
+            return
+        averaged = [*average.module.parameters(), *average.module.buffers()]
+        current = [*self.module.parameters(), *self.module.buffers()]
+        pairs = [(a.detach(), c.detach()) for a, c in zip(averaged, current, strict=True)]
+        for floating in (True, False):  # the function wants tensors of one kind; batch norm has a counter
+            chosen = [(a, c) for a, c in pairs if a.is_floating_point() == floating]
+            if chosen:
+                self._lerp([a for a, _ in chosen], [c for _, c in chosen], average.n_averaged)
+        average.n_averaged += 1
 
     @torch.no_grad()
     def _add_l1(self) -> None:
