@@ -133,11 +133,15 @@ def _searches(text: str) -> str:
     def filled(match: re.Match[str]) -> str:
         least, limit, shortest, longest = (int(match[name]) for name in ("least", "limit", "shortest", "longest"))
         chosen = choose(runs, range(least, limit), range(shortest, longest + 1))
-        counts = f"{configurations(chosen)} configurations, {len(chosen)} runs."
+        counts = f"{_counted(configurations(chosen), 'configuration')}, {_counted(len(chosen), 'run')}."
         return f"{match['mark']}\n\n{_table(heads, search_table(chosen))}\n\n{counts}\n\n<!-- end -->"
 
     numbers = r"(?P<least>\d+) to (?P<limit>\d+) parameters, (?P<shortest>\d+) to (?P<longest>\d+) epochs"
     return re.sub(rf"(?P<mark><!-- search: {numbers} -->).*?<!-- end -->", filled, text, flags=re.DOTALL)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _readme(text: str, results: Sequence[Result]) -> str:
