@@ -181,6 +181,8 @@ class Trainer:
         self.module.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.scheduler.load_state_dict(state["scheduler"])
+        # Otherwise torch warns that the scheduler steps first: the kernels make the steps of its optimizer.
+        self.optimizer._opt_called = state["step"] > 0  # type: ignore[attr-defined]
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"] or {})
         self._update = self.backend.prepare_update(self._weight_update)

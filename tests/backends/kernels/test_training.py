@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import resource
 import sys
+import warnings
 
 import pytest
 import torch
@@ -77,3 +79,16 @@ def test_the_memory_of_a_network_is_freed():
 
     before = peak_after(5)
     assert peak_after(50) - before < 20_000_000
+
+
+def test_a_resumed_training_has_no_warning_of_torchs_scheduler(composed: Compose):
+    """torch warns if its optimizer did no step before the scheduler. In a resumed training, the kernels do all steps."""
+    overrides = (*BASE, "backend=kernels", "scheduler=step")
+    stopped, resumed = trainer(composed(*overrides)), trainer(composed(*overrides))
+    fit = stopped.fit()
+    rows = [row for _ in range(2) for row in next(fit)]
+    resumed.load_state_dict(copy.deepcopy(stopped.state_dict()), rows)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rows += rows_of(resumed.fit())
+    assert without_times(rows) == without_times(rows_of(trainer(composed(*overrides)).fit()))
