@@ -1,18 +1,14 @@
 // The curves of the training: uPlot draws them.
 
 /* global uPlot */
-import { resolved, seriesColour, seriesDash } from './colours.mjs';
+import { seriesColour, seriesDash } from './colours.mjs';
 import { groupLine, METRICS, nearest, recordedMetrics } from './curve_data.mjs';
+import { AXES, lineWidth, plotOptions } from './curve_plot.mjs';
 import { details, element, howTo, radios, section, table } from './dom.mjs';
 import { compact, counted } from './format.mjs';
 
-const AXES = { step: 'training steps', epoch: 'epochs', seconds: 'seconds of training' };
 const NOT_TEST = { holdout: [2, 4], train: [6, 5], 'training steps': [] };
 const MAX_ROWS = 100;
-/** A line of at most so many points has a mark at each. A line of one point is only a mark. */
-const MAX_MARKS = 12;
-/** Distances between ticks of epochs and steps. */
-const WHOLE = [1, 10, 100, 1000, 1e4, 1e5].flatMap((power) => [power, 2 * power, 5 * power]);
 
 /** The section, and a function that draws it again. Null: no run has curves. */
 export function curvesSection(data) {
@@ -143,7 +139,12 @@ class CurvePanel {
     );
     const joined = columns.length ? uPlot.join(columns) : [[0, 1]];
     this.visible = visible;
-    this.plot = new uPlot(this.options(visible), joined, this.box);
+    const hooks = {
+      draw: [() => this.plot && this.describe()],
+      setCursor: [(plot) => this.read(plot.cursor.left >= 0 ? plot.posToVal(plot.cursor.left, 'x') : null)],
+    };
+    const options = plotOptions(visible, METRICS[this.metric], this.axis, this.several);
+    this.plot = new uPlot({ ...options, ...this.size(), hooks }, joined, this.box);
     this.plot.root.setAttribute('aria-hidden', 'true');
     this.meaning.textContent = METRICS[this.metric].meaning ?? '';
     this.drawNames();
@@ -156,66 +157,6 @@ class CurvePanel {
     const { min, max } = this.plot.scales.x;
     const what = `${METRICS[this.metric].title} against ${AXES[this.axis]} from ${compact(min)} to ${compact(max)}`;
     this.box.setAttribute('aria-label', `${what}, ${counted(this.visible.length, 'line')}. The values are in the table below.`);
-  }
-
-  options(visible) {
-    const metric = METRICS[this.metric];
-    const ink = resolved('var(--muted)');
-    const grid = { stroke: resolved('var(--grid)'), width: 1 };
-    const axis = {
-      stroke: ink,
-      grid,
-      ticks: { ...grid, size: 4 },
-      font: '12px system-ui, sans-serif',
-      labelFont: '12px system-ui, sans-serif',
-      labelSize: 20,
-    };
-    const series = [{}];
-    const bands = [];
-    for (const line of visible) {
-      const colour = resolved(line.colour);
-      series.push({
-        stroke: colour,
-        width: line.faint ? 1 : line.width,
-        alpha: line.faint ? 0.55 : this.several ? 0.85 : 1,
-        dash: line.dash,
-        spanGaps: true,
-        points: { show: line.x.length <= MAX_MARKS, size: 7, fill: colour },
-      });
-      if (!line.several) continue;
-      const edge = { stroke: 'transparent', width: 0, spanGaps: true, points: { show: false } };
-      series.push(edge, edge);
-      bands.push({ series: [series.length - 2, series.length - 1], fill: `${colour}2e` });
-    }
-    const unit = metric.unit ? `, ${metric.unit}` : '';
-    return {
-      ...this.size(),
-      series,
-      bands,
-      legend: { show: false },
-      cursor: { drag: { x: true, y: true, uni: 30 }, points: { size: 7 }, focus: { prox: -1 } },
-      scales: { x: { time: false }, y: metric.log ? { distr: 3 } : {} },
-      axes: [
-        {
-          ...axis,
-          label: AXES[this.axis],
-          size: 34,
-          space: 60,
-          incrs: this.axis === 'seconds' ? undefined : WHOLE,
-          values: (_, ticks) => ticks.map((tick) => compact(tick)),
-        },
-        {
-          ...axis,
-          label: `${metric.title.toLowerCase()}${unit}`,
-          size: 58,
-          values: (_, ticks) => ticks.map((tick) => (tick === null ? '' : String(Number(tick.toPrecision(6))))),
-        },
-      ],
-      hooks: {
-        draw: [() => this.plot && this.describe()],
-        setCursor: [(plot) => this.read(plot.cursor.left >= 0 ? plot.posToVal(plot.cursor.left, 'x') : null)],
-      },
-    };
   }
 
   size() {
@@ -341,11 +282,6 @@ class CurvePanel {
 function cellAt({ exact }, x) {
   const i = exact.x.indexOf(x);
   return i < 0 ? '' : String(Number(exact.mean[i].toPrecision(5)));
-}
-
-/** The lines of the first groups are below the others, and wider: so a line that lies under another one can be seen. */
-function lineWidth(group, groups) {
-  return groups < 2 ? 2 : 3.5 - (2 * group) / (groups - 1);
 }
 
 function swatch(line) {
