@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import fmean, stdev
+from statistics import fmean, median, stdev
 
 from results_file import FAST_RECIPES, GOALS, PUBLISHED_RECIPES, RECIPES, TOP, Result
 from search_file import SEARCH, choose, configurations, read_search, search_table
@@ -55,7 +55,7 @@ def published_table(results: Sequence[Result]) -> str:
         if runs:
             epochs = "-".join(str(n) for n in sorted({r.epochs for r in runs}))
             gap = mean_and_deviation([r.train - r.final for r in runs])
-            minutes = f"{fmean(r.seconds for r in runs) / 60:.1f}"
+            minutes = f"{median(r.seconds for r in runs) / 60:.1f}"
             figures = [figure(runs, key) for key in FIGURES]
             cells = [recipe, f"{runs[0].parameters:,}", epochs, count(runs), *figures, gap, minutes, published]
         lines.append(cells)
@@ -69,7 +69,7 @@ def frontier_table(results: Sequence[Result]) -> str:
     for recipe, goal in GOALS.items():
         if runs := _of(results, recipe):
             lowest = f"{min(r.lowest_of_last_5 for r in runs):.2f}"
-            minutes = f"{fmean(r.seconds for r in runs) / 60:.1f}"
+            minutes = f"{median(r.seconds for r in runs) / 60:.1f}"
             figures = [figure(runs, "final"), lowest, figure(runs, "train"), minutes]
             lines.append(
                 [recipe, f"{runs[0].parameters:,}", count(runs), *figures, f"{goal.accuracy:.2f}", goal.best_known]
@@ -166,7 +166,7 @@ def _lab_note(text: str, runs: Sequence[Result]) -> str:
     long = min(r.epochs for r in runs) > 5
     others = f", {last} mean of the last 5, {best} best" if long else ""
     measured = f"test {final} in the last epoch{others}; train {train}. n = {count(runs)}."
-    seconds = fmean(r.seconds for r in runs)
+    seconds = median(r.seconds for r in runs)
     time = f"{seconds / 60:.1f} minutes" if seconds >= 60 else f"{seconds:.1f} seconds"
     minutes = f"{time} with {runs[0].threads} thread{'s' * (runs[0].threads > 1)}"
     text = re.sub(r"^# Measured: .*$", f"# Measured:  {measured}", text, count=1, flags=re.MULTILINE)
