@@ -71,7 +71,7 @@ def assert_a_recording_changes_nothing(make: Any, *overrides: str, **parts: dict
     """Every row and every weight is the same with and without the recording."""
     recorded, computed = make(*overrides, **parts), make(*overrides, **parts, recorded=False)
     rows = without_times(rows_of(recorded.fit()))
-    assert recorded._gradients._graph is not None
+    assert recorded._gradients._recording is not None
     assert rows == without_times(rows_of(computed.fit()))
     assert_same(recorded, computed)
 

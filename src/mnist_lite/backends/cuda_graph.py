@@ -8,6 +8,7 @@ to the last bit.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -19,6 +20,16 @@ WARM_UP_STEPS = 3
 
 Gradients = Callable[[torch.Tensor, int], StepResult]
 """``gradients(indices, seed)``: sets the gradients of a network for the training images ``indices`` ``(N,)``."""
+
+
+@dataclass(frozen=True)
+class _Recording:
+    """A recorded step. A replay reads ``indices``, and writes to the other tensors."""
+
+    graph: torch.cuda.CUDAGraph
+    indices: torch.Tensor
+    result: StepResult
+    gradients: list[torch.Tensor | None]
 
 
 class GraphedGradients:
@@ -36,7 +47,7 @@ class GraphedGradients:
         self._compute, self._parameters = gradients, list(module.parameters())
         self._batch_size, self._draws = batch_size, draws
         self._full_batches = 0
-        self._graph: torch.cuda.CUDAGraph | None = None
+        self._recording: _Recording | None = None
 
     def __call__(self, indices: torch.Tensor, seed: int) -> StepResult:
         """Sets the gradients. The random numbers of dropout depend on ``seed`` only."""
@@ -45,24 +56,24 @@ class GraphedGradients:
         self._full_batches += 1
         if self._full_batches <= WARM_UP_STEPS:
             return self._compute(indices, seed)
-        if self._graph is None:
-            self._graph = self._record(indices, seed)
-        self._indices.copy_(indices)
+        if self._recording is None:
+            self._recording = self._record(indices, seed)
+        recording = self._recording
+        recording.indices.copy_(indices)
         torch.manual_seed(seed)
-        self._graph.replay()
-        # A replay writes to the memory of the recording. Another batch size has other gradient tensors.
-        for parameter, gradient in zip(self._parameters, self._recorded_gradients, strict=True):
+        recording.graph.replay()
+        # A batch of another size has left other gradient tensors.
+        for parameter, gradient in zip(self._parameters, recording.gradients, strict=True):
             parameter.grad = gradient
-        result = self._result
+        result = recording.result  # the next replay overwrites it
         return StepResult(result.loss.clone(), result.correct.clone(), result.finite.clone())
 
-    def _record(self, indices: torch.Tensor, seed: int) -> torch.cuda.CUDAGraph:
+    def _record(self, indices: torch.Tensor, seed: int) -> _Recording:
         """The recording. Nothing is computed yet."""
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self._draws)
-        self._indices = indices.clone()
+        indices = indices.clone()
         # thread_local: a thread of the user, such as one of a notebook, may use the GPU meanwhile
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            self._result = self._compute(self._indices, seed)
-        self._recorded_gradients = [parameter.grad for parameter in self._parameters]
-        return graph
+            result = self._compute(indices, seed)
+        return _Recording(graph, indices, result, [parameter.grad for parameter in self._parameters])
