@@ -58,7 +58,9 @@ def test_a_machine_without_more_memory(tmp_path: Path):
     large = ("model=base", "init=torch", "precision=fp32", "batch_size=400", "data.train_limit=400")
     done = train(tmp_path, *few, *large, fault=LittleMemory())
     assert done.code == 1, done.text
-    (line,) = [line for line in done.text.splitlines() if line.startswith("error: ")] or [done.text]
+    errors = [line for line in done.text.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, done.text
+    line = errors[0]
     assert "batch_size=400" in line and re.search(r"batch_size=\d+ fits", line), line
 
 
