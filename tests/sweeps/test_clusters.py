@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -23,6 +24,13 @@ def descendants(pid: int) -> list[int]:
     return [each for child in children(pid) for each in (child, *descendants(child))]
 
 
+def handles(pid: int, number: int) -> bool:
+    """True if the process has a handler for the signal. Without one, the signal would end the process."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    caught = next(int(line.split()[1], 16) for line in lines if line.startswith("SigCgt"))
+    return bool(caught >> (number - 1) & 1)
+
+
 def logs(sweep: Sweep) -> list[str]:
     return [path.read_text() for path in sweep.folder.glob("*/run.log")]
 
@@ -33,13 +41,19 @@ def test_a_preempted_job_continues_from_its_checkpoint(reference: Path, tmp_path
     sweep.wait_for(lambda: sweep.checkpoints() > 0)
     command_lines = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in descendants(sweep.process.pid)}
     jobs = [pid for pid, command_line in command_lines.items() if b"submitit.core._submit" in command_line]
+    wait_for(lambda: all(handles(pid, signal.SIGUSR2) for pid in jobs))
     assert jobs
     for pid in jobs:
         os.kill(pid, signal.SIGUSR2)  # SLURM sends this signal before it takes the node
     code, text = sweep.end()
     assert code == 0 and "4 jobs: 4 done" in text, text
     assert_same_sweep(sweep.folder, reference)
-    assert any("after step" in log for log in logs(sweep))
+    saved = [
+        re.search(r"stopped by SIGUSR2 after step (\d+).*resuming after step (\d+)", log, re.DOTALL)
+        for log in logs(sweep)
+    ]
+    steps = [found.groups() for found in saved if found]
+    assert steps and all(stopped == resumed for stopped, resumed in steps)  # no step is lost
 
 
 @pytest.mark.long

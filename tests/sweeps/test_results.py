@@ -68,8 +68,8 @@ def test_budgets_are_judged_by_the_results_of_the_run(changes, data, verdict, fa
     write_manifest(tmp_path, [{"overrides": ["optimizer.lr=0.01"], "folder": "run_0.01_0", "budget": budget}])
     rows = read_results(tmp_path)
     assert (rows[0].budget, has_failures(rows)) == (verdict, fails)
-    count = {"missed": ", 1 missed the budget", "not judged": ", 1 budgets not judged"}.get(verdict, "")
-    assert totals(rows) == f"1 jobs: 1 done{count}"
+    count = {"missed": ", 1 missed the budget", "not judged": ", 1 not judged by the budget"}.get(verdict, "")
+    assert totals(rows) == [f"1 jobs: 1 done{count}"]
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def test_an_enforced_budget_decides_the_exit_code_and_is_judged_at_each_start(ru
     code, text = run_inline(*ANY_BUDGET, "budget.accuracy=100")
     assert code == 0 and "2 jobs: 2 done, 2 missed the budget" in text, text
     code, text = run_inline(*enforced, "budget.accuracy=0", "budget.accuracy_on=mnist")
-    assert code == 1 and "2 budgets not judged" in text, text
+    assert code == 1 and "2 not judged by the budget" in text, text
     assert write_times(tmp_path) == before
 
 

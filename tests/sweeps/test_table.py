@@ -20,7 +20,19 @@ def test_the_text_has_a_line_for_each_group(mixed_sweep: Path):
     assert lines[2].split() == ["0.01", "99.10", "0.100", "3", "98.81", "to", "99.32"]
     assert lines[3].split() == ["0.1", "90.00", "1", "n", "=", "1,", "1", "failed,", "1", "to", "do"]
     assert lines[4].split() == ["-1", "0", "1", "failed"]
-    assert lines[5:] == ["measured on MNIST's 10,000 test images", "7 jobs: 4 done, 2 failed, 1 to do"]
+    assert lines[5:] == [
+        "measured on MNIST's 10,000 test images",
+        "7 jobs: 4 done, 2 failed, 1 to do",
+        "failed: optimizer.lr=0.1,seed=1: out of memory",
+        "failed: optimizer.lr=-1,seed=0: out of range",
+    ]
+
+
+def test_of_many_failures_the_first_ten_are_shown(tmp_path: Path):
+    write_manifest(tmp_path, [{"overrides": [f"optimizer.lr=-{lr}"], "error": "out of range"} for lr in range(1, 13)])
+    lines = as_text(read_results(tmp_path)).splitlines()
+    assert sum(line.startswith("failed: optimizer.lr=-") for line in lines) == 10
+    assert lines[-1] == "and 2 more failed; sweep.json has all of them"
 
 
 def notes(folder: Path) -> list[str]:

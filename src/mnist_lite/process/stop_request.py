@@ -8,15 +8,33 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )  # SIGHUP: the terminal or the connection was closed
+PREEMPTION = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name))
+"""The signals that a cluster sends before it takes the machine away from a job. The launcher has a handler for its signal."""
 REPEATED_WITHIN = 0.5
 """Seconds. A program that forwards Ctrl-C to its children repeats it within milliseconds; a person needs longer."""
 NOTICE = "Ctrl-C: the current step ends and the state is saved. Ctrl-C again stops at once, without saving."
+
+
+@contextlib.contextmanager
+def preemption_waits() -> Iterator[None]:
+    """Inside the block, the signals of ``PREEMPTION`` wait. The block may import modules.
+
+    The handlers of launchers raise ``SystemExit``. Python can lose or replace an exception while it imports a module.
+    """
+    if not PREEMPTION:  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, PREEMPTION)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -34,6 +52,9 @@ class StopRequest:
     SIGINT, at least ``REPEATED_WITHIN`` seconds after the first, calls ``at_once`` and ends the process.
 
     While ``can_save`` is false there is nothing to save, and the first signal raises ``Interrupted`` in the main thread.
+
+    A signal of ``PREEMPTION`` counts if a launcher has installed a handler for it. It never raises an exception inside the block.
+    The run saves its state, and the end of the block calls the launcher's handler, which starts the job again elsewhere.
     """
 
     def __init__(self) -> None:
@@ -49,10 +70,11 @@ class StopRequest:
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is not threading.main_thread():
             return self  # Python delivers signals to the main thread only
-        for number in SIGNALS:
-            # a signal that the caller ignores (nohup, a background job) stays ignored
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                self._before[number] = signal.signal(number, self._handle)
+        # a signal that the caller ignores (nohup, a background job) stays ignored
+        handled = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        handled += [number for number in PREEMPTION if callable(signal.getsignal(number))]
+        for number in handled:
+            self._before[number] = signal.signal(number, self._handle)
         self._pipe = os.pipe()
         os.set_blocking(self._pipe[1], False)
         self._wakeup = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
@@ -67,6 +89,8 @@ class StopRequest:
             os.close(self._pipe[1])  # ends the thread
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
+        if self.received is not None and self.received in PREEMPTION:
+            signal.raise_signal(self.received)
 
     def raise_if_received(self) -> None:
         """Raises ``Interrupted`` if a signal has come."""
@@ -77,7 +101,7 @@ class StopRequest:
         if self.received is not None:
             return  # the same request. A second exception would interrupt the code that cleans up
         self.received = number
-        if not self.can_save:
+        if not self.can_save and number not in PREEMPTION:
             before = self._before.get(number)
             if callable(before) and before is not signal.default_int_handler:
                 before(number, _frame)  # the handler of a command ends the process: nothing has been written yet

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from mnist_lite.config.overrides import restart_command
 from mnist_lite.config.schema import Config, DataConfig, SearchConfig, SweepConfig
 from mnist_lite.errors import LauncherError, RunError, UserError, printable
+from mnist_lite.process.stop_request import preemption_waits
 from mnist_lite.sweeps.finalize import finalize, list_outputs
 from mnist_lite.sweeps.grid import Grid
 from mnist_lite.sweeps.job import InvalidJob, Job, job_folder, known_folders, without_sweep_keys
@@ -172,7 +173,8 @@ def run_and_report(folder: Path, work: Callable[[], int]) -> int:
 
 def run_launched_job(folder: Path, job: Job | InvalidJob) -> str | None:
     """Runs ``job`` of the sweep in ``folder`` in this process, which a launcher has started. Returns why it failed, or None."""
-    from mnist_lite.sweeps.run_job import run_job  # imports torch
+    with preemption_waits():
+        from mnist_lite.sweeps.run_job import run_job  # imports torch
 
     add_entries(folder, [manifest_entry(job)])
     error = job.error if isinstance(job, InvalidJob) else run_job(job).error

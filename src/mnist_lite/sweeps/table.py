@@ -28,6 +28,8 @@ from mnist_lite.sweeps.statistics import MIN_RUNS
 CSV, JSON = "sweep.csv", "sweep.json"
 MAX_LINES = 50
 """Of more groups, the table shows the best."""
+MAX_FAILURES = 10
+"""Of more jobs that failed, the lines below the table show the first."""
 MAX_KEYS = 20
 """Of more varied keys, the table shows the first."""
 MAX_CELL = 200
@@ -66,7 +68,7 @@ def as_text(rows: Sequence[JobRow], width: int | None = None) -> str:
             text.append(
                 "To choose a setting, add data.holdout=5000. Then held-out training images decide, not the test images."
             )
-    return text_layout.wrapped("\n".join([*text, totals(rows)]), width)
+    return text_layout.wrapped("\n".join([*text, *totals(rows)]), width)
 
 
 def shown_keys(overrides: Sequence[dict[str, str]]) -> tuple[list[str], list[str]]:
@@ -87,10 +89,17 @@ def _rank(group: Group) -> tuple[bool, float]:
     return not group.is_best, -group.estimate.mean if group.estimate else math.inf
 
 
-def totals(rows: Sequence[JobRow], noun: str = "jobs") -> str:
-    """One line with the numbers of jobs (or trials of a search), failures and budgets."""
+def totals(rows: Sequence[JobRow], noun: str = "jobs") -> list[str]:
+    """A line with the numbers of jobs (or trials of a search), failures and budgets. Then a line for each job that failed."""
     done = sum(row.status == DONE for row in rows)
-    return ", ".join([f"{len(rows)} {noun}: {done} done", *_counts(rows)])
+    keys = varied_keys([row.overrides for row in rows])[:MAX_KEYS]
+    failed = [row for row in rows if row.status == FAILED]
+    lines = [", ".join([f"{len(rows)} {noun}: {done} done", *_counts(rows)])]
+    for row in failed[:MAX_FAILURES]:
+        settings = ",".join(f"{key}={row.overrides[key]}" for key in keys if key in row.overrides)
+        lines.append(f"failed: {text_layout.shortened(settings, MAX_CELL)}: {row.error}")
+    hidden = len(failed) - MAX_FAILURES
+    return [*lines, f"and {hidden:,} more failed; {JSON} has all of them"] if hidden > 0 else lines
 
 
 def write_table(folder: Path, rows: Sequence[JobRow]) -> None:
@@ -158,6 +167,6 @@ def _counts(rows: Sequence[JobRow]) -> list[str]:
         "failed": sum(row.status == FAILED for row in rows),
         "to do": sum(row.status not in (DONE, FAILED) for row in rows),
         "missed the budget": sum(row.budget == MISSED for row in rows),
-        "budgets not judged": sum(row.budget == NOT_JUDGED for row in rows),
+        "not judged by the budget": sum(row.budget == NOT_JUDGED for row in rows),
     }
     return [f"{number} {text}" for text, number in numbers.items() if number]
