@@ -136,7 +136,7 @@ def combinations(overrides: list[Override]) -> list[tuple[str, ...]]:
     """The overrides of each job of a grid: every combination of the values. The last override of a key counts.
 
     Raises:
-        UserError: a range of a search, such as ``interval(0,1)``, whose values cannot be listed.
+        UserError: a range of a search, such as ``interval(0,1)``, whose values cannot be listed. Or a range without values.
     """
     values: dict[str, list[str]] = {}
     with resolving_config():
@@ -148,4 +148,6 @@ def combinations(overrides: list[Override]) -> list[tuple[str, ...]]:
                 else [override.get_value_element_as_str()]
             )
             values[key] = [f"{key}={text}" for text in texts]
+            if not values[key]:
+                raise UserError(f"{key}: {str(override.input_line).partition('=')[2]} has no values")
         return list(product(*values.values()))

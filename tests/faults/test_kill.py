@@ -158,14 +158,14 @@ def test_an_extended_run_equals_a_longer_one(epochs: int, references: dict[str, 
 def test_one_cycle_cannot_be_extended(tmp_path: Path):
     assert train(tmp_path, *FEW_WITHOUT_EPOCHS, *RECIPES["onecycle"], "epochs=2").code == 0
     run = only_run(tmp_path)
-    before = {path.name: path.read_bytes() for path in run.iterdir() if path.name != "run.log"}
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
     again = train(tmp_path, f"resume={run}")
     assert again.code == 0 and "a larger epochs=<number> trains it for longer" not in again.text
     ended = train(tmp_path, f"resume={run}", "epochs=4")
     assert ended.code == 2
     last = ended.text.splitlines()[-1]
     assert last.startswith("error: epochs: ") and "OneCycleLR" in last, ended.text
-    assert before == {path.name: path.read_bytes() for path in run.iterdir() if path.name != "run.log"}
+    assert before == {path.name: path.read_bytes() for path in run.iterdir()}
 
 
 def test_fewer_epochs_than_trained_are_refused(tmp_path: Path):

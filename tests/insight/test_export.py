@@ -14,7 +14,7 @@ from mnist_lite.backends.device import set_arithmetic
 from mnist_lite.errors import RunError, UserError
 from mnist_lite.insight import export as exports
 from mnist_lite.insight import safetensors_file
-from mnist_lite.insight.export import export, largest_difference
+from mnist_lite.insight.export import export, export_all, largest_difference
 from mnist_lite.insight.locate import find_runs
 from mnist_lite.insight.predictions import load_data, predict
 from mnist_lite.insight.saved_run import SavedRun, load_run
@@ -102,3 +102,17 @@ def test_a_missing_package_is_one_line(run: SavedRun, tmp_path: Path, monkeypatc
         export(run, "onnx", tmp_path / "a.onnx")
     with pytest.raises(UserError, match="there is no folder"):
         export(run, "pt2", tmp_path / "no" / "a.pt2")
+
+
+def test_two_runs_never_get_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"a/run and b/run would have the same file, run\.pt2"):
+        export_all([Path("a/run"), Path("b/run")], "pt2", "")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_has_no_ending_of_another_format(tmp_path: Path):
+    with pytest.raises(
+        UserError, match=r"x\.onnx has the ending of another format; add format=onnx, or name a \.pt2 file"
+    ):
+        export_all([Path("run")], "pt2", str(tmp_path / "x.onnx"))

@@ -70,6 +70,13 @@ def test_failed_jobs_are_counted_and_run_again_when_asked_for(run_inline: RunInl
     assert "3 jobs: 1 done, 2 failed" in text
 
 
+@pytest.mark.parametrize("values", ["range(0)", "range(3,1)", "range(0,3,-1)"])
+def test_a_range_without_values_is_one_line(values: str, run_inline: RunInline, tmp_path: Path):
+    code, text = run_inline("-m", "model=era4", f"seed={values}")
+    assert (code, text) == (2, f"error: seed: {values} has no values\n")
+    assert not list(tmp_path.iterdir())
+
+
 def test_invalid_jobs_are_counted(run_inline: RunInline):
     code, text = run_inline(*ONE_EPOCH, "seed=1", "batch_size=25,-1")
     assert code == 1, text

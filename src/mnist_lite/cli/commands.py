@@ -33,6 +33,7 @@ CHOICES_AND_FLAGS = (
     "--config-dir <folder> finds them. --cfg job prints the composed config and does nothing else. --hydra-help explains all "
     "flags."
 )
+WHERE_MNIST_IS = "MNIST is read from the folder that the variable MNIST_LITE_DATA names, or from data."
 AS_TRAIN = f"All keys and choices of the train command are allowed, too: see its --help. {CHOICES_AND_FLAGS}"
 COMMANDS = {
     "train": Command(
@@ -133,14 +134,16 @@ COMMANDS = {
         ),
         "For one run, it prints all figures and draws the confusion matrix, the calibration, the worst mistakes, class maps, "
         "filters and feature maps. For several runs, it prints one line for each. With a budget, it grades the runs: the exit "
-        "code is 1 if one does not pass. All figures are measured with the weights in last.pt. The run folders do not change.",
+        "code is 1 if one does not pass. All figures are measured with the weights in last.pt. The run folders do not change. "
+        f"{WHERE_MNIST_IS}",
     ),
     "report": Command(
         "Writes one HTML page that shows runs, to look at and to share.",
         ("zoo:era4", "latest", "runs/sweeps/<name>", "'runs/*_era4' runs/sweeps/<name> output=ours.html"),
         "The page needs no server and no network. It has the curves, the layers, the confusion matrix, the mistakes, the "
         "calibration and the commands that train the runs again. For one run of at most 500,000 parameters it has a canvas, on "
-        "which the network reads the digit that you draw. The run folders do not change.",
+        "which the network reads the digit that you draw. The run folders do not change. "
+        f"{WHERE_MNIST_IS}",
     ),
     "predict": Command(
         "Classifies your own images, such as photos of pen on paper.",
@@ -151,7 +154,8 @@ COMMANDS = {
     "export": Command(
         "Exports a network as ONNX, safetensors or PyTorch's pt2.",
         ("zoo:era4 format=onnx", "latest format=safetensors", "runs/<run> format=pt2 output=mine.pt2"),
-        "The exported network takes raw pixels. It is checked on all test images before its file is written.",
+        "The exported network takes raw pixels. It is checked on all test images before its file is written. The format onnx "
+        f'needs the extra onnx: in the checkout, pip install -e ".[onnx]". {WHERE_MNIST_IS}',
     ),
     "completion": Command(
         "Prints a script that completes commands with the TAB key.",

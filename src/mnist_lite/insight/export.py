@@ -30,13 +30,25 @@ def export_all(folders: Sequence[Path], kind: str, output: str) -> int:
     ``output`` is the path of the file. Empty: the name of the folder of the run, in the current folder.
 
     Raises:
-        UserError: there are several runs for one ``output``. Or see ``export``.
+        UserError: there are several runs for one file, or the file has the ending of another format. Or see ``export``.
         RunError: see ``export``.
     """
     if output and len(folders) > 1:
         raise UserError(f"output: one file cannot hold {len(folders)} networks; leave output out")
+    runs: dict[Path, Path] = {}
     for folder in folders:
         path = Path(output or f"{folder.name}.{kind}").expanduser()
+        if path in runs:
+            raise UserError(
+                f"{runs[path]} and {folder} would have the same file, {path}; export one at a time, with output"
+            )
+        runs[path] = folder
+        ending = path.suffix.removeprefix(".")
+        if ending in FORMATS and ending != kind:
+            raise UserError(
+                f"output: {path} has the ending of another format; add format={ending}, or name a .{kind} file"
+            )
+    for path, folder in runs.items():
         print("\n".join(export(load_run(folder), kind, path)))
     return 0
 

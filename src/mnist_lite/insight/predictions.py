@@ -15,6 +15,7 @@ from mnist_lite.backends.select import MAX_PARAMETERS
 from mnist_lite.config.schema import DataConfig
 from mnist_lite.data.dataset import Dataset, load
 from mnist_lite.data.raw_batch import RawBatch
+from mnist_lite.errors import UnavailableError
 from mnist_lite.insight.saved_run import SavedRun
 from mnist_lite.model.build import INPUT_SHAPE, Network
 
@@ -36,7 +37,14 @@ def load_data(run: SavedRun, root: str = "") -> Dataset:
     Raises:
         UserError: the data is not there.
     """
-    return load(DataConfig(name=run.data["name"], root=data_root(root)))
+    folder = data_root(root)
+    try:
+        return load(DataConfig(name=run.data["name"], root=folder))
+    except UnavailableError as error:  # its advice is for commands that have data.root
+        reason = error.__cause__ or error
+        raise UnavailableError(
+            f"no usable MNIST in {folder} ({reason}); set {DATA_ROOT} to the folder that has MNIST/raw/*.gz"
+        ) from error
 
 
 def data_root(root: str = "") -> str:

@@ -18,11 +18,11 @@ from mnist_lite.insight.comparison import ComparedGroup, Comparison, compare_run
 from mnist_lite.insight.comparison_text import MAX_GROUPS, shown_groups
 from mnist_lite.insight.evaluate_runs import make_folder
 from mnist_lite.insight.locate import find_runs, is_sweep
-from mnist_lite.insight.predictions import DATA_ROOT, load_data
+from mnist_lite.insight.predictions import load_data
 from mnist_lite.insight.report_images import RunAnswers, answers_of, chosen_images, image_record, tested_record
 from mnist_lite.insight.report_network import network_for_page
 from mnist_lite.insight.report_runs import curves, group_record, published, verdict
-from mnist_lite.insight.saved_run import SavedRun, load_run
+from mnist_lite.insight.saved_run import load_run
 from mnist_lite.reporting.html_page import render
 
 MAX_KEYS = 2
@@ -111,22 +111,11 @@ def _evaluated(
             run = load_run(group.runs[0].path)
             if run.data["name"] != name:
                 raise UserError(f"it was trained on {run.data['name']}, and the images of this page are of {name}")
-            data = data or _data_of(run)
+            data = data or load_data(run)
             tested.append(answers_of(run, i, data))
         except UserError as error:
             reasons.append((i, str(error)))
     return tested, data, reasons
-
-
-def _data_of(run: SavedRun) -> Dataset:
-    """The images. An error says what to do, and not how the download failed."""
-    try:
-        return load_data(run)
-    except UserError as error:
-        if "no mirror has it" not in str(error):
-            raise
-        reason = f"MNIST is not here and cannot be downloaded; name the folder of your copy with {DATA_ROOT}"
-        raise UserError(reason) from error
 
 
 def _network(groups: Sequence[ComparedGroup]) -> tuple[dict[str, Any] | None, list[str]]:

@@ -24,7 +24,8 @@ def why_finished(config: Config, folder: RunFolder, state: Checkpoint | None, da
     ``state`` is the checkpoint of the run. ``damaged`` is true if a newer checkpoint file exists but is damaged.
 
     Raises:
-        UserError: the run is finished and has no checkpoint, or the checkpoint belongs to another config.
+        UserError: the run is finished and has no checkpoint, the checkpoint belongs to another config, or the number of epochs
+            is not possible.
     """
     if state is None:
         if (folder.path / SUMMARY).exists():
@@ -33,6 +34,7 @@ def why_finished(config: Config, folder: RunFolder, state: Checkpoint | None, da
             )
         return None
     _check_config(config, state)
+    _check_epochs(config, state)
     if damaged or not folder.is_complete(state):
         return None
     if state["target_reached"]:
@@ -44,20 +46,23 @@ def why_finished(config: Config, folder: RunFolder, state: Checkpoint | None, da
     return f"all epochs are trained; {config.scheduler['name']} depends on the number of epochs, so more epochs are not possible"
 
 
-def check_fits(config: Config, data: Dataset, state: Checkpoint) -> None:
-    """Checks that the checkpoint fits the images and the number of epochs.
+def check_images(data: Dataset, state: Checkpoint) -> None:
+    """Checks that ``data`` has the images of the checkpoint.
 
     Raises:
-        UserError: the images are not those of the run, the schedule does not allow the new number of epochs, or the run has more
-            epochs already.
+        UserError: it has others.
     """
     if state["data"] != describe_data(data):
         raise UserError(f"data.root: the images are not those of the run ({state['data']})")
+
+
+def _check_epochs(config: Config, state: Checkpoint) -> None:
+    """Raises ``UserError`` if the schedule does not allow the new number of epochs, or the run has more epochs already."""
     steps, before = _steps_per_epoch(config, state), state["config"]["epochs"]
     if before != config.epochs and not can_extend(config, before, config.epochs, steps):
         raise UserError(
-            f"epochs: the schedule of {config.scheduler['name']} was made for {before} epochs; with {config.epochs} epochs the "
-            "learning rates would be different from the first step; to start a new run, leave out resume"
+            f"epochs: this run has a schedule over {before} epochs ({config.scheduler['name']}), so it cannot have "
+            f"{config.epochs}. To train {config.epochs} epochs, start a new run: leave out resume"
         )
     if state["step"] > config.epochs * steps:
         raise UserError(f"epochs: the run is in epoch {state['epoch']} already; {config.epochs} epochs are too few")

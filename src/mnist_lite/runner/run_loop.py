@@ -75,7 +75,7 @@ class RunLoop:
         """
         console, folder, changed = self._console, self._folder, {}
         if state is not None:
-            resume.check_fits(self._config, self._parts.data, state)
+            resume.check_images(self._parts.data, state)
             self._rows = parse_rows(state["metrics"])
             self._trainer.load_state_dict(state, self._rows)
             self._best, self._best_is_saved = state["best"], False
