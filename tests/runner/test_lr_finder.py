@@ -15,6 +15,7 @@ from mnist_lite.reporting import png
 from mnist_lite.runner import lr_finder, run
 from mnist_lite.runner.lr_finder import find_lr
 from mnist_lite.training.lr_range import RangeTest
+from mnist_lite.training.trainer import Trainer
 from tests.conftest import QUICK, Compose
 from tests.sweeps import inline
 
@@ -101,3 +102,18 @@ def test_a_resumed_job_of_a_sweep_keeps_its_number(config, tmp_path, monkeypatch
     monkeypatch.setattr(lr_finder, "find_lr", lambda *_: pytest.fail("the number is in the checkpoint"))
     assert run.run(replace(short, epochs=2, resume=str(folder))) == 0
     assert stored_config(folder)["optimizer"]["lr"] == rate and stored_config(folder)["epochs"] == 2
+
+
+def test_short_epochs_are_not_evaluated(composed, tmp_path, monkeypatch):
+    """An epoch of 25 images has one step. To measure 360 test images after each step took most of the time."""
+    measured, evaluate = [], Trainer.evaluate
+
+    def recorded(self, split):
+        measured.append(len(split))
+        return evaluate(self, split)
+
+    monkeypatch.setattr(Trainer, "evaluate", recorded)
+    config = composed(*AUTO, "data.train_limit=30", "data.holdout=10", "batch_size=30")
+    curve, parts = find_lr(config, RangeTest(1e-4, 1.0, 50))
+    assert len(curve.rates) > 40 and len(parts.data.test) > 1
+    assert set(measured) <= {1}

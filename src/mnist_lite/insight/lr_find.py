@@ -54,7 +54,7 @@ def lr_find(config: LrFindConfig) -> int:
         f"{data.name}, seed {config.seed}"
     )
     device = f"{describe_device(parts.trainer.device, parts.plan.threads)}, {parts.plan}"
-    print(as_text(curve, title, f"{config.steps} steps of {config.batch_size} images; {device}"))
+    print(as_text(curve, title, f"{config.steps} steps of {min(config.batch_size, len(data.train))} images; {device}"))
     result = {
         "name": config.name,
         "seed": config.seed,
