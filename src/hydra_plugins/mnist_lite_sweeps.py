@@ -147,7 +147,7 @@ def combinations(overrides: list[Override]) -> list[tuple[str, ...]]:
                 if override.is_sweep_override()
                 else [override.get_value_element_as_str()]
             )
-            values[key] = [f"{key}={text}" for text in texts]
+            values[key] = list(dict.fromkeys(f"{key}={text}" for text in texts))
             if not values[key]:
                 raise UserError(f"{key}: {str(override.input_line).partition('=')[2]} has no values")
         return list(product(*values.values()))

@@ -7,6 +7,7 @@ import re
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hydra.errors import HydraException, MissingConfigException
@@ -41,7 +42,22 @@ def assert_one_line(result: subprocess.CompletedProcess[str], *parts: str) -> No
         (["+modle=step3"], "modle: unknown key; did you mean model?"),
         (["compile=never"], "compile: this key has a new name; use backend=auto"),
         (["+compile=never"], "compile: this key has a new name; use backend=auto"),
-        (["epochs=abc"], "epochs: Value 'abc'"),
+        (["epochs=abc"], "epochs: 'abc' is not allowed; expected a whole number"),
+        (["epochs=null"], "epochs: null is not allowed"),
+        (["budget.enforce=maybe"], "budget.enforce: 'maybe' is not allowed; expected true or false"),
+        (["budget.accuracy=high"], "budget.accuracy: 'high' is not allowed; expected a number"),
+        (["optimizer.lr=0,1"], "optimizer.lr: 0,1 are several values: add -m"),
+        (["~scheduler"], "scheduler: null is not allowed; a mapping is expected"),
+        (["=step3"], "'=step3' is not of the form key=value"),
+        (["seed=rang(3)"], "seed: no function 'rang'; did you mean range?"),
+        (["model.layers=[]"], "model.layers: the list is empty; at least one layer is expected"),
+        (["model.layers=[{dropout: 1.5}]"], "layer 1 (dropout 1.5) is not allowed: p must be"),
+        (["sweep.dir=x"], "sweep.dir: only a sweep has this key; add -m"),
+        (["resume=zoo:era4"], "resume: zoo:era4 has only weights; a resume needs the folder of a run"),
+        (
+            [f"resume={Path(__file__)}"],
+            f"test_app.py is a file; name the folder of the run: resume={Path(__file__).parent}",
+        ),
         (["epochs=0"], "epochs: 0 is out of range; expected > 0"),
         (["epochs"], "'epochs' is not of the form key=value"),
         (["epochs=[1"], "'epochs=[1' is not of the form key=value"),
@@ -84,6 +100,7 @@ def test_bad_input_is_one_line_and_exit_code_2(overrides, message, call: RunComm
         ),
         ("train", ["-m", "data.root=${nope}", "seed=1,2"], "nope"),
         ("train", ["-m", "sweep.workers=0", "seed=1,2"], "sweep.workers: 0 is out of range"),
+        ("train", ["-m", f"sweep.dir={Path(__file__)}", "seed=1,2"], "test_app.py is a file; name a folder"),
         ("train", ["-m", "resume=x", "seed=1,2"], "resume: continues one run"),
     ],
 )

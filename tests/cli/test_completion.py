@@ -95,3 +95,9 @@ def test_the_script_of_each_shell_is_valid(name: str, environment, tmp_path: Pat
         pytest.skip(f"{name} is not installed")
     script = write_file(tmp_path / "script", SCRIPTS[name])
     shell(name, "-n", str(script), environment=environment)
+
+
+def test_an_unknown_shell_is_one_line(run_command: RunCommand):
+    done = run_command("completion", "powershell")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: no shell 'powershell'; allowed: bash, fish, zsh\n"

@@ -35,12 +35,23 @@ def test_the_output_can_be_named(run: Path, call: RunCommand):
         (("nowhere",), "nowhere: no run folder"),
         (("latest", "out=x"), "out: unknown option; did you mean output?"),
         (("latest", "output=."), "output: . is a folder; name a file, such as report.html"),
+        (("latest", "output=page.txt"), "output: page.txt is not a name for a page; name it page.html"),
+        (("Zoo:era4",), "Zoo:era4: no shipped network; did you mean zoo:era4?"),
+        ((__file__,), "test_report.py: this is a file, and a run is a folder"),
     ],
 )
 def test_bad_input_is_one_line(arguments: tuple[str, ...], message: str, run: Path, call: RunCommand):
     done = call("report", *arguments)
     assert done.returncode == 2 and done.stdout == ""
     assert message in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_the_page_of_a_pattern_is_report_html(run: Path, call: RunCommand, tmp_path: Path):
+    assert call("report", "runs/*").returncode == 0
+    (tmp_path / f"{run.name}.html").rename(tmp_path / "one.html")  # the pattern stands for one run
+    shutil.copytree(run, run.parent / "other")
+    assert call("report", "runs/*").returncode == 0
+    assert sorted(path.name for path in tmp_path.glob("*.html")) == ["one.html", "report.html"]
 
 
 def test_a_page_is_not_written_into_a_run_folder(run: Path, call: RunCommand):

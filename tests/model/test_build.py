@@ -212,7 +212,7 @@ def test_norms_against_the_formula(kind):
         ([{"relu": 3}], ["relu takes no argument"]),
         (["conv"], ["out", "missing"]),
         ([7], ["entry 1"]),
-        ([], ["list of layers"]),
+        ([], ["the list is empty"]),
         ([{"repeat": "x", "layers": ["relu"]}], ["repeat"]),
         ([{"repeat": 2}], ["(repeat).layers: missing"]),
         ([{"repeat": 0, "layers": ["relu"]}], ["(repeat).times", "1 to 1000"]),

@@ -168,7 +168,7 @@ def test_every_weight_of_a_block_is_initialised():
         ([{"residual": [{"conv": 1, "kernel": 2, "stride": 2, "padding": 14}]}], ["(1, 28, 28)", "(1, 14, 14)"]),
         ([{"residual": ["flatten"]}], ["layer 2 (residual)", "(784,)"]),
         (["flatten", {"residual": [{"linear": 3}]}], ["layer 3 (residual)", "(3,)", "(784,)"]),
-        ([{"residual": []}], ["list of layers"]),
+        ([{"residual": []}], ["the list is empty"]),
         ([{"residual": 3}], ["list of layers"]),
         (["residual"], ["layers: missing"]),
         ([{"residual": {"layers": ["relu"], "stride": 2}}], ["stride", "allowed: layers, name"]),

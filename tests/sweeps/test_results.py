@@ -69,7 +69,7 @@ def test_budgets_are_judged_by_the_results_of_the_run(changes, data, verdict, fa
     rows = read_results(tmp_path)
     assert (rows[0].budget, has_failures(rows)) == (verdict, fails)
     count = {"missed": ", 1 missed the budget", "not judged": ", 1 not judged by the budget"}.get(verdict, "")
-    assert totals(rows) == [f"1 jobs: 1 done{count}"]
+    assert totals(rows) == [f"1 job: 1 done{count}"]
 
 
 @pytest.mark.parametrize(

@@ -372,7 +372,7 @@ def test_shipped_searches_run_a_trial(name: str, run_inline: RunInline):
     arguments = (f"sweep={name}", "experiment=era4", *job, "data.holdout=50", "hydra.sweeper.n_trials=1", "epochs=1")
     code, text = run_inline(*arguments)
     assert code == 0, text
-    assert "1 trials: 1 done" in text
+    assert "1 trial: 1 done" in text
 
 
 def test_without_optuna_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -77,6 +77,11 @@ def test_a_range_without_values_is_one_line(values: str, run_inline: RunInline, 
     assert not list(tmp_path.iterdir())
 
 
+def test_a_value_that_is_given_twice_is_one_job(run_inline: RunInline):
+    code, text = run_inline(*ONE_EPOCH, "seed=1", "optimizer.lr=0.01,0.01")
+    assert code == 0 and "sweep of 1 job in" in text and "1 job: 1 done" in text, text
+
+
 def test_invalid_jobs_are_counted(run_inline: RunInline):
     code, text = run_inline(*ONE_EPOCH, "seed=1", "batch_size=25,-1")
     assert code == 1, text

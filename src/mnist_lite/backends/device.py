@@ -115,4 +115,4 @@ def describe_device(device: torch.device, threads: int) -> str:
     """The device in words."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
-    return f"{device} ({threads} threads)" if device.type == "cpu" else str(device)
+    return str(device) if device.type != "cpu" else f"{device} ({threads} thread{'s' * (threads != 1)})"

@@ -84,6 +84,8 @@ def _prepare_arguments(name: str, argv: list[str]) -> None:
     for override in arguments.overrides:
         flags.remove(override)
         group, _, value = override.partition("=")
+        if not group.lstrip("+~"):
+            raise UserError(f"{override!r} is not of the form key=value")
         if group.lstrip("+~") == "hydra.searchpath":
             raise UserError(f"{group}: --config-dir names the folder of your own config files")
         if group in RECIPE_GROUPS and value == "null":

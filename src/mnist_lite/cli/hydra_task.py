@@ -22,6 +22,7 @@ from mnist_lite.config.compose import (
 from mnist_lite.config.overrides import key_of, user_path
 from mnist_lite.config.schema import Config, DataConfig
 from mnist_lite.errors import UserError, exit_code_of
+from mnist_lite.insight import zoo
 from mnist_lite.insight.locate import LATEST, latest
 from mnist_lite.process.startup import keep_streams_usable
 from mnist_lite.runner.config_file import resumed_config
@@ -85,11 +86,16 @@ class Task(Generic[C]):
 
     def _config_of(self, composed: DictConfig) -> C:
         with resolving_config():
+            for key in map(key_of, HydraConfig.get().overrides.task if self.trains else ()):
+                if key.startswith("sweep."):
+                    raise UserError(f"{key}: only a sweep has this key; add -m")
             folder = OmegaConf.select(composed, "resume")
             if folder is not None and self.trains:
                 if not folder:
                     raise UserError("resume: empty; name the folder of a run")
                 complete(composed)
+                if str(folder).startswith(zoo.PREFIX):
+                    raise UserError(f"resume: {folder} has only weights; a resume needs the folder of a run")
                 path, overrides = user_path("resume", folder), list(HydraConfig.get().overrides.task)
                 if folder == LATEST:  # runs_dir says where to look, and is no change of the run
                     path = latest(user_path("runs_dir", composed.runs_dir))

@@ -207,7 +207,10 @@ def read_sweep_config(sweep: DictConfig) -> SweepConfig:
             raise UserError("sweep.dir: empty; name a folder, . for this one")
         if sweep.get("resume") is not None:
             raise UserError(ONE_RUN)
-        return validate_node({**sweep.sweep, "dir": str(sweep_folder())}, SweepConfig, "sweep.")
+        folder = sweep_folder()
+        if folder.is_file():
+            raise UserError(f"sweep.dir: {folder} is a file; name a folder")
+        return validate_node({**sweep.sweep, "dir": str(folder)}, SweepConfig, "sweep.")
 
 
 def sweep_folder() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,10 @@ RENAMED = {"compile": "use backend=auto, backend=torch (was compile=never) or ba
 """Old names of keys, and what to write instead."""
 EXTRA_OF_LAUNCHER = {"submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}
 """The extra of this package that installs a launcher."""
+AMBIGUOUS = "Ambiguous value for argument "
+"""How Hydra's message begins for several values without ``-m``."""
+TYPES = {"Integer": "a whole number", "Float": "a number", "bool": "true or false", "string": "a text"}
+"""The types in OmegaConf's messages, and what to call them."""
 CONFIG_ERRORS = (HydraException, OmegaConfBaseException, yaml.YAMLError)
 """Errors of a config while it is composed. Their cause is in a file or an override, not in this program."""
 
@@ -29,12 +34,42 @@ def one_line(error: Exception) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _missing_file(error.missing_cfg_file, error.options)
     if isinstance(error, OverrideParseException):
-        override = _cut(str(error.override))
-        return _cut(f"{override!r} is not of the form key=value ({str(error).splitlines()[0]})")
+        return _cut(_not_parsed(str(error.override), str(error)))
+    if AMBIGUOUS in str(error):
+        override = str(error).partition("\n")[0].removeprefix(AMBIGUOUS).strip(" '")
+        key, _, values = override.partition("=")
+        return _cut(
+            f"{key}: {values} are several values: add -m to train one network for each, or write [{values}] for a list. "
+            "A decimal number has a point, such as 0.1"
+        )
     for cause in (error, error.__cause__):
         if isinstance(cause, OmegaConfBaseException):
             return _cut(explain(cause))
     return _cut(" ".join(str(error).split()) or type(error).__name__)
+
+
+def _not_parsed(override: str, reason: str) -> str:
+    """The line for an override that Hydra cannot read. ``reason`` is Hydra's message."""
+    key, _, value = override.partition("=")
+    found = re.search(r"while evaluating '.*': (.*)", reason)
+    if not found:
+        first = reason.splitlines()[0]
+        detail = "" if first.startswith("Error parsing override") else f" ({first})"
+        return f"{_cut(override)!r} is not of the form key=value{detail}"
+    unknown = re.fullmatch(r"Unknown function '(.*)'", found[1])
+    allowed = re.search(r"Available: (.*)", reason)
+    if unknown and allowed:
+        return f"{key}: no function {unknown[1]!r}; {did_you_mean(unknown[1], allowed[1].split(','))}"
+    return f"{key}: {value}: {found[1]}"
+
+
+def _wrong_type(key: str, message: str, value: object) -> str:
+    """The line for a value of a wrong type. ``message`` is OmegaConf's."""
+    if value is None:
+        return f"{key}: null is not allowed"
+    found = re.search(r"converted to (Integer|Float)|not a valid (bool)|list' to (string)|dict' to (string)", message)
+    expected = next((TYPES[word] for word in found.groups() if word), "") if found else ""
+    return f"{key}: {value!r} is not allowed; expected {expected}" if expected else f"{key}: {message}"
 
 
 def _cut(text: str) -> str:
@@ -53,6 +88,8 @@ def explain(error: OmegaConfBaseException) -> str:
     if kind == "MissingMandatoryValue":
         return f"{key}: missing; give it a value"
     first_line = str(error.msg or error).splitlines()[0].removeprefix(OF_OUR_RESOLVER)
+    if kind == "ValidationError":
+        return _wrong_type(key, first_line, getattr(error, "value", ""))
     return f"{key}: {first_line}" if key else first_line
 
 

@@ -229,7 +229,7 @@ def validate(composed: DictConfig, schema: type[C]) -> C:
     for group in ("model", "data", "augment", "optimizer", "scheduler", "budget"):
         value = OmegaConf.select(composed, group, throw_on_resolution_failure=False)
         if not isinstance(value, DictConfig):
-            kind = "a list" if isinstance(value, ListConfig) else repr(value)
+            kind = "a list" if isinstance(value, ListConfig) else "null" if value is None else repr(value)
             raise UserError(f"{group}: {kind} is not allowed; a mapping is expected")
     try:
         values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)

@@ -69,6 +69,8 @@ def make_folder(folder: Path, runs: Sequence[Path]) -> Path:
         raise UserError(
             f"output: {folder} is inside the run folder {inside}, which must not change; name another folder"
         )
+    if folder.is_file():
+        raise UserError(f"output: {folder} is a file; name a folder")
     with files.machine_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     return files.real_folder(folder)

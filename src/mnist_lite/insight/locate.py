@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mnist_lite import files
-from mnist_lite.errors import UserError
+from mnist_lite.errors import UserError, did_you_mean
 from mnist_lite.insight import zoo
 from mnist_lite.runner.config_file import CONFIG
 from mnist_lite.sweeps.manifest import MANIFEST, read_manifest
@@ -93,6 +93,12 @@ def _find(name: str, root: Path) -> Iterable[Path]:
     runs = [
         path for match in matches if match.is_dir() and (is_run(match) or is_sweep(match)) for path in _in_folder(match)
     ]
+    if not runs and folder.is_file():
+        raise UserError(f"{name}: this is a file, and a run is a folder")
+    if not runs and name.lower().partition(":")[0] == zoo.PREFIX.removesuffix(":"):
+        raise UserError(
+            f"{name}: no shipped network; {did_you_mean(name, map(zoo.name_of, map(zoo.folder_of, zoo.names())))}"
+        )
     if not runs:
         raise UserError(
             f"{name}: no run folder or sweep folder; name a folder, a pattern such as 'runs/*_era4', latest, or zoo:<name>"

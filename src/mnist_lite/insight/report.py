@@ -44,6 +44,8 @@ def write_report(names: Sequence[str], output: str) -> int:
     path = user_path("output", output) if output else Path(_file_name(names, paths))
     if path.is_dir():
         raise UserError(f"output: {path} is a folder; name a file, such as {path / 'report.html'}")
+    if path.suffix not in (".html", ".htm"):
+        raise UserError(f"output: {path} is not a name for a page; name it {path.with_suffix('.html')}")
     folder = make_folder(path.parent, paths)
     comparison = compare_runs(paths, "report")
     for line in comparison.left_out:
@@ -170,4 +172,5 @@ def _file_name(names: Sequence[str], paths: Sequence[Path]) -> str:
     """The name of the file: that of the run or of the sweep, else ``report``."""
     if len(paths) == 1:
         return f"{files.slug(paths[0].name)}.html"
-    return f"{files.slug(Path(names[0]).absolute().name)}.html" if len(names) == 1 else "report.html"
+    is_folder = len(names) == 1 and Path(names[0]).is_dir()  # not a pattern
+    return f"{files.slug(Path(names[0]).absolute().name)}.html" if is_folder else "report.html"

@@ -81,7 +81,7 @@ def before_training(budget: Budget, parameters: int, fully_connected: bool, epoc
     if budget.epochs is not None:
         met = epochs <= budget.epochs
         note = "the published recipe's own choice" if not met and epochs == budget.published_epochs else ""
-        checks.append(Check("epochs", f"<= {budget.epochs} epochs", f"{epochs}", met, note))
+        checks.append(Check("epochs", f"<= {budget.epochs} epoch{'s' * (budget.epochs != 1)}", f"{epochs}", met, note))
     if budget.fully_connected is False:
         value = "one or more" if fully_connected else "none"
         checks.append(Check("fully_connected", "no fully connected layer", value, not fully_connected))

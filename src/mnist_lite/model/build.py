@@ -229,12 +229,15 @@ class _Builder:
 
 def _output_shape(word: str, shape: Shape, arguments: dict[str, Any], where: str) -> Shape:
     """The output shape of a layer that is allowed. The layer is made on torch's meta device, which takes no memory."""
+    trial = None
     try:
         with torch.no_grad(), torch.device("meta"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             trial = make_layer(word, shape, arguments)
             output = output_shape(trial, shape)
     except (ValueError, RuntimeError, TypeError, OverflowError) as error:
+        if trial is None and isinstance(error, ValueError):  # an argument that is wrong for every input
+            raise UserError(f"{where} is not allowed: {str(error).splitlines()[0]}") from error
         raise UserError(f"{where} does not fit its input {_text(shape)}: {str(error).splitlines()[0]}") from error
     if math.prod(output) == 0:
         raise UserError(f"{where} leaves nothing of its input {_text(shape)}: the output would be {_text(output)}")

@@ -57,8 +57,10 @@ def parse_layers(items: Any, where: str = "model.layers") -> tuple[LayerNode, ..
     counter = count(1)
 
     def parse(items: Any, where: str, block: str) -> tuple[LayerNode, ...]:
-        if not isinstance(items, list) or not items:
+        if not isinstance(items, list):
             raise UserError(f"{where}: a list of layers is expected")
+        if not items:
+            raise UserError(f"{where}: the list is empty; at least one layer is expected")
         nodes: list[LayerNode] = []
         for index, item in enumerate(items, 1):
             here = f"{where}: entry {index}"

@@ -40,6 +40,11 @@ def first_fitting(texts: Sequence[str], width: int | None) -> str:
     return next((text for text in texts if width is None or len(text) <= width), texts[-1])
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 job`` or ``2,000 jobs``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def shortened(text: str, length: int) -> str:
     """The start of ``text``, with at most ``length`` characters. Dots at its end show that there is more."""
     return text if len(text) <= length else f"{text[: length - 3]}..."

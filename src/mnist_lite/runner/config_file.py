@@ -48,6 +48,8 @@ def resumed_config(folder: Path, composed: DictConfig, overrides: Sequence[str])
     Raises:
         UserError: there is no run, its config is not usable, or an override is not allowed for a resumed run.
     """
+    if folder.is_file():
+        raise UserError(f"resume: {folder} is a file; name the folder of the run: resume={folder.parent}")
     folder = files.real_folder(folder)
     path = folder / CONFIG
     stored = _read(path)

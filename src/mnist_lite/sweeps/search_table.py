@@ -18,7 +18,7 @@ def as_text(rows: Sequence[JobRow], width: int | None = None) -> str:
     """The table of a search in lines of at most ``width``. Test accuracy is shown for the best trial only."""
     done = sorted((row for row in rows if row.holdout_final is not None), key=lambda row: -(row.holdout_final or 0.0))
     if not done:
-        return text_layout.wrapped("\n".join(totals(rows, "trials")), width)
+        return text_layout.wrapped("\n".join(totals(rows, "trial")), width)
     keys, keys_note = shown_keys([row.overrides for row in rows])
     lines = [
         short_cells([*(row.overrides.get(key, "") for key in keys), f"{row.holdout_final:.2f}", f"{row.parameters:,}"])
@@ -33,6 +33,6 @@ def as_text(rows: Sequence[JobRow], width: int | None = None) -> str:
         f"the first has {best.final:.2f} % on {describe_images([best], 'test')[0]}. They were not used to select it.",
         "This is one run. To try the same settings with five seeds:",
         train_command(["-m", *overrides, "seed=range(5)"]),
-        *totals(rows, "trials"),
+        *totals(rows, "trial"),
     ]
     return text_layout.wrapped("\n".join(text), width)

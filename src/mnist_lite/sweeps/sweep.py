@@ -18,6 +18,7 @@ from mnist_lite.config.overrides import restart_command
 from mnist_lite.config.schema import Config, DataConfig, SearchConfig, SweepConfig
 from mnist_lite.errors import LauncherError, RunError, UserError, printable
 from mnist_lite.process.stop_request import preemption_waits
+from mnist_lite.reporting.text_layout import counted
 from mnist_lite.sweeps.finalize import finalize, list_outputs
 from mnist_lite.sweeps.grid import Grid
 from mnist_lite.sweeps.job import InvalidJob, Job, job_folder, known_folders, without_sweep_keys
@@ -113,7 +114,9 @@ class Sweep:
         keys = [tuple(overrides) for overrides in wanted]
         grid = Grid(keys, self.job_maker(), self.config, digest, lambda: self.find_data(self.data.root))
         states = ", ".join(f"{number} {state}" for state, number in grid.states.items())
-        failures = run_local(f"sweep of {len(keys)} jobs in {self.folder}: {states}", grid, self.device, self.config)
+        failures = run_local(
+            f"sweep of {counted(len(keys), 'job')} in {self.folder}: {states}", grid, self.device, self.config
+        )
         if len(grid.invalid_jobs) == len(keys):
             return UserError.exit_code
         return RunError.exit_code if failures or grid.invalid_jobs else 0

@@ -89,12 +89,12 @@ def _rank(group: Group) -> tuple[bool, float]:
     return not group.is_best, -group.estimate.mean if group.estimate else math.inf
 
 
-def totals(rows: Sequence[JobRow], noun: str = "jobs") -> list[str]:
+def totals(rows: Sequence[JobRow], noun: str = "job") -> list[str]:
     """A line with the numbers of jobs (or trials of a search), failures and budgets. Then a line for each job that failed."""
     done = sum(row.status == DONE for row in rows)
     keys = varied_keys([row.overrides for row in rows])[:MAX_KEYS]
     failed = [row for row in rows if row.status == FAILED]
-    lines = [", ".join([f"{len(rows)} {noun}: {done} done", *_counts(rows)])]
+    lines = [", ".join([f"{text_layout.counted(len(rows), noun)}: {done} done", *_counts(rows)])]
     for row in failed[:MAX_FAILURES]:
         settings = ",".join(f"{key}={row.overrides[key]}" for key in keys if key in row.overrides)
         lines.append(f"failed: {text_layout.shortened(settings, MAX_CELL)}: {row.error}")
