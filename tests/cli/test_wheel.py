@@ -24,7 +24,7 @@ def test_an_installed_wheel_works_from_another_folder(tmp_path: Path):
     configs = {path.relative_to(REPOSITORY) for path in (REPOSITORY / "conf").rglob("*.yaml")}
     pages = {
         f"mnist_lite/reporting/html/{name}"
-        for name in ("report.js", "report.css", "page.html.j2", "vendor/uPlot.min.css")
+        for name in ("report.js", "page.css", "sections.css", "page.html.j2", "vendor/uPlot.min.css")
     }
     assert pages <= shipped
     assert {"mnist_lite/py.typed", *(f"mnist_lite/{path}" for path in configs)} <= shipped

@@ -18,7 +18,7 @@ from mnist_lite.insight.locate import find_runs
 from mnist_lite.insight.predictions import predict_with_torch
 from mnist_lite.insight.report_network import network_for_page
 from mnist_lite.insight.saved_run import SavedRun, load_run
-from mnist_lite.reporting.html_page import HTML
+from mnist_lite.reporting.html_page import HTML, STYLES
 from tests.html.conftest import joined_modules
 from tests.insight.drawn_digits import STROKES
 from tests.insight.networks import random_run
@@ -142,7 +142,7 @@ def open_canvas(browser: Any, era4: SavedRun) -> Iterator[Callable[..., Canvas]]
         pages.append(page)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        style = (HTML / "report.css").read_text(encoding="utf-8")
+        style = "".join((HTML / name).read_text(encoding="utf-8") for name in STYLES)
         head = f'<meta name="viewport" content="width=device-width"><title>canvas</title><style>{style}</style>'
         page.set_content(f'<!doctype html><html lang="en"><head>{head}</head><body><main></main></body></html>')
         page.add_script_tag(content=joined_modules())

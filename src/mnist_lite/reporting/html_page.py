@@ -16,7 +16,7 @@ from typing import Any
 from mnist_lite.errors import printable
 
 HTML = Path(__file__).parent / "html"
-TEMPLATE, SCRIPT, STYLES = "page.html.j2", "report.js", ("vendor/uPlot.min.css", "report.css")
+TEMPLATE, SCRIPT, STYLES = "page.html.j2", "report.js", ("vendor/uPlot.min.css", "page.css", "sections.css")
 _ESCAPED = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"}
 
 
