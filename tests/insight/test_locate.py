@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mnist_lite.errors import UserError
-from mnist_lite.insight.locate import find_runs
+from mnist_lite.insight.locate import find_runs, find_submissions
 from tests.sweeps.fake_sweep import write_manifest
 
 
@@ -56,6 +56,13 @@ def test_the_latest_run_can_be_a_job_of_a_sweep(runs: Path):
 def test_the_user_may_name_a_link(runs: Path):
     Path("best").symlink_to(runs / "3_step3")
     assert find_runs(["best"]) == [runs / "3_step3"]
+
+
+def test_the_folder_of_sweeps_is_no_submission(runs: Path):
+    (runs / "empty").mkdir()
+    found = find_submissions(["runs/*"])
+    assert [path.name for path in found] == ["1_era4", "2_era4", "3_step3", "empty"]
+    assert [bool(problem) for problem in found.values()] == [False, False, False, True]
 
 
 def test_a_linked_job_of_a_sweep_is_left_out(runs: Path):

@@ -17,6 +17,8 @@ from mnist_lite.sweeps.manifest import MANIFEST, read_manifest
 LATEST = "latest"
 RUNS = Path("runs")
 """The folder in which ``latest`` is looked for."""
+SWEEPS = "sweeps"
+"""The folder in it that has the sweeps."""
 
 
 def is_run(folder: Path) -> bool:
@@ -31,7 +33,7 @@ def is_sweep(folder: Path) -> bool:
 
 def all_runs(root: Path = RUNS) -> list[Path]:
     """The run folders in ``root`` and in its sweeps, newest first. The time is that of ``config.yaml``, which a start writes."""
-    found = [entry for folder in (root, *(root / "sweeps").glob("*")) for entry in _runs_directly_in(folder)]
+    found = [entry for folder in (root, *(root / SWEEPS).glob("*")) for entry in _runs_directly_in(folder)]
     return [path for _, path in sorted(found, key=lambda entry: (entry[0], entry[1].name), reverse=True)]
 
 
@@ -62,7 +64,8 @@ def find_runs(names: Sequence[str], root: Path = RUNS) -> list[Path]:
 def find_submissions(names: Sequence[str]) -> dict[Path, str]:
     """The folders that ``names`` stand for. The value of a run folder is empty, that of another folder says what is wrong.
 
-    A pattern stands for all folders that it matches: a student who hands in an empty folder must not disappear.
+    A pattern stands for all folders that it matches: a student who hands in an empty folder must not disappear. The folder of
+    sweeps, ``runs/sweeps``, is left out: it is no submission.
 
     Raises:
         UserError: there is no run at all.
@@ -70,7 +73,8 @@ def find_submissions(names: Sequence[str]) -> dict[Path, str]:
     found: dict[Path, str] = {}
     for name in names:
         is_pattern = glob.has_magic(name) and not Path(name).is_dir()
-        folders = sorted(f for f in glob.glob(name) if Path(f).is_dir()) if is_pattern else []  # noqa: PTH207  a whole path
+        matches = sorted(f for f in glob.glob(name) if Path(f).is_dir()) if is_pattern else []  # noqa: PTH207  a whole path
+        folders = [match for match in matches if not _has_sweeps(Path(match))]
         for folder in folders or [name]:
             try:
                 found.update(dict.fromkeys(find_runs([folder]), ""))
@@ -79,6 +83,11 @@ def find_submissions(names: Sequence[str]) -> dict[Path, str]:
     if all(found.values()):
         raise UserError(next(iter(found.values())))
     return found
+
+
+def _has_sweeps(folder: Path) -> bool:
+    """True for ``runs/sweeps``."""
+    return folder.name == SWEEPS and any(map(is_sweep, folder.iterdir()))
 
 
 def _find(name: str, root: Path) -> Iterable[Path]:
