@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from mnist_lite.backends.cuda_graph import WARM_UP_STEPS, GraphedGradients
+from mnist_lite.backends.cuda_graph import WARM_UP_STEPS, GraphedStep
 from mnist_lite.backends.device import set_arithmetic
 from mnist_lite.config.compose import config_dir
 from mnist_lite.data.augment.pipeline import TRANSFORMS, build
@@ -47,8 +47,8 @@ def make(composed: Compose) -> Any:
             setattr(config, name, part)
         with contextlib.redirect_stdout(io.StringIO()), contextlib.closing(Console()) as console:
             made = set_up_run(config, console).trainer
-        if not recorded:
-            made._gradients = made._compute_gradients
+        if not recorded and isinstance(made._make_step, GraphedStep):
+            made._make_step._batch_size = -1  # no batch has this size
         return made
 
     return make_trainer
@@ -67,11 +67,19 @@ def assert_same(one: Trainer, other: Trainer) -> None:
         assert torch.equal(value, tensors(other)[key]), key
 
 
-def assert_a_recording_changes_nothing(make: Any, *overrides: str, **parts: dict[str, Any]) -> None:
+def assert_a_recording_changes_nothing(
+    make: Any, *overrides: str, with_update: bool = True, **parts: dict[str, Any]
+) -> None:
     """Every row and every weight is the same with and without the recording."""
-    recorded, computed = make(*overrides, **parts), make(*overrides, **parts, recorded=False)
+    assert_equal_training(make(*overrides, **parts), make(*overrides, **parts, recorded=False), with_update)
+
+
+def assert_equal_training(recorded: Trainer, computed: Trainer, with_update: bool = True) -> None:
+    """``recorded`` used a recording, and both have the same rows and weights. ``with_update``: the update is recorded."""
     rows = without_times(rows_of(recorded.fit()))
-    assert recorded._gradients._recording is not None
+    assert isinstance(recorded._make_step, GraphedStep)
+    assert recorded._make_step._recording is not None
+    assert (recorded._make_step._recording.settings is not None) == with_update
     assert rows == without_times(rows_of(computed.fit()))
     assert_same(recorded, computed)
 
@@ -103,7 +111,20 @@ def test_a_recording_changes_nothing(overrides: tuple[str, ...], make: Any):
 
 
 def test_an_optimizer_without_a_fused_form(make: Any):
-    assert_a_recording_changes_nothing(make, optimizer=RMSPROP)
+    assert_a_recording_changes_nothing(make, optimizer=RMSPROP, with_update=False)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "adam", "adamw"])
+def test_a_rate_that_changes_in_every_step(optimizer: str, make: Any):
+    assert_a_recording_changes_nothing(
+        make, "model=era4", f"optimizer={optimizer}", "scheduler=onecycle", "optimizer.decay_bias_and_norm=false"
+    )
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_momentum_that_changes_in_every_step(optimizer: str, make: Any):
+    overrides = (f"optimizer={optimizer}", "scheduler=onecycle", "scheduler.cycle_momentum=true")
+    assert_a_recording_changes_nothing(make, *overrides, model=TINY, with_update=False)
 
 
 @pytest.mark.parametrize("augment", AUGMENTS)
@@ -128,10 +149,7 @@ def test_every_transform_can_be_recorded(make: Any):
     recorded, computed = make(model=TINY), make(model=TINY, recorded=False)
     for trainer in (recorded, computed):
         trainer.augment = build({"transforms": list(arguments.values())})
-    rows = without_times(rows_of(recorded.fit()))
-    assert recorded._gradients._recording is not None
-    assert rows == without_times(rows_of(computed.fit()))
-    assert_same(recorded, computed)
+    assert_equal_training(recorded, computed)
 
 
 def test_every_layer_can_be_recorded(make: Any):
@@ -203,7 +221,7 @@ def test_a_smaller_batch_is_computed_and_the_others_are_replayed(make: Any, monk
         sizes.append(len(indices))
         return compute(indices, seed)
 
-    assert isinstance(trainer._gradients, GraphedGradients)
-    monkeypatch.setattr(trainer._gradients, "_compute", counted)
+    assert isinstance(trainer._make_step, GraphedStep)
+    monkeypatch.setattr(trainer._make_step, "_gradients", counted)
     rows_of(trainer.fit())
     assert sizes == [32] * (WARM_UP_STEPS + 1) + [10, 10]

@@ -15,7 +15,7 @@ from mnist_lite.data.raw_batch import Inputs
 
 @dataclass(frozen=True)
 class StepResult:
-    """The results of one training step: 0-dimensional tensors on the device."""
+    """The results of one training step: 0-dimensional tensors on the device, of any type."""
 
     loss: torch.Tensor
     """Mean over the batch."""

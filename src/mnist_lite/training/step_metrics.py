@@ -47,7 +47,7 @@ class StepRecorder:
         """Adds a step of ``images`` images. ``row`` gets ``train/loss`` and ``train/accuracy`` later.
 
         ``loss``, ``correct`` (a count) and ``finite`` are 0-dimensional tensors on the device. ``finite`` is false if
-        the loss or a gradient of this step or of an earlier step is not finite.
+        the loss or a gradient of this step is not finite.
         """
         self._rows.append(row)
         self._images.append(images)

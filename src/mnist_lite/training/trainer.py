@@ -17,7 +17,7 @@ from msgspec import Meta
 from torch import nn
 
 from mnist_lite.backends.backend import Backend, StepResult
-from mnist_lite.backends.cuda_graph import Gradients, GraphedGradients
+from mnist_lite.backends.cuda_graph import GraphedStep, OnBatch
 from mnist_lite.backends.weight_update import WeightUpdate
 from mnist_lite.config.schema import Config
 from mnist_lite.data.augment.pipeline import Augment
@@ -85,17 +85,14 @@ class Trainer:
         self.optimizer, self.schedule = optimizer, schedule
         self.augment, self.data, self.device = augment, data, device
         self._weight_update = WeightUpdate(module, optimizer, config.l1, config.clip_grad_norm, config.ema_decay)
-        self._update = backend.prepare_update(self._weight_update)
         self._draws = torch.Generator(device)  # for the augmentation
-        self._gradients: Gradients = self._compute_gradients
-        if device.type == data.train.images.device.type == "cuda":
-            self._gradients = GraphedGradients(self._compute_gradients, module, config.batch_size, self._draws)
+        self._finite_so_far = torch.tensor(True, device=device)
+        self._prepare_step()
         self.ema = self._weight_update.average
         self.eval_module = module if self.ema is None else self.ema.module
         self.epoch = 0
         self.step = 0
         self._target_reached = False
-        self._finite_so_far = torch.tensor(True, device=device)
         self._seconds = 0.0
         self._recorder = StepRecorder(device)
         self._epoch_rows: list[Row] = []
@@ -147,6 +144,8 @@ class Trainer:
 
     def state_dict(self) -> TrainerState:
         """The state. Its tensors are those of the trainer, not copies."""
+        if self.ema is not None:
+            self.ema.n_averaged.fill_(self.step)  # a step that a GPU replays does not count there
         return {
             "epoch": self.epoch,
             "step": self.step,
@@ -185,7 +184,7 @@ class Trainer:
         self.optimizer._opt_called = state["step"] > 0  # type: ignore[attr-defined]
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"] or {})
-        self._update = self.backend.prepare_update(self._weight_update)
+        self._prepare_step()
         self.epoch, self.step = state["epoch"], state["step"]
         self._target_reached, self._seconds = state["target_reached"], state["seconds"]
         self._epoch_rows = [row for row in rows if row["epoch"] == self.epoch and "train/loss" in row]
@@ -221,19 +220,37 @@ class Trainer:
         config = self.config
         self.step += 1
         self._draws.manual_seed(derive(config.seed, "augment", self.step))
-        result = self._gradients(batch, derive(config.seed, "dropout", self.step))
-        self._finite_so_far = self._finite_so_far & result.finite
         lr = float(self.optimizer.param_groups[0]["lr"])
-        self._update(self._finite_so_far)
+        result = self._make_step(batch, derive(config.seed, "dropout", self.step))
         self.schedule.step("step", {})
         row: Row = {"step": self.step, "epoch": self.epoch, "lr": lr}
-        self._recorder.add(row, len(batch), result.loss, result.correct, self._finite_so_far)
+        self._recorder.add(row, len(batch), result.loss, result.correct, result.finite)
         return lr
+
+    def _prepare_step(self) -> None:
+        """Prepares the update and, on a GPU, the recording. Both keep addresses of tensors of the state."""
+        self._update = self.backend.prepare_update(self._weight_update)
+        self._make_step: OnBatch = self._compute_step
+        if self.device.type == self.data.train.images.device.type == "cuda":
+            self._make_step = GraphedStep(
+                self._compute_gradients, self._update_weights, self.optimizer, self.config.batch_size, self._draws
+            )
+
+    def _compute_step(self, batch: torch.Tensor, seed: int) -> StepResult:
+        """Sets the gradients for the training images ``batch``, and updates the weights."""
+        result = self._compute_gradients(batch, seed)
+        self._update_weights(result.finite)
+        return result
 
     def _compute_gradients(self, batch: torch.Tensor, seed: int) -> StepResult:
         """Sets the gradients for the training images ``batch``. The random numbers of dropout depend on ``seed`` only."""
         inputs, labels = self._inputs_and_labels(self.data.train, batch, self.augment, self._draws)
         return self.backend.gradients(inputs, labels, seed)
+
+    def _update_weights(self, finite: torch.Tensor) -> None:
+        """Updates the weights if this step and all earlier ones are finite."""
+        self._finite_so_far.logical_and_(finite)
+        self._update(self._finite_so_far)
 
     def _inputs_and_labels(
         self,
