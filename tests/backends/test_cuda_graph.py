@@ -19,6 +19,7 @@ SIZE, STEPS, SMALLER = 4, 9, 6
 OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
     "SGD": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, fused=True),
     "AdamW": lambda p: torch.optim.AdamW(p, lr=0.1, fused=True),
+    "AdamW, an empty group": lambda p: torch.optim.AdamW([{"params": p}, {"params": []}], lr=0.1, fused=True),
     "SGD, not fused": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9),
     "RMSprop": lambda p: torch.optim.RMSprop(p, lr=0.1),
 }
@@ -147,7 +148,7 @@ def test_the_update_of_a_fused_optimizer_is_recorded(optimizer: str, monkeypatch
     graphed = training.recorded(monkeypatch)
     results(training, graphed)
     assert graphed._recording is not None
-    assert (graphed._recording.settings is not None) == (optimizer in ("SGD", "AdamW"))
+    assert (graphed._recording.settings is not None) == (optimizer in ("SGD", "AdamW", "AdamW, an empty group"))
 
 
 def test_a_momentum_that_changes_is_not_in_the_recording(monkeypatch: pytest.MonkeyPatch):

@@ -33,9 +33,9 @@ class RateTensors:
     A recording has the address of a tensor, but it has a copy of a number. So a rate that changes must be in a tensor.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+    def __init__(self, optimizer: torch.optim.Optimizer, device: torch.device) -> None:
         self._optimizer = optimizer
-        self._rates = [torch.zeros((), device=group["params"][0].device) for group in optimizer.param_groups]
+        self._rates = [torch.zeros((), device=device) for _ in optimizer.param_groups]
 
     def read(self) -> None:
         """Writes the rates of the optimizer to the tensors."""
@@ -103,7 +103,7 @@ class GraphedStep:
         self._recording: _Recording | None = None
         self._rates: RateTensors | None = None
         if type(optimizer) in RECORDED_OPTIMIZERS and optimizer.defaults["fused"]:
-            self._rates = RateTensors(optimizer)
+            self._rates = RateTensors(optimizer, draws.device)
 
     def __call__(self, indices: torch.Tensor, seed: int) -> StepResult:
         """Makes the step. The random numbers of dropout depend on ``seed`` only."""
