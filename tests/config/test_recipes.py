@@ -204,7 +204,7 @@ def test_summary_takes_what_train_takes():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"epochs": "abc"}, "epochs: Value 'abc'"),
+        ({"epochs": "abc"}, "epochs: 'abc' is not allowed; expected a whole number"),
         ({"epochs": 1.5}, "epochs"),
         ({"epochs": 0}, "epochs: 0 is out of range; expected > 0"),
         ({"epochs": True}, "epochs"),
@@ -230,7 +230,7 @@ def test_summary_takes_what_train_takes():
         ({"model.budgte": {"parameters": 3}}, "did you mean budget?"),
         ({"model.budget": {"paramters": 3}}, "did you mean parameters?"),
         ({"model": ["conv"]}, "model: a list is not allowed; a mapping is expected"),
-        ({"data": None}, "data: None is not allowed; a mapping is expected"),
+        ({"data": None}, "data: null is not allowed; a mapping is expected"),
         ({"model.layers": "relu"}, "model.layers"),
         ({"model": "step3"}, "model"),
         ({"model.width": "${model.wdth}"}, "wdth"),
