@@ -24,7 +24,7 @@ ESCAPES = {
 @pytest.mark.parametrize(("text", "shown"), ESCAPES.items(), ids=ascii)
 def test_what_a_terminal_obeys_is_escaped(text: str, shown: str):
     assert printable(f"x{text}y") == f"x{shown}y"
-    assert str(UserError(f"model: no choice {text}")) == f"model: no choice {shown}"
+    assert str(UserError(f"model: unknown choice {text}")) == f"model: unknown choice {shown}"
 
 
 def test_other_text_stays_as_it_is():

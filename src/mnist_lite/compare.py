@@ -20,7 +20,9 @@ def main() -> None:
     }
 
     def work() -> int:
-        arguments = parse_arguments("compare", sys.argv[1:], "run folders, sweeps, patterns or latest", options)
+        arguments = parse_arguments(
+            "compare", sys.argv[1:], "run folders, sweeps, patterns, latest or zoo:<name>", options
+        )
         output, verify = arguments.options["output"], arguments.options["verify"] == "true"
         from mnist_lite.insight.comparison_report import compare_names
 

@@ -24,7 +24,7 @@ def main() -> None:
     elif arguments.shell in SCRIPTS:
         print(SCRIPTS[arguments.shell], end="")
     else:
-        print(f"error: no shell {arguments.shell!r}; {did_you_mean(arguments.shell, SCRIPTS)}", file=sys.stderr)
+        print(f"error: unknown shell {arguments.shell!r}; {did_you_mean(arguments.shell, SCRIPTS)}", file=sys.stderr)
         sys.exit(UserError.exit_code)
 
 

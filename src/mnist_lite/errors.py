@@ -101,4 +101,4 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     if near:
         best = next(option for option in options if option.lower() == near[0])
         return f"did you mean {best}?" + (f" (allowed: {', '.join(options)})" if len(options) <= 16 else "")
-    return f"allowed: {', '.join(options)}" if options else "nothing is allowed here"
+    return f"allowed: {', '.join(options)}" if options else "there are no allowed names"

@@ -20,7 +20,9 @@ def main() -> None:
     }
 
     def work() -> int:
-        arguments = parse_arguments("evaluate", sys.argv[1:], "run folders, sweeps, patterns or latest", options)
+        arguments = parse_arguments(
+            "evaluate", sys.argv[1:], "run folders, sweeps, patterns, latest or zoo:<name>", options
+        )
         budget, output, image = (arguments.options[key] for key in ("budget", "output", "image"))
         if budget:
             from mnist_lite.insight.grading import grade_runs  # imports torch, which takes seconds

@@ -1,4 +1,4 @@
-"""``mnist-lite summary``: prints the layers of a model and the verdict on its budget, or the layers of trained networks."""
+"""``mnist-lite summary``: prints the layers of a model and checks its budget, or the layers of trained networks."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def assert_one_line(result: subprocess.CompletedProcess[str], *parts: str) -> No
     [
         (["optimizer.momentm=0.9", "optimizer=sgd"], "optimizer.momentm: unknown key; did you mean momentum?"),
         (["+optimizer.momentm=0.9", "optimizer=sgd"], "optimizer.momentm: unknown key; did you mean momentum?"),
-        (["model=stp3"], "model: no choice 'stp3'; did you mean step3?"),
+        (["model=stp3"], "model: unknown choice 'stp3'; did you mean step3?"),
         (["modle=step3"], "modle: unknown key; did you mean model?"),
         (["model.dropuot=0.1", "model=era4"], "model.dropuot: unknown key; did you mean dropout?"),
         (["+modle=step3"], "modle: unknown key; did you mean model?"),
@@ -92,7 +92,7 @@ def test_bad_input_is_one_line_and_exit_code_2(overrides, message, call: RunComm
     ("command", "overrides", "message"),
     [
         ("summary", ["resume=x"], "resume: continues one run"),
-        ("summary", ["-m", "model=stp3,stp4"], "model: no choice 'stp3'; did you mean step3?"),
+        ("summary", ["-m", "model=stp3,stp4"], "model: unknown choice 'stp3'; did you mean step3?"),
         (
             "summary",
             ["-m", "hydra/sweeper=optuna", "epochs=interval(1,2)"],

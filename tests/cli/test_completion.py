@@ -100,4 +100,4 @@ def test_the_script_of_each_shell_is_valid(name: str, environment, tmp_path: Pat
 def test_an_unknown_shell_is_one_line(run_command: RunCommand):
     done = run_command("completion", "powershell")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: no shell 'powershell'; allowed: bash, fish, zsh\n"
+    assert done.stderr == "error: unknown shell 'powershell'; allowed: bash, fish, zsh\n"

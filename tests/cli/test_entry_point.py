@@ -70,7 +70,7 @@ def test_an_unknown_command_is_one_line(name, message, monkeypatch, capsys):
     assert mnist_lite(monkeypatch, name, "model=step3") == 2
     output, errors = capsys.readouterr()
     assert output == "" and errors.count("\n") == 1
-    assert errors.startswith(f"error: no command {name!r}; ") and message in errors
+    assert errors.startswith(f"error: unknown command {name!r}; ") and message in errors
 
 
 def run(*command: str, folder: Path) -> subprocess.CompletedProcess[str]:

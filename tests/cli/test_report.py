@@ -31,7 +31,7 @@ def test_the_output_can_be_named(run: Path, call: RunCommand):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "report: name run folders"),
+        ((), "report: expected run folders"),
         (("nowhere",), "nowhere: no run folder"),
         (("latest", "out=x"), "out: unknown option; did you mean output?"),
         (("latest", "output=."), "output: . is a folder; name a file, such as report.html"),

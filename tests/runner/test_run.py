@@ -133,7 +133,7 @@ def test_best_is_chosen_on_the_holdout_when_there_is_one(composed, tmp_path, cap
     assert torch.load(folder / "best.pt", weights_only=True)["row"]["epoch"] == chosen["epoch"]
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     assert summary["accuracy"]["selected"] == {"epoch": chosen["epoch"], "test": chosen["test/accuracy"]}
-    assert "best on the holdout" in capsys.readouterr().out
+    assert "the best on the held-out images" in capsys.readouterr().out
 
 
 def test_bad_input_leaves_nothing_behind(composed, tmp_path):

@@ -62,5 +62,5 @@ def test_the_last_lines_name_the_images_and_how_an_epoch_was_chosen(folder: Path
     text = "\n".join(result_lines(summary))
     assert "final test accuracy 99.00 % on MNIST's 10,000 test images, 100 parameters" in text
     assert "best epoch on test 99.00 % (epoch 2, chosen on the test images)" in text
-    assert "best on the holdout (epoch 1): 98.00 %" in text and "mean of the last" not in text
+    assert "of epoch 1, the best on the held-out images: 98.00 %" in text and "mean of the last" not in text
     assert "99.00 % on MNIST's 10,000 test images" in headline(summary)

@@ -57,7 +57,7 @@ COMMANDS = {
         f"choice, add --cfg job: model=era4 optimizer=sgd --cfg job. {CHOICES_AND_FLAGS}",
     ),
     "summary": Command(
-        "Prints the layers of a model and the verdict on its budget.",
+        "Prints the layers of a model and checks its budget.",
         (
             "model=step3",
             "model=step3 format=json",
@@ -148,8 +148,8 @@ COMMANDS = {
     "predict": Command(
         "Classifies your own images, such as photos of pen on paper.",
         ("zoo:era4 seven.png", "latest photo.jpg drawing.png", "zoo:era4 - format=json < seven.png"),
-        "An image of any size has one digit, dark on light or light on dark. It is prepared as MNIST was. The answer shows what "
-        "the network was given.",
+        "An image can have any size. It must show one digit, dark on light or light on dark. It is prepared as MNIST was. The "
+        "output shows what the network was given.",
     ),
     "export": Command(
         "Exports a network as ONNX, safetensors or PyTorch's pt2.",

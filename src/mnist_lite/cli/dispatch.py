@@ -29,5 +29,5 @@ def command_name(arguments: Sequence[str]) -> str:
     if name in ("-h", "--help", "--version"):
         print(f"mnist-lite {__version__}" if name == "--version" else overview())
         sys.exit(0)
-    print(f"error: no command {name!r}; {did_you_mean(name, COMMANDS)}", file=sys.stderr)
+    print(f"error: unknown command {name!r}; {did_you_mean(name, COMMANDS)}", file=sys.stderr)
     sys.exit(UserError.exit_code)

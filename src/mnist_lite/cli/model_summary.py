@@ -1,4 +1,4 @@
-"""What ``mnist-lite summary`` prints: the layers of a model, and the verdict on its budget."""
+"""What ``mnist-lite summary`` prints: the layers of a model, and the result of its budget check."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OF_RUNS = {
 def print_model(config: SummaryConfig) -> int:
     """Prints the layers of ``config.model`` as ``config.format`` says. Returns the exit code.
 
-    The verdict is on what is known without training: parameters, epochs and fully connected layers. With ``budget.enforce`` the
+    The check is on what is known without training: parameters, epochs and fully connected layers. With ``budget.enforce`` the
     exit code is 1 if one of these requirements is missed. ``config.picture`` is written first.
 
     Raises:

@@ -74,5 +74,5 @@ def parse_arguments(
         else:
             found.append(argument)
     if len(found) < minimum:
-        raise UserError(f"{command}: name {names}")
+        raise UserError(f"{command}: expected {names}")
     return Arguments(found, values)

@@ -106,7 +106,7 @@ def _missing_file(file: str, options: Sequence[str] | None) -> str:
     advice = did_you_mean(stem, options)
     if "/" in name or (stem != name and not advice.startswith("did you mean")):
         return _path(group, name)
-    return f"{group}: no choice {name!r}; {advice}"
+    return f"{group}: unknown choice {name!r}; {advice}"
 
 
 def _path(group: str, given: str) -> str:

@@ -27,9 +27,9 @@ class LayerActivity:
     """How often the outputs of an activation function are zero, over a set of images."""
 
     number: int
-    """Of the row in the layer table."""
+    """The number of the layer in the layer table."""
     text: str
-    """Of the row in the layer table."""
+    """The text of the layer in the layer table."""
     units: int
     """Channels of a map, or values after ``flatten``."""
     dead: int

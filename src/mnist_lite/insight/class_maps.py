@@ -1,4 +1,4 @@
-"""Class maps: which parts of an image speak for a class.
+"""Class maps: how much each part of an image contributes to a class.
 
 There are two kinds:
 

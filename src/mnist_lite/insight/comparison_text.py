@@ -196,7 +196,7 @@ def _row(group: ComparedGroup) -> list[str]:
 
 
 def _budget(group: ComparedGroup) -> str:
-    """The verdict on the budget: ``met``, ``missed``, ``not judged``, or how many runs have which. Empty: no budget."""
+    """The result of the budget check: ``met``, ``missed``, ``not judged``, or how many runs have which. Empty: no budget."""
     verdicts = [row.budget for row in group.results.rows if row.budget]
     kinds = list(dict.fromkeys(verdicts))
     return kinds[0] if len(kinds) == 1 else ", ".join(f"{verdicts.count(kind)} {kind}" for kind in kinds)

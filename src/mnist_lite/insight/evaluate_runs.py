@@ -27,7 +27,7 @@ JSON, CSV = "evaluation.json", "evaluation.csv"
 SHOWN_MAPS = 6
 """Mistakes whose class maps are drawn."""
 STAGES = 7
-"""Of the evaluation of one run, for the progress bar: the figures and six pictures."""
+"""The steps of the progress bar when one run is evaluated: the metrics and six pictures."""
 
 
 def evaluate_runs(names: Sequence[str], output: str, image: str) -> int:

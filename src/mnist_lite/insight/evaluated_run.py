@@ -18,19 +18,19 @@ from mnist_lite.insight.saved_run import SavedRun
 from mnist_lite.reporting.layer_table import multiply_adds
 
 MAX_MULTIPLY_ADDS = 2 * 10**9
-"""Per image. A network from a stranger that is larger would take hours. The largest network of this project has 0.16 * 10**9."""
+"""The limit of multiply-adds for one image. A larger network would take hours. Our largest network has 0.16 * 10**9."""
 
 
 @dataclass(frozen=True)
 class EvaluatedRun:
-    """A run and its figures. All were measured now, with the weights in its folder."""
+    """A run and its figures. All were computed again, with the weights in its folder."""
 
     run: SavedRun
     data: Dataset
     """``train`` has the images that the run was trained on. ``test`` has all test images of its data set."""
     test: Evaluation
     activity: tuple[LayerActivity, ...]
-    """Of each activation function, over the test images."""
+    """The outputs of each activation function on the test images."""
     train_accuracy: float
     """In percent, without augmentation and dropout."""
     train_loss: float

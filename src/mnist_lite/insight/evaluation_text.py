@@ -98,7 +98,7 @@ def as_json(evaluated: EvaluatedRun) -> bytes:
 
 
 def as_csv(runs: Sequence[tuple[str, EvaluatedRun]]) -> bytes:
-    """The table of ``as_table`` with all digits, for ``evaluation.csv``."""
+    """The table of ``as_table`` in full precision, for ``evaluation.csv``."""
     text = io.StringIO()
     columns = ("run", "parameters", "accuracy", "low", "high", "loss", "train_accuracy", "train_minus_test", "ece")
     table = csv.writer(text, lineterminator="\n")

@@ -74,7 +74,8 @@ def export(run: SavedRun, kind: str, path: Path) -> list[str]:
     shape = "images (N, 1, 28, 28) uint8, 0..255; ink is 255"
     return [
         f"{run.name}: {path} ({len(content):,} bytes)",
-        f"checked on {describe_test_set(data.name, len(data.test))}: the same predictions, logits within {difference:.1e}",
+        f"checked on {describe_test_set(data.name, len(data.test))}: "
+        f"the same predictions; largest difference of a logit: {difference:.1e}",
         f"input: {shape if kind != 'safetensors' else f'see the metadata; {METADATA!r} has the normalisation and the config'}",
     ]
 

@@ -246,7 +246,7 @@ def as_text(grades: Sequence[Grade], budget: Budget, width: int | None) -> str:
     notes = [
         *(f"{grade.name}: no grade: {grade.problem}" for grade in grades if grade.problem),
         f"{passed} of {len(grades)} pass: {'; '.join(requirements(budget))}",
-        f"parameters, layers and accuracy: measured now, with the weights in last.pt, on {measured}",
+        f"parameters, layers and accuracy: computed again with the weights in last.pt, on {measured}",
         "claimed: the folder says so, and it cannot be measured again. 'earlier epochs' are claimed, too.",
         "Training on test images cannot be detected from a folder.",
     ]
@@ -255,7 +255,7 @@ def as_text(grades: Sequence[Grade], budget: Budget, width: int | None) -> str:
 
 
 def as_csv(grades: Sequence[Grade]) -> bytes:
-    """The grades with all digits, for ``grades.csv``."""
+    """The grades in full precision, for ``grades.csv``."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)

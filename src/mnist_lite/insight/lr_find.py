@@ -24,7 +24,7 @@ FAR_APART = 10.0
 """The factor between two suggestions from which on the table says that they disagree."""
 MEANINGS = (
     "the smoothed loss falls fastest; optimizer.lr=auto uses this one",
-    "a tenth of the rate of the least smoothed loss",
+    "a tenth of the rate at which the smoothed loss is lowest",
     "the middle of the longest fall of the smoothed loss",
 )
 

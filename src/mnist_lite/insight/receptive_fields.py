@@ -70,7 +70,7 @@ def pixel_weights(network: Network, layers: Sequence[Layer], inputs: torch.Tenso
 
 
 def effective_rows(weights: torch.Tensor, field: tuple[int, int]) -> tuple[int, int]:
-    """The first and the last row of the least square around the middle of ``field`` that has ``SHARE`` of the weight.
+    """The first and the last row of the smallest square around the middle of ``field`` that has ``SHARE`` of the weight.
 
     ``weights`` is ``(28, 28)`` with the sum 1. ``field`` has the first and the last row of the theoretical field. Columns are as
     rows.

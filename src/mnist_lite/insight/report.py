@@ -26,9 +26,9 @@ from mnist_lite.insight.saved_run import load_run
 from mnist_lite.reporting.html_page import render
 
 MAX_KEYS = 2
-"""In the title of a sweep."""
+"""The largest number of keys in the title of a sweep."""
 VERSION = 1
-"""Of the data in the page."""
+"""The version of the data format of the page."""
 
 
 def write_report(names: Sequence[str], output: str) -> int:

@@ -24,7 +24,7 @@ from mnist_lite.insight.saved_run import SavedRun
 from mnist_lite.model.budget import describe_test_set
 
 MAX_MISTAKES = 1000
-"""Of all networks of a page together. The page has the mistakes with the highest loss."""
+"""The largest number of mistakes on a page, over all networks. The mistakes with the highest loss are kept."""
 OTHER_IMAGES = 500
 """Test images beside the mistakes, the same number of each class."""
 MAX_MAPS = 200

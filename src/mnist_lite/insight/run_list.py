@@ -38,7 +38,7 @@ class ListedRun:
     measured_on: str
     """The test images. Empty: not known before the end of the run."""
     state: str
-    """``running``: a process holds the lock. ``done``, ``interrupted`` or ``failed``: see ``sweeps/job.py``."""
+    """``running``: a process holds the lock. ``done``, ``interrupted`` or ``failed``: see ``sweeps/job_status.py``."""
 
 
 def print_runs(names: Sequence[str], count: str) -> int:

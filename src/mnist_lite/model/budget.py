@@ -1,4 +1,4 @@
-"""The verdict on a budget: compares the requirements of the config with a network and with the results of its run.
+"""The check of a budget: compares the requirements of the config with a network and with the results of its run.
 
 It neither trains nor prints. ``before_training`` judges what is known without training, ``after_training`` judges everything.
 """
@@ -53,7 +53,7 @@ class Verdict:
         return all(check.met for check in self.checks)
 
     def as_dict(self) -> dict[str, object]:
-        """The verdict for ``summary.json``."""
+        """The result for ``summary.json``."""
         return {"met": self.met, "checks": [asdict(check) for check in self.checks]}
 
 
@@ -72,15 +72,15 @@ class RunResults:
 
 
 def before_training(budget: Budget, parameters: int, fully_connected: bool, epochs: int) -> Verdict:
-    """The verdict on what is known before training. ``epochs`` is the number in the config."""
+    """Checks what is known before training. ``epochs`` is the number in the config."""
     checks = []
     if budget.parameters is not None:
         met = parameters < budget.parameters
-        note = "the published network's own choice" if not met and parameters == budget.published_parameters else ""
+        note = "the published network has this many" if not met and parameters == budget.published_parameters else ""
         checks.append(Check("parameters", f"< {budget.parameters:,} parameters", f"{parameters:,}", met, note))
     if budget.epochs is not None:
         met = epochs <= budget.epochs
-        note = "the published recipe's own choice" if not met and epochs == budget.published_epochs else ""
+        note = "the published recipe has this many" if not met and epochs == budget.published_epochs else ""
         checks.append(Check("epochs", f"<= {budget.epochs} epoch{'s' * (budget.epochs != 1)}", f"{epochs}", met, note))
     if budget.fully_connected is False:
         value = "one or more" if fully_connected else "none"
@@ -89,7 +89,7 @@ def before_training(budget: Budget, parameters: int, fully_connected: bool, epoc
 
 
 def after_training(budget: Budget, results: RunResults) -> Verdict:
-    """The verdict on all requirements.
+    """Checks all requirements.
 
     The accuracy is judged on all of MNIST's 10,000 test images. With ``budget.accuracy_on: any`` it is judged on the test images
     of the run.

@@ -42,7 +42,7 @@ def begin() -> None:
 def keep_streams_usable() -> None:
     """After this call, writing to standard output and standard error never fails. Text that nobody can read is discarded.
 
-    Characters that a terminal would obey, or that it cannot show, are escaped. They may come from file names, from files or from
+    Control characters, and characters that the terminal cannot show, are escaped. They may come from file names, files or
     the command line. A stream that a test has replaced stays as it is.
     """
     os.environ["PYTHON_COLORS"] = "0"  # Python 3.13 colours tracebacks, and colours would be escaped, too

@@ -43,7 +43,7 @@ def as_text(network: Network, width: int | None = None) -> str:
 
 
 def as_json(network: Network, name: str, verdict: Verdict | None = None) -> str:
-    """The layer table for other programs, with the verdict on the budget if there is one."""
+    """The layer table for other programs, with the result of the budget check if there is one."""
     table = {
         "name": name,
         "parameters": network.parameters,

@@ -1,4 +1,4 @@
-"""Event files for TensorBoard: scalars per step, texts and images. ``metrics.jsonl`` stays the source of truth.
+"""Event files for TensorBoard: scalars per step, texts and images. No command reads these files.
 
 The writer is tensorboardX. It needs neither TensorFlow nor TensorBoard.
 """

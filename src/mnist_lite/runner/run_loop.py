@@ -200,7 +200,7 @@ class RunLoop:
         self._save()
         self._console.end_epoch()
         self._console.line(
-            f"stopped by {signal} after step {trainer.step} (epoch {trainer.epoch}); saved. To go on:\n"
+            f"stopped by {signal} after step {trainer.step} (epoch {trainer.epoch}); saved. To continue:\n"
             f"{train_command([f'resume={path}'])}"
         )
         self._draw(f"{self._images_title()}, stopped in epoch {trainer.epoch}")
@@ -252,9 +252,9 @@ class RunLoop:
         if out_of_memory.is_out_of_memory(error):
             error.with_traceback(None)  # its frames hold the tensors that filled the memory
             size = out_of_memory.largest_that_fits(self._try_batch_size, self._config.batch_size)
-            hint = f"a step with batch_size={size} fits" if size else "not even a step with one image fits"
+            hint = f"a trial step with batch_size={size} fits" if size else "not even a trial step with one image fits"
             return NoMemoryError(
-                f"out of memory on {self._trainer.device} with batch_size={self._config.batch_size}; {hint} (tried); {saved}"
+                f"out of memory on {self._trainer.device} with batch_size={self._config.batch_size}; {hint}; {saved}"
             )
         self._console.log("".join(traceback.format_exception(error)))
         self._console.warn(f"internal error; the traceback is in {self._folder.path / LOG}; {saved}")

@@ -66,7 +66,7 @@ class Summary(Provenance, frozen=True, kw_only=True):
     accuracy: Accuracy
     seconds: Seconds
     budget: dict[str, Any]
-    """The verdict: see ``model/budget.py``."""
+    """The result of the budget check: see ``model/budget.py``."""
     resumes: list[dict[str, Any]]
     """One entry for each resume: the step, and the conditions that were different."""
 
@@ -169,5 +169,5 @@ def result_lines(summary: Summary) -> list[str]:
         f"best epoch on test {test.best:.2f} % (epoch {test.best_epoch}, chosen on the test images)",
     ]
     if selected is not None:
-        lines.append(f"test accuracy at the epoch best on the holdout (epoch {selected.epoch}): {selected.test:.2f} %")
+        lines.append(f"test accuracy of epoch {selected.epoch}, the best on the held-out images: {selected.test:.2f} %")
     return lines

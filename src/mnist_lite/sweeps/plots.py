@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # imported when a picture is drawn
 MAX_NAMED = 10
 """A picture with more lines has no room for their names, and matplotlib has ten colours."""
 MAX_PICTURES = 10
-"""Of more varied keys, the first have pictures."""
+"""If more keys vary, only the first ones have pictures."""
 MAX_NAME, MAX_VALUE = 80, 24
 """The lengths of a name in a picture and of a value in it. What is longer is cut."""
 MAX_INSIDE, MAX_INSIDE_NAME = 6, 32

@@ -23,13 +23,13 @@ if TYPE_CHECKING:  # Optuna is an extra. Matplotlib is imported when a picture i
 
 MAX_COLUMNS = 3
 MAX_KEYS = 11
-"""Of more keys, the first have panels, and no importance is estimated."""
+"""If more keys vary, only the first ones have panels, and no importance is estimated."""
 MAX_CHOICES = 8
-"""Of more choices that are not numbers, some have labels."""
+"""If a key has more choices that are not numbers, only some of them have labels."""
 MAX_TEXT = 40
 """Longer keys and choices are cut."""
 MAX_TRIALS = 150
-"""Of more trials, the importance of the keys is estimated from about this many. The time of fANOVA grows with their square."""
+"""If there are more trials, the importance is estimated from about this many. The time of fANOVA grows with their square."""
 MIN_TRIALS = 4
 """With fewer trials, the importance of a key is not estimated."""
 

@@ -33,7 +33,7 @@ def parse_space(overrides: Sequence[Override]) -> tuple[Space, list[str]]:
         )
     if "seed" in space:
         raise UserError(
-            "seed: a search must not select a seed, because that selects luck; run the best trial at many seeds"
+            "seed: a search must not select a seed, because its result would be chance; run the best trial at many seeds"
         )
     shared = [f"{key}={override.get_value_element_as_str()}" for key, override in last.items() if key not in space]
     return space, shared

@@ -115,5 +115,5 @@ def _errors_of_a_study(folder: Path) -> Iterator[None]:
     except Exception as error:
         reason = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
         raise UserError(
-            f"{folder / STUDY} is not a study of Optuna: {reason}. Without it, the command starts a new one."
+            f"{folder / STUDY} is not a study of Optuna: {reason}. Remove the file to start a new study."
         ) from error

@@ -159,7 +159,7 @@ def run_and_report(folder: Path, work: Callable[[], int]) -> int:
             _remove(missing)
         elif folder.is_dir():
             saved = any(has_checkpoint(job) for job in folder.iterdir())
-            headline = "To go on:" if saved else "No job has a checkpoint yet. To start again:"
+            headline = "To continue:" if saved else "No job has a checkpoint yet. To start again:"
             print(printable(f"{headline}\n{restart_command(folder)}"), flush=True)
             with suppress(UserError, RunError):
                 finalize(folder)

@@ -27,11 +27,11 @@ from mnist_lite.sweeps.statistics import MIN_RUNS
 
 CSV, JSON = "sweep.csv", "sweep.json"
 MAX_LINES = 50
-"""Of more groups, the table shows the best."""
+"""If there are more groups, the table shows only the best ones."""
 MAX_FAILURES = 10
-"""Of more jobs that failed, the lines below the table show the first."""
+"""If more jobs failed, only the first ones are listed below the table."""
 MAX_KEYS = 20
-"""Of more varied keys, the table shows the first."""
+"""If more keys vary, the table shows only the first ones."""
 MAX_CELL = 200
 """Longer values are cut in the table. The files have them in full."""
 MAX_COLUMNS = 500

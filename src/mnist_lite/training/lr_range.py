@@ -28,7 +28,7 @@ EXPLODED = 3.0
 SMOOTHING = 0.04
 """The standard deviation of the Gaussian that smooths the losses, as a part of the steps of the test."""
 BURN_IN = 0.1
-"""The part of the steps that no suggestion is taken from. There, batch norm and momentum have not settled."""
+"""The part of the steps at the start that gives no suggestion. Batch norm and momentum are not stable there yet."""
 LEAST_FALL = 0.1
 """The part of its first value that the smoothed loss must lose. Otherwise nothing was learned, and nothing can be suggested."""
 

@@ -35,7 +35,7 @@ def check_state(value: Any, example: Any, where: str) -> None:
     """
     if isinstance(example, Mapping):
         if not isinstance(value, Mapping) or value.keys() != example.keys():
-            raise WrongStateError(f"{where} has other parts")
+            raise WrongStateError(f"{where} has different keys")
         for key, part in value.items():
             check_state(part, example[key], f"{where}.{key}")
     elif isinstance(example, list | tuple):
@@ -44,7 +44,7 @@ def check_state(value: Any, example: Any, where: str) -> None:
         for i, part in enumerate(value):
             check_state(part, example[i], f"{where}.{i}")
     elif not _fits(value, example):
-        raise WrongStateError(f"{where} does not fit: {value!r:.60}, here {example!r:.60}")
+        raise WrongStateError(f"{where} does not fit: it is {value!r:.60}, and a value like {example!r:.60} is needed")
 
 
 def _fits(value: Any, example: Any) -> bool:

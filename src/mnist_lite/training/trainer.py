@@ -53,7 +53,7 @@ class TrainerState(TypedDict):
     """
 
     epoch: int
-    """From 1. 0: training has not begun."""
+    """The current epoch. The first is 1. The value 0 means that training has not begun."""
     step: int
     target_reached: bool
     """Whether an evaluation has reached ``stop_at_accuracy``."""

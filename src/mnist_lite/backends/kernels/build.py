@@ -4,8 +4,8 @@
 libraries that no process has loaded for ``UNUSED_DAYS`` days.
 
 To load a library runs its code. So the folder and the library must belong to this user, nobody else may write them, and they must
-not be links. This is checked before a library is loaded. If the folder is not so, nothing is loaded from it or built in it. If a
-library is not so, it is built again.
+not be links. This is checked before a library is loaded. If the folder fails a check, nothing is loaded from it or built in it.
+If a library fails a check, it is built again.
 """
 
 from __future__ import annotations
