@@ -2866,7 +2866,7 @@ function verdictSection(data) {
   const several = data.runs.length > 1;
   return element(
     'section',
-    { id: 'verdict', 'aria-label': 'Verdict' },
+    { id: 'verdict', 'aria-label': 'Summary' },
     element('p', { class: 'figure' }, percent(best.final), element('span', { class: 'unit' }, ' %')),
     element('p', { class: 'headline' }, headline(data, best)),
     several
