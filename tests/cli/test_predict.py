@@ -39,7 +39,7 @@ def test_the_json_has_the_probabilities_and_the_image(call: RunCommand, one: Pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("zoo:era4",), "predict: name a run"),
+        (("zoo:era4",), "predict: expected a run"),
         (("zoo:era4", "no.png"), "no.png: No such file"),
         (("zoo:era4", "-", "-"), "standard input has one picture only"),
         (("zoo:no", "one.png"), "zoo:no: there are no such weights"),

@@ -19,8 +19,8 @@ def test_names_and_options_are_sorted_in_any_order():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "compare: name a run"),
-        (["output=x"], "compare: name a run"),
+        ([], "compare: expected a run"),
+        (["output=x"], "compare: expected a run"),
         (["a", "verfy=true"], "verfy: unknown option; did you mean verify"),
         (["a", "verify=yes"], "verify: 'yes' is not allowed"),
         (["a", "--verify"], "--verify: unknown flag"),

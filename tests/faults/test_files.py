@@ -337,7 +337,8 @@ def test_a_moved_run_is_resumed_where_it_is(run: Path, reference: Path, tmp_path
 def test_a_path_that_is_no_run_folder_is_one_line(name: str, tmp_path: Path):
     (tmp_path / "file").write_text("x", encoding="utf-8")
     (tmp_path / "empty").mkdir()
-    one_error(train(tmp_path, f"resume={name}"), 2, f"resume: {name} is not a run folder")
+    expected = "is a file; name the folder of the run" if name == "file" else "is not a run folder"
+    one_error(train(tmp_path, f"resume={name}"), 2, f"resume: {name} {expected}")
 
 
 @pytest.mark.parametrize("override", ["optimizer.lr=1", "seed=3", "model=base", "+x=1", "~augment", "runs_dir=a"])

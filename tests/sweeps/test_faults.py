@@ -132,7 +132,12 @@ ARGUMENTS = ("-m", *JOB, "epochs=1", "scheduler=constant", "seed=1,2")
 
 
 def check_failures(code: int, text: str, folder: Path, reason: str) -> None:
-    assert code == 1 and text.count(f"{reason}; the same command tries this job again") == 2, text
+    lines = [line for line in text.splitlines() if f"{reason}; the same command tries this job again" in line]
+    assert code == 1 and len([line for line in lines if "] FAILED" in line]) == 2, text
+    assert [line[: len("failed: seed=1")] for line in lines if "] FAILED" not in line] == [
+        "failed: seed=1",
+        "failed: seed=2",
+    ]
     assert "2 failed" in text and "Traceback" not in text
     rows = json.loads((folder / "sweep" / "sweep.json").read_text())["jobs"]
     assert [row["status"] for row in rows] == ["failed", "failed"] and reason in rows[0]["error"]

@@ -34,11 +34,12 @@ def why_finished(config: Config, folder: RunFolder, state: Checkpoint | None, da
             )
         return None
     _check_config(config, state)
-    _check_epochs(config, state)
-    if damaged or not folder.is_complete(state):
-        return None
-    if state["target_reached"]:
+    complete = folder.is_complete(state) and not damaged
+    if complete and state["target_reached"]:
         return f"it reached stop_at_accuracy={config.stop_at_accuracy:g}"
+    _check_epochs(config, state)
+    if not complete:
+        return None
     if state["config"]["epochs"] != config.epochs:
         return None
     if can_extend(config, config.epochs, config.epochs + 1, _steps_per_epoch(config, state)):
