@@ -87,9 +87,10 @@ class Task(Generic[C]):
     def _config_of(self, composed: DictConfig) -> C:
         with resolving_config():
             # The texts are not resolved: an interpolation that fails is reported later, with its key.
-            for text in OmegaConf.to_container(HydraConfig.get().overrides.task) if self.trains else ():
-                if key_of(str(text)).startswith("sweep."):
-                    raise UserError(f"{key_of(str(text))}: only a sweep has this key; add -m")
+            texts: Any = OmegaConf.to_container(HydraConfig.get().overrides.task) if self.trains else []
+            for key in map(key_of, texts):
+                if key.startswith("sweep."):
+                    raise UserError(f"{key}: only a sweep has this key; add -m")
             folder = OmegaConf.select(composed, "resume")
             if folder is not None and self.trains:
                 if not folder:
