@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +42,12 @@ def test_digits_are_scikit_learns(tmp_path):
     assert (len(loaded.train), len(loaded.test)) == (1437, 360)
     assert loaded.train.images.shape[1:] == (1, 28, 28) and loaded.train.images.dtype == torch.uint8
     source = load_digits()
-    ours = torch.cat([loaded.train.labels, loaded.test.labels]).bincount()
-    assert ours.tolist() == np.bincount(source.target).tolist()
+    with (files("mnist_lite.data") / "digits.npz").open("rb") as file, np.load(file) as arrays:
+        ours = np.column_stack([arrays["labels"], arrays["images"].reshape(-1, 64)])
+    theirs = np.column_stack([source.target, source.data])
+    assert sorted(map(tuple, ours)) == sorted(map(tuple, theirs))
+    for label, count in enumerate(np.bincount(source.target)):  # 20 % of each class are test images
+        assert abs(int((loaded.test.labels == label).sum()) - 0.2 * count) < 1
     assert int(loaded.train.images.max()) == 255
     # Resized back to 8x8, the nearest original of every test image has the same class.
     small = torch.nn.functional.interpolate(loaded.test.images.float(), size=(8, 8), mode="area").flatten(1) * 16 / 255

@@ -10,6 +10,7 @@ import torch
 
 from mnist_lite.config.overrides import user_path
 from mnist_lite.config.schema import DataConfig, check_values
+from mnist_lite.data import digits
 from mnist_lite.data.augment.pipeline import Augment
 from mnist_lite.data.raw_batch import RawBatch
 from mnist_lite.data.split import Split, balanced_indices, other_indices
@@ -17,7 +18,7 @@ from mnist_lite.errors import UserError
 
 __all__ = ["Dataset", "Split", "load", "possible_counts"]
 
-TRAIN_IMAGES = {"mnist": 60_000, "digits": 1_437}
+TRAIN_IMAGES = {"mnist": 60_000, "digits": digits.TRAIN_IMAGES}
 
 
 @dataclass(frozen=True)
@@ -116,10 +117,9 @@ def resolve_auto(root: str) -> tuple[str, str | None]:
 @lru_cache(maxsize=1)
 def _read(name: str, root: str, download: bool) -> tuple[str, tuple[Split, Split], str | None]:
     """The data set, its splits, and a warning. Cached: a process reads and verifies the files once for all of its runs."""
-    # The two imports below are slow, and a run needs only one of them.
     warning = None
     if name != "digits":
-        from mnist_lite.data.mnist import load_mnist
+        from mnist_lite.data.mnist import load_mnist  # imported here because it is slow
 
         try:
             return "mnist", load_mnist(Path(root), download), None
@@ -131,9 +131,7 @@ def _read(name: str, root: str, download: bool) -> tuple[str, tuple[Split, Split
                 "Results on the digits say nothing about MNIST. With so few images use small batches: batch_size=32. "
                 f"Reason: {error}"
             )
-    from mnist_lite.data.digits import load_digits
-
-    return "digits", load_digits(), warning
+    return "digits", digits.load_digits(), warning
 
 
 def _fits(data: Dataset, device: torch.device) -> bool:

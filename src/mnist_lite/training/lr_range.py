@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import gaussian_filter1d
 
 from mnist_lite.config.schema import Config
 from mnist_lite.data.dataset import possible_counts
@@ -124,6 +123,8 @@ def suggest(rates: list[float], losses: list[float]) -> LossCurve:
     Raises:
         RunError: the loss did not fall, so there is nothing to suggest.
     """
+    from scipy.ndimage import gaussian_filter1d  # imported here: it takes 0.4 s, and few runs need it
+
     burn_in = round(BURN_IN * len(losses))
     after = np.asarray(losses[burn_in:], dtype=np.float64)
     smoothed = gaussian_filter1d(after, max(1.0, SMOOTHING * len(losses)), mode="nearest")
