@@ -32,6 +32,11 @@ NAMES = [
     "[a]{b}(c)",
     "a:b#c",
     "~/x",
+    "1e3/0x1",
+    "/tmp/a-b/c.d_e",
+    "null/true",
+    "./1",
+    "1e3",
 ]
 
 
@@ -43,6 +48,12 @@ def test_any_name_of_a_folder_reaches_the_config_unchanged(name: str):
         if name[0] not in "'\"" or text == path_override("runs_dir", name):
             (override,) = parser.parse_overrides([text])
             assert override.value() == name
+
+
+def test_a_plain_path_gets_no_quotes():
+    """So the command that continues a sweep is easy to read."""
+    assert quote_path("runs_dir=/a/b-c/d.e") == "runs_dir=/a/b-c/d.e"
+    assert quote_path("runs_dir=a b/c") == "runs_dir='a b/c'"
 
 
 @pytest.mark.parametrize(

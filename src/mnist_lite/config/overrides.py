@@ -13,6 +13,8 @@ from pathlib import Path
 from mnist_lite.errors import UserError
 
 PATH_KEYS = ("resume", "sweep.dir", "runs_dir", "data.root", "hydra.sweep.dir")
+_PLAIN_PATH = re.compile(r"[\w./-]*/[\w./-]*", re.ASCII)
+"""Paths that Hydra reads as a text. It could read a name without a slash as a number."""
 
 
 def key_of(override: str) -> str:
@@ -59,9 +61,9 @@ def not_text(text: str) -> str:
 
 
 def quote_path(override: str) -> str:
-    """``override``, with quotes around its value if it is a path without quotes."""
+    """``override``, with quotes around its value if it is a path that needs them and has none."""
     key, _, value = override.partition("=")
-    if key not in PATH_KEYS or value in ("", "null") or value[0] in "'\"":
+    if key not in PATH_KEYS or value in ("", "null") or value[0] in "'\"" or _PLAIN_PATH.fullmatch(value):
         return override
     return path_override(key, value)
 
