@@ -227,6 +227,7 @@ def test_summary_takes_what_train_takes():
         ({"budget.accuracy": 101}, "budget.accuracy"),
         ({"budget": 3}, "budget: 3 is not allowed; a mapping is expected"),
         ({"runs_dir": ""}, "runs_dir: empty"),
+        ({"name": ""}, "name: empty"),
         ({"model.budgte": {"parameters": 3}}, "did you mean budget?"),
         ({"model.budget": {"paramters": 3}}, "did you mean parameters?"),
         ({"model": ["conv"]}, "model: a list is not allowed; a mapping is expected"),

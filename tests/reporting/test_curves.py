@@ -17,6 +17,13 @@ def test_smoothing_is_the_mean_of_the_last_values():
     values = [1.0, 2.0, 3.0, 4.0, 5.0]
     assert curves.smooth(values, 2) == [1.0, 1.5, 2.5, 3.5, 4.5]
     assert curves.smooth(values, 10) == [1.0, 1.5, 2.0, 2.5, 3.0]
+    assert curves.smooth([], 3) == []
+
+
+@pytest.mark.parametrize("window", [1, 2])
+def test_one_huge_loss_does_not_change_the_later_means(window: int):
+    """A running sum would lose the small values in the rounding of 2.4e21, and show 0 ever after."""
+    assert curves.smooth([2.5, 2.4e21, 2.3, 2.3, 2.3], window)[-2:] == pytest.approx([2.3, 2.3])
 
 
 @pytest.mark.parametrize(

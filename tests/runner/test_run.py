@@ -173,9 +173,19 @@ def test_missed_budget_is_an_exit_code_only_when_enforced(composed, tmp_path, ca
     assert run.run(composed(*QUICK, f"runs_dir={tmp_path / 'b'}", *budgets, "budget.enforce=true")) == 1
     assert run.run(composed(*QUICK, f"runs_dir={tmp_path / 'c'}", *enforced, "budget.accuracy_on=any")) == 0
     assert run.run(composed(*QUICK, f"runs_dir={tmp_path / 'd'}", *enforced)) == 1  # digits: it cannot be judged
-    assert "[MISSED] >= 100 % test accuracy in each of the last 2 epochs" in capsys.readouterr().out
+    output, errors = capsys.readouterr()
+    assert "[MISSED] >= 100 % test accuracy in each of the last 2 epochs" in output
+    reasons = ("the budget is missed, and budget.enforce=true", "the budget is not judged, and budget.enforce=true")
+    assert [errors.count(reason) for reason in reasons] == [1, 1]
     summary = json.loads(next((tmp_path / "b").glob("*/summary.json")).read_text(encoding="utf-8"))
     assert summary["budget"]["met"] is False
+
+
+def test_a_run_says_that_stop_at_accuracy_has_stopped_it(composed, tmp_path, capsys):
+    assert run.run(composed(*QUICK, f"runs_dir={tmp_path / 'a'}", "epochs=3", "stop_at_accuracy=0")) == 0
+    assert "stopped in epoch 1: stop_at_accuracy=0 is reached" in capsys.readouterr().out
+    assert run.run(composed(*QUICK, f"runs_dir={tmp_path / 'b'}", "epochs=1", "stop_at_accuracy=100")) == 0
+    assert "stop_at_accuracy" not in capsys.readouterr().out
 
 
 def test_a_diverged_run_raises_one_line_and_has_its_curves(composed, tmp_path, capsys):

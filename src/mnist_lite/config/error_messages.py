@@ -23,6 +23,8 @@ EXTRA_OF_LAUNCHER = {"submitit_slurm": "slurm", "submitit_local": "slurm", "ray"
 """The extra of this package that installs a launcher."""
 AMBIGUOUS = "Ambiguous value for argument "
 """How Hydra's message begins for several values without ``-m``."""
+NOT_A_LIST = "Can only enumerate CHOICE and RANGE sweeps"
+"""How Hydra's message begins for an interval in a grid."""
 TYPES = {"Integer": "a whole number", "Float": "a number", "bool": "true or false", "string": "a text"}
 """The types in OmegaConf's messages, and what to call them."""
 CONFIG_ERRORS = (HydraException, OmegaConfBaseException, yaml.YAMLError)
@@ -35,6 +37,8 @@ def one_line(error: Exception) -> str:
         return _missing_file(error.missing_cfg_file, error.options)
     if isinstance(error, OverrideParseException):
         return _cut(_not_parsed(str(error.override), str(error)))
+    if NOT_A_LIST in str(error):
+        return "interval(...) is for a search: add hydra/sweeper=optuna. A grid needs values: 0.1,0.2 or range(1,5)"
     if AMBIGUOUS in str(error):
         override = str(error).partition("\n")[0].removeprefix(AMBIGUOUS).strip(" '")
         key, _, values = override.partition("=")

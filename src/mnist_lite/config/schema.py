@@ -273,8 +273,10 @@ def check_values(node: Any, prefix: str) -> None:
             check_values(value, key + ".")
         elif value == MISSING:
             raise UserError(f"{key}: missing; give it a value")
-        elif spec.name == "runs_dir" and not value:
+        elif key == "runs_dir" and not value:
             raise UserError(f"{key}: empty; name a folder, . for this one")
+        elif key == "name" and not value:
+            raise UserError(f"{key}: empty; leave it out for the name of the model")
         elif "allowed" in rule and value not in rule["allowed"]:
             raise UserError(f"{key}: {value!r} is not allowed; {did_you_mean(value, rule['allowed'])}")
         elif "ge" in rule and value is not None and not _in_range(value, rule):

@@ -24,7 +24,18 @@ from mnist_lite.sweeps.results import Group, JobRow, describe_images, finished_r
 from mnist_lite.sweeps.statistics import Estimate
 
 NOT_COMPARED = (
-    *("format", "name", "seed", "runs_dir", "resume", "checkpoint", "sweep", "data.root", "choices.sweep"),
+    *(
+        "format",
+        "name",
+        "seed",
+        "runs_dir",
+        "resume",
+        "checkpoint",
+        "sweep",
+        "data.root",
+        "choices.sweep",
+        "tensorboard",
+    ),
     "model.budget",
 )
 """Keys of a config that say where and how a run was stored, and a default that ``budget`` has taken."""

@@ -33,7 +33,7 @@ from mnist_lite.insight.evaluation import evaluate
 from mnist_lite.insight.locate import find_submissions
 from mnist_lite.insight.predictions import data_root, predict
 from mnist_lite.insight.saved_run import SavedRun, load_run
-from mnist_lite.model.budget import Check, RunResults, after_training
+from mnist_lite.model.budget import Check, RunResults, after_training, describe_test_set
 from mnist_lite.reporting import text_layout
 from mnist_lite.runner.metrics import epoch_ends
 from mnist_lite.runner.metrics_file import read_evaluations
@@ -72,7 +72,7 @@ class Grade:
     layers: int | None = None
     fully_connected: bool | None = None
     accuracy: float | None = None
-    """Measured now, in percent."""
+    """Computed again, in percent."""
     test_images: int | None = None
     epochs: int | None = None
     """Claimed."""
@@ -81,6 +81,8 @@ class Grade:
     checks: tuple[Check, ...] = ()
     interrupted: str = ""
     """Which weights were measured, if they are from the middle of an epoch. Empty: they are those of a whole epoch."""
+    claimed_images: str = ""
+    """The test images of the claimed accuracies. Empty: they are those that were measured."""
 
     @property
     def passes(self) -> bool:
@@ -101,7 +103,7 @@ class Grade:
         last = self.claimed[-1] if self.claimed else None
         if self.interrupted or last is None or self.accuracy is None or abs(last - self.accuracy) <= TOLERANCE:
             return ""
-        return f"the folder says {last:.2f}"
+        return f"the folder says {last:.2f}" + (f" on {self.claimed_images}" if self.claimed_images else "")
 
 
 def read_budget(text: str) -> Budget:
@@ -179,6 +181,7 @@ def grade_run(path: Path, name: str, budget: Budget, root: str = "") -> Grade:
     epochs = max(run.epoch, len(claimed))
     earlier = [*claimed, *[None] * (epochs - len(claimed))][: epochs - 1]
     network = run.network
+    same_images = (run.data["name"], run.data["test"]) == (data, len(test.labels))
     results = RunResults(
         network.parameters, network.fully_connected, epochs, [*earlier, accuracy], data, len(test.labels)
     )
@@ -194,6 +197,7 @@ def grade_run(path: Path, name: str, budget: Budget, root: str = "") -> Grade:
         tuple(claimed),
         judge(budget, results),
         f"interrupted: {run.weights}" if run.in_epoch else "",
+        "" if same_images else describe_test_set(run.data["name"], run.data["test"]),
     )
 
 

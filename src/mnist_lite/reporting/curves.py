@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mnist_lite.reporting import png
 
 if TYPE_CHECKING:  # matplotlib is imported when a picture is drawn
@@ -30,13 +32,12 @@ def draw(rows: Rows, title: str, target: float | None = None) -> bytes:
 
 def smooth(values: Sequence[float], window: int) -> list[float]:
     """At each index, the mean of the last ``window`` values. At the start, the mean of all values so far."""
-    result, total = [], 0.0
-    for index, value in enumerate(values):
-        total += value
-        if index >= window:
-            total -= values[index - window]
-        result.append(total / min(index + 1, window))
-    return result
+    # Each sum has only the values of its window. A running sum would keep the rounding error of one huge value for ever.
+    if not values:
+        return []
+    sums = np.convolve(np.asarray(values, dtype=np.float64), np.ones(window))[: len(values)]
+    counts = np.minimum(np.arange(1, len(values) + 1), window)
+    return list((sums / counts).tolist())
 
 
 def _figure(rows: Rows, title: str, target: float | None) -> Figure:
@@ -60,7 +61,7 @@ def _figure(rows: Rows, title: str, target: float | None) -> Figure:
     if rows:  # matplotlib refuses a logarithmic axis without data
         loss.set_yscale("log")
     loss.legend(loc="upper right", fontsize="small")
-    lr.plot([row["step"] for row in steps], [row["lr"] for row in steps], color="black", linewidth=1)
+    lr.plot([row["step"] for row in steps], [row["lr"] for row in steps], _line(steps), color="black", linewidth=1)
     lr.set_ylabel("learning rate")
     lr.set_ylim(bottom=0)
     lr.set_xlabel("training step")
@@ -74,7 +75,12 @@ def _plot_steps(axes: Axes, steps: Rows, key: str) -> None:
     x, y = [row["step"] for row in steps], [row[key] for row in steps]
     label = key if window == 1 else f"{key} (mean of {window} steps; pale: each step)"
     axes.plot(x, y, color=TRAIN, alpha=0.18, linewidth=0.6)
-    axes.plot(x, smooth(y, window), color=TRAIN, linewidth=1.4, label=label)
+    axes.plot(x, smooth(y, window), _line(steps), color=TRAIN, linewidth=1.4, label=label)
+
+
+def _line(steps: Rows) -> str:
+    """matplotlib's format of a line over ``steps``. A single step is a point, because a line through it has no length."""
+    return "o" if len(steps) == 1 else "-"
 
 
 def _plot_evaluations(axes: Axes, evaluations: Rows, key: str, color: str) -> None:

@@ -217,12 +217,20 @@ class RunLoop:
                     f"mistakes/{number:02d}: {mistake.label} taken for {mistake.prediction}, loss {mistake.loss:.2f}"
                 )
                 self._board.image(title, mistake.image, self._trainer.step)
+        if self._trainer.step < config.epochs * self._trainer.steps_per_epoch:
+            console.line(
+                f"stopped in epoch {self._trainer.epoch}: stop_at_accuracy={config.stop_at_accuracy:g} is reached"
+            )
         verdict = budget.after_training(config.budget, result.reached)
         for text in [*summary.result_lines(result), *(f"budget {check}" for check in verdict.checks)]:
             console.line(text)
         if self._draw(summary.headline(result), config.budget.accuracy):
             console.line(f"curves: {self._folder.path / CURVES}")
-        return 1 if config.budget.enforce and not verdict.passes else 0
+        if config.budget.enforce and not verdict.passes:
+            state = "not judged" if verdict.met is None else "missed"
+            console.warn(f"the budget is {state}, and budget.enforce=true: the exit code is 1")
+            return 1
+        return 0
 
     def _draw(self, title: str, target: float | None = None) -> bool:
         """Draws ``curves.png``. Returns whether it was drawn. A failure is only a warning, because no result depends on it."""

@@ -11,6 +11,9 @@ from mnist_lite.sweeps import plots, search_plots, search_table, table
 from mnist_lite.sweeps.manifest import STUDY
 from mnist_lite.sweeps.results import JobRow, finished, read_results
 
+PICTURES = ("curves.png", "search.png", "accuracy_by_*.png")
+"""The names of the pictures of a sweep. Its folder may have others: those of ``compare`` with several sweeps."""
+
 
 def finalize(folder: Path) -> tuple[list[JobRow], str]:
     """Writes the table and the pictures of the sweep in ``folder``. Returns its rows, and the table as text for the terminal.
@@ -54,7 +57,7 @@ def write_outputs(folder: Path, rows: list[JobRow]) -> None:
 
 def list_outputs(folder: Path) -> str:
     """The paths of the table and the pictures in ``folder``, one per line."""
-    pictures = sorted(folder.glob("*.png"))
+    pictures = sorted(path for pattern in PICTURES for path in folder.glob(pattern))
     return "\n".join([f"table: {folder / table.CSV}", *(f"picture: {path}" for path in pictures)])
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -33,6 +34,8 @@ MAX_INSIDE, MAX_INSIDE_NAME = 6, 32
 """If there are more or longer names, they are below the axes, where they cover nothing."""
 MAX_POINTS = 60
 """More points leave no room for names in the axes. More points in one line are not connected."""
+MAX_LABELS = 9
+"""An axis has room for about this many labels."""
 MAX_NUMBER = 1e100
 WIDE_RANGE = 300
 """An axis whose ends differ by more than this factor has labels at the powers of ten only."""
@@ -96,6 +99,13 @@ def use_logarithmic_x(axes: Axes) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
+def _label_values(axes: Axes, values: Sequence[float]) -> None:
+    """Puts the labels of a logarithmic x axis at ``values``, if all of them have room."""
+    room = (values[-1] / values[0]) ** (1 / MAX_LABELS)
+    if all(b >= a * room for a, b in itertools.pairwise(values)):
+        axes.set_xticks(values)
+
+
 def _draw_by_number(points: Sequence[Point], x_label: str, keys: Sequence[str], y_label: str) -> Figure:
     """One line for each combination of values of ``keys``. The bars are 95 % intervals of the mean over seeds.
 
@@ -129,6 +139,7 @@ def _draw_by_number(points: Sequence[Point], x_label: str, keys: Sequence[str], 
         axes.set_xscale("log")
     elif x_label in LOGARITHMIC and all(value > 0 for value, _ in points):
         use_logarithmic_x(axes)
+        _label_values(axes, sorted({value for value, _ in points}))
     if len(lines) > 1:
         _add_legend(figure, axes, "best" if len(points) <= MAX_POINTS else None)
     return figure
