@@ -11,7 +11,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from mnist_lite.config.hydra_versions import starting_hydra
-from mnist_lite.config.overrides import path_override, quote_path, user_path
+from mnist_lite.config.overrides import config_dir_flag, path_override, quote_path, user_path
 from mnist_lite.errors import UserError
 from tests.conftest import QUICK, RunCommand
 
@@ -48,6 +48,15 @@ def test_any_name_of_a_folder_reaches_the_config_unchanged(name: str):
         if name[0] not in "'\"" or text == path_override("runs_dir", name):
             (override,) = parser.parse_overrides([text])
             assert override.value() == name
+
+
+@pytest.mark.parametrize("words", [["--config-dir", "my own"], ["--config-dir=my own"], ["-cd", "my own"]])
+def test_the_folder_of_own_configs_is_found_on_the_command_line(words: list[str], monkeypatch: pytest.MonkeyPatch):
+    """A search prints it in the command for its best trial, which may use a model of this folder."""
+    monkeypatch.setattr(sys, "argv", ["train", "-m", *words, "model=tiny"])
+    assert config_dir_flag() == ["--config-dir", "my own"]
+    monkeypatch.setattr(sys, "argv", ["train", "-m", "model=tiny"])
+    assert config_dir_flag() == []
 
 
 def test_a_plain_path_gets_no_quotes():

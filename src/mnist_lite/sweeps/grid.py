@@ -6,7 +6,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from mnist_lite.config.overrides import key_of
 from mnist_lite.config.schema import SweepConfig
+from mnist_lite.errors import UserError
 from mnist_lite.sweeps.job import Job, Overrides, known_folders, without_sweep_keys
 from mnist_lite.sweeps.job_status import MISSING, is_skipped, status
 from mnist_lite.sweeps.manifest import MANIFEST, ManifestEntry, add_entries, manifest_entry, read_manifest
@@ -31,9 +33,12 @@ class Grid(JobSource):
         If neither has changed, the manifest has the folders of its jobs, and these jobs are not composed to find them.
 
         Raises:
-            UserError: the manifest cannot be read.
+            UserError: the manifest cannot be read, or ``wanted`` has several names.
         """
-        super().__init__(set(wanted[0]).intersection(*wanted[1:]) if len(wanted) > 1 else (), make, sweep)
+        common = set(wanted[0]).intersection(*wanted[1:]) if len(wanted) > 1 else set()
+        if len(wanted) > 1 and any(key_of(each) == "name" for one in wanted for each in one if each not in common):
+            raise UserError("name: jobs that differ only in their name are the same job, so a sweep cannot vary it")
+        super().__init__(common, make, sweep)
         self._config_digest = config_digest
         self.folders: dict[Overrides, Path] = {}
         """The folders of the jobs that are valid, as far as they are known."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mnist_lite.config.overrides import train_command
+from mnist_lite.config.overrides import config_dir_flag, train_command
 from mnist_lite.reporting import text_layout
 from mnist_lite.sweeps.results import JobRow, describe_images
 from mnist_lite.sweeps.table import short_cells, shown_keys, totals
@@ -32,7 +32,7 @@ def as_text(rows: Sequence[JobRow], width: int | None = None) -> str:
         *keys_note,
         f"the first has {best.final:.2f} % on {describe_images([best], 'test')[0]}. They were not used to select it.",
         "This is one run. To try the same settings with five seeds:",
-        train_command(["-m", *overrides, "seed=range(5)"]),
+        train_command(["-m", *config_dir_flag(), *overrides, "seed=range(5)"]),
         *totals(rows, "trial"),
     ]
     return text_layout.wrapped("\n".join(text), width)
