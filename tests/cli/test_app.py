@@ -80,7 +80,7 @@ def assert_one_line(result: subprocess.CompletedProcess[str], *parts: str) -> No
             ["model.layers=[{conv: 10}, global_avg_pool, batch_norm]", "data.train_limit=101"],
             "leaves a batch of one image",
         ),
-        (["-m", "epochs=interval(1,2)"], "Can only enumerate CHOICE and RANGE sweeps"),
+        (["-m", "epochs=interval(1,2)"], "interval(...) is for a search"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(overrides, message, call: RunCommand, tmp_path):
@@ -96,7 +96,7 @@ def test_bad_input_is_one_line_and_exit_code_2(overrides, message, call: RunComm
         (
             "summary",
             ["-m", "hydra/sweeper=optuna", "epochs=interval(1,2)"],
-            "Can only enumerate CHOICE and RANGE sweeps",
+            "interval(...) is for a search",
         ),
         ("train", ["-m", "data.root=${nope}", "seed=1,2"], "nope"),
         ("train", ["-m", "sweep.workers=0", "seed=1,2"], "sweep.workers: 0 is out of range"),

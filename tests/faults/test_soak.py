@@ -63,7 +63,7 @@ def test_many_runs_do_not_grow(runs: int, tmp_path: Path):
     states = json.loads((tmp_path / "states.json").read_text(encoding="utf-8"))
     assert EXTENDED * len(states) == runs == len(list((tmp_path / "runs").iterdir()))
     early, late = states[1], states[-1]
-    assert late["files"] == early["files"]
+    assert late["files"] <= early["files"]
     assert late["threads"] == early["threads"]
     assert late["objects"] - early["objects"] < 5 * runs  # a run makes more than 10,000 objects
     assert late["bytes"] - early["bytes"] < 30 * MEGABYTE, [state["bytes"] // MEGABYTE for state in states]

@@ -400,7 +400,7 @@ OPTUNA = ("hydra/sweeper=optuna", "optimizer.lr=interval(0.1,0.2)")
         ((*OPTUNA, "hydra.sweeper.n_trials=0"), "n_trials: 0 is out of"),
         ((*OPTUNA, "hydra.sweeper.seed=-1"), "sweeper.seed: -1 is out"),
         (("name=x,y", "seed=1,2"), "name: jobs that differ only"),
-        (("optimizer.lr=interval(0.1,0.2)",), "add hydra/sweeper=optuna"),
+        (("optimizer.lr=interval(0.1,0.2)",), "train -m with hydra/sweeper=optuna"),
         (("optimizer.lrr=1,2",), "lrr"),
         (("resume=runs/x", "seed=1,2"), "resume: "),
         (("sweep.workers=abc",), "sweep.workers: 'abc' is not allowed; expected a whole number"),

@@ -38,7 +38,7 @@ def one_line(error: Exception) -> str:
     if isinstance(error, OverrideParseException):
         return _cut(_not_parsed(str(error.override), str(error)))
     if NOT_A_LIST in str(error):
-        return "interval(...) is for a search: add hydra/sweeper=optuna. A grid needs values: 0.1,0.2 or range(1,5)"
+        return "interval(...) is for a search: train -m with hydra/sweeper=optuna. A grid needs values: 0.1,0.2 or range(1,5)"
     if AMBIGUOUS in str(error):
         override = str(error).partition("\n")[0].removeprefix(AMBIGUOUS).strip(" '")
         key, _, values = override.partition("=")
