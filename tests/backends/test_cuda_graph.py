@@ -153,8 +153,11 @@ def test_the_update_of_a_fused_optimizer_is_recorded(optimizer: str, monkeypatch
 
 def test_a_momentum_that_changes_is_not_in_the_recording(monkeypatch: pytest.MonkeyPatch):
     """It is a number, so a replay would use the old one. The step is recorded again, without the update."""
+
+    def momentum(number: int) -> float:
+        return 0.5 if number < 8 else 0.25
+
     plain, training = Training("SGD"), Training("SGD")
-    momentum = lambda number: 0.5 if number < 8 else 0.25  # noqa: E731
     graphed = training.recorded(monkeypatch)
     assert results(training, graphed, momentum) == results(plain, plain.step, momentum)
     assert len(training.graphs) == 2

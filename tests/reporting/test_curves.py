@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from matplotlib.image import imread
@@ -18,6 +20,21 @@ def test_smoothing_is_the_mean_of_the_last_values():
     assert curves.smooth(values, 2) == [1.0, 1.5, 2.5, 3.5, 4.5]
     assert curves.smooth(values, 10) == [1.0, 1.5, 2.0, 2.5, 3.0]
     assert curves.smooth([], 3) == []
+
+
+def test_the_curves_of_one_step_are_points(monkeypatch: pytest.MonkeyPatch):
+    """A line through one step has no length, so it would not be seen."""
+    drawn: list[Any] = []
+
+    def keep(make: Callable[[], Any]) -> bytes:
+        drawn.append(make())
+        return b"a picture"
+
+    monkeypatch.setattr("mnist_lite.reporting.png.draw", keep)
+    for rows in ([STEP], [STEP, {**STEP, "step": 2}]):
+        curves.draw(rows, "")
+    markers = [[axes.lines[-1].get_marker() for axes in figure.axes] for figure in drawn]
+    assert markers == [["o"] * 3, ["None"] * 3]
 
 
 @pytest.mark.parametrize("window", [1, 2])
