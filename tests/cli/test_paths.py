@@ -55,7 +55,11 @@ def test_the_folder_of_own_configs_is_found_on_the_command_line(words: list[str]
     """A search prints it in the command for its best trial, which may use a model of this folder."""
     monkeypatch.setattr(sys, "argv", ["train", "-m", *words, "model=tiny"])
     assert config_dir_flag() == ["--config-dir", "my own"]
-    monkeypatch.setattr(sys, "argv", ["train", "-m", "model=tiny"])
+
+
+@pytest.mark.parametrize("words", [[], ["-m", "model=tiny"]])
+def test_a_command_without_own_configs_has_no_flag(words: list[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "argv", ["train", *words])
     assert config_dir_flag() == []
 
 

@@ -87,7 +87,7 @@ def train_command(arguments: Iterable[str]) -> str:
 def config_dir_flag() -> list[str]:
     """The flag ``--config-dir`` of this command and its folder. Empty: the command does not have it."""
     words = sys.argv[1:]
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words, ""][1:], strict=True):
         flag, _, folder = word.partition("=")
         if flag in ("--config-dir", "-cd"):
             return ["--config-dir", folder or following]
