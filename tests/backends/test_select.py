@@ -65,6 +65,19 @@ def test_small_networks_with_many_images_use_the_kernels(plan):
     assert plan("backend=kernels", images=1).backend.name == "kernels"
 
 
+@with_compiler
+@pytest.mark.parametrize("missing", [True, False])
+def test_the_user_is_told_before_the_kernels_are_compiled(
+    composed: Compose, missing: bool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(backend, "must_build", lambda: missing)
+    lines: list[str] = []
+    network = build({"layers": SMALL})
+    select_backend(composed(), network, torch.device("cpu"), 2, MANY, announce=lines.append)
+    assert len(lines) == missing
+    assert all("compiling the C++ kernels" in line for line in lines)
+
+
 def test_few_images_do_not_build_the_kernels(plan, no_compiler: None):
     selected = plan(images=MANY - 1)
     assert selected.backend.name == "torch"

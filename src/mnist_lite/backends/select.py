@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from mnist_lite.backends.backend import Backend
-from mnist_lite.backends.kernels.backend import KernelBackend
+from mnist_lite.backends.kernels.backend import Announce, KernelBackend
 from mnist_lite.backends.kernels.build import BuildError
 from mnist_lite.backends.kernels.operations import UnsupportedError
 from mnist_lite.backends.processor import supports_bfloat16
@@ -67,12 +67,18 @@ class ExecutionPlan:
 
 
 def select_backend(
-    config: Config, network: Network, device: torch.device, threads: int, total_images: int, previous: str | None = None
+    config: Config,
+    network: Network,
+    device: torch.device,
+    threads: int,
+    total_images: int,
+    previous: str | None = None,
+    announce: Announce | None = None,
 ) -> ExecutionPlan:
     """The execution plan for ``network`` on ``device``.
 
     ``total_images`` is the number of training images of all epochs. ``previous`` is the name of the backend that a resumed run
-    had.
+    had. ``announce`` gets a line for the user before the kernels are compiled, because this takes a while.
 
     Raises:
         UserError: ``backend=kernels`` is not possible.
@@ -83,7 +89,7 @@ def select_backend(
         precision = "bf16" if large and _has_fast_bfloat16(device) else "fp32"
     kernels_or_reason: KernelBackend | str = ""
     if config.backend == "kernels" or (config.backend == "auto" and previous != TorchBackend.name):
-        kernels_or_reason = _try_kernels(config, network, device, precision, threads, total_images, previous)
+        kernels_or_reason = _try_kernels(config, network, device, precision, threads, total_images, previous, announce)
     if isinstance(kernels_or_reason, KernelBackend):
         return ExecutionPlan(kernels_or_reason, precision, "contiguous", threads, 1, "")
     reason = kernels_or_reason
@@ -112,6 +118,7 @@ def _try_kernels(
     threads: int,
     total_images: int,
     previous: str | None,
+    announce: Announce | None,
 ) -> KernelBackend | str:
     """The kernels, or the reason to use torch."""
     auto = config.backend == "auto"
@@ -129,7 +136,7 @@ def _try_kernels(
         if applies:
             return reason
     try:
-        return KernelBackend(network.module, INPUT_SHAPE, config.label_smoothing, threads, precision)
+        return KernelBackend(network.module, INPUT_SHAPE, config.label_smoothing, threads, precision, announce)
     except UnsupportedError as error:
         return f"the kernels do not have {error}"
     except BuildError as error:

@@ -11,6 +11,7 @@ from mnist_lite.insight.comparison import ComparedGroup, Comparison, FinishedRun
 from mnist_lite.insight.published import PUBLISHED, Published
 from mnist_lite.model.budget import describe_test_set, is_full_mnist
 from mnist_lite.reporting import png
+from mnist_lite.reporting.axes import use_whole_numbers
 from mnist_lite.runner.metrics_file import read_evaluations
 
 if TYPE_CHECKING:  # imported when a picture is drawn
@@ -89,6 +90,8 @@ def _curves(comparison: Comparison) -> Figure:
         axes.set_xlabel(label)
         axes.set_xlim(left=0)
         axes.grid(alpha=0.3)
+    for axes in panels[:2]:
+        use_whole_numbers(axes)
     panels[0].set_ylabel("test accuracy, %")
     if floors:  # the top is where good networks differ
         top = max(group.final.mean for group in groups)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mnist_lite.reporting import png
+from mnist_lite.reporting.axes import use_whole_numbers
 
 if TYPE_CHECKING:  # matplotlib is imported when a picture is drawn
     from matplotlib.axes import Axes
@@ -65,6 +66,7 @@ def _figure(rows: Rows, title: str, target: float | None) -> Figure:
     lr.set_ylabel("learning rate")
     lr.set_ylim(bottom=0)
     lr.set_xlabel("training step")
+    use_whole_numbers(lr)
     lr.grid(alpha=0.3)
     return figure
 

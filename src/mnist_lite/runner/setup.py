@@ -74,7 +74,7 @@ def set_up_run(config: Config, console: Console, state: Checkpoint | None = None
     steps = math.ceil(images / config.batch_size)
     schedule = build_schedule(config.scheduler, optimizer, config.epochs, steps, data.holdout is not None)
     before = None if state is None else state["conditions"].get("backend")
-    plan = select_backend(config, network, device, threads, images * config.epochs, before)
+    plan = select_backend(config, network, device, threads, images * config.epochs, before, console.line)
     torch.set_num_threads(plan.torch_threads)
     holdout = "" if data.holdout is None else f", {len(data.holdout):,} held out"
     console.line(

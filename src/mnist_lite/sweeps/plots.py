@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mnist_lite import files
 from mnist_lite.reporting import png
+from mnist_lite.reporting.axes import use_logarithmic_x, use_whole_numbers
 from mnist_lite.reporting.text_layout import shortened
 from mnist_lite.runner.metrics import epoch_ends
 from mnist_lite.runner.metrics_file import read_evaluations
@@ -34,11 +34,7 @@ MAX_INSIDE, MAX_INSIDE_NAME = 6, 32
 """If there are more or longer names, they are below the axes, where they cover nothing."""
 MAX_POINTS = 60
 """More points leave no room for names in the axes. More points in one line are not connected."""
-MAX_LABELS = 9
-"""An axis has room for about this many labels."""
 MAX_NUMBER = 1e100
-WIDE_RANGE = 300
-"""An axis whose ends differ by more than this factor has labels at the powers of ten only."""
 LOGARITHMIC = ("optimizer.lr", "scheduler.max_lr", "optimizer.weight_decay")
 Point = tuple[float, Group]
 """The value of a number, and a group with this value."""
@@ -88,24 +84,6 @@ def write_comparisons(folder: Path, rows: Sequence[JobRow]) -> list[str]:
     return list(pictures)
 
 
-def use_logarithmic_x(axes: Axes) -> None:
-    """Gives ``axes`` a logarithmic x axis with labels such as 0.001, 0.003, 0.01."""
-    from matplotlib.ticker import LogLocator, NullFormatter
-
-    axes.set_xscale("log")
-    low, high = axes.get_xlim()
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if high > WIDE_RANGE * low else (1.0, 3.0)))
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter(NullFormatter())
-
-
-def _label_values(axes: Axes, values: Sequence[float]) -> None:
-    """Puts the labels of a logarithmic x axis at ``values``, if all of them have room."""
-    room = (values[-1] / values[0]) ** (1 / MAX_LABELS)
-    if all(b >= a * room for a, b in itertools.pairwise(values)):
-        axes.set_xticks(values)
-
-
 def _draw_by_number(points: Sequence[Point], x_label: str, keys: Sequence[str], y_label: str) -> Figure:
     """One line for each combination of values of ``keys``. The bars are 95 % intervals of the mean over seeds.
 
@@ -138,8 +116,9 @@ def _draw_by_number(points: Sequence[Point], x_label: str, keys: Sequence[str], 
     if x_label == "parameters":
         axes.set_xscale("log")
     elif x_label in LOGARITHMIC and all(value > 0 for value, _ in points):
-        use_logarithmic_x(axes)
-        _label_values(axes, sorted({value for value, _ in points}))
+        use_logarithmic_x(axes, sorted({value for value, _ in points}))
+    elif all(value.is_integer() for value, _ in points):
+        use_whole_numbers(axes)
     if len(lines) > 1:
         _add_legend(figure, axes, "best" if len(points) <= MAX_POINTS else None)
     return figure
@@ -148,6 +127,7 @@ def _draw_by_number(points: Sequence[Point], x_label: str, keys: Sequence[str], 
 def _draw_curves(folder: Path, groups: Sequence[Group], images: str) -> Figure:
     """Test accuracy by epoch: the mean over the seeds of a group, and the range from its worst to its best run."""
     figure, axes = _canvas("epoch", f"test accuracy, %\non {images}")
+    use_whole_numbers(axes)
     keys = varied_keys([group.overrides for group in groups])
     shown = sorted(groups, key=_mean, reverse=True)[:MAX_NAMED]
     floors = [_plot_curve(axes, folder, group, _name(group, keys)) for group in shown]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from mnist_lite import files
 from mnist_lite.reporting import png
+from mnist_lite.reporting.axes import use_logarithmic_x, use_whole_numbers
 from mnist_lite.reporting.text_layout import shortened
-from mnist_lite.sweeps.plots import use_logarithmic_x
 from mnist_lite.sweeps.results import JobRow, describe_images
 
 if TYPE_CHECKING:  # Optuna is an extra. Matplotlib is imported when a picture is drawn.
@@ -114,6 +114,7 @@ def _plot_trials(axes: Axes, trials: Sequence[FrozenTrial]) -> None:
     axes.step(numbers, list(itertools.accumulate(values, max)), where="post", linewidth=1.2, label="best so far")
     axes.legend(fontsize=8, loc="lower right")
     axes.set_xlabel("trial")
+    use_whole_numbers(axes)
     quartile, best = sorted(values)[len(values) // 4], max(values)
     spread = max(best - quartile, 0.2)
     axes.set_ylim(bottom=quartile - 1.5 * spread, top=best + 0.3 * spread)

@@ -77,9 +77,19 @@ def test_a_change_of_a_source_needs_a_new_build(home: Path):
     assert len(libraries(home)) == 2
 
 
+def test_a_build_is_known_in_advance(home: Path, monkeypatch: pytest.MonkeyPatch):
+    assert build.must_build()
+    build.load()
+    assert not build.must_build()
+    (library,) = libraries(home)
+    library.write_bytes(b"damaged")
+    assert build.must_build()
+
+
 def test_no_compiler(home: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setenv("PATH", str(home))
+    assert not build.must_build()
     with pytest.raises(BuildError, match=r"no C\+\+ compiler"):
         build.load()
 

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from mnist_lite.backends.backend import StepResult
-from mnist_lite.backends.kernels.build import load
+from mnist_lite.backends.kernels.build import load, must_build
 from mnist_lite.backends.kernels.operations import Op, UnsupportedError, compile_operations
 from mnist_lite.backends.kernels.weight_update import KernelUpdate, is_supported
 from mnist_lite.backends.weight_update import WeightUpdate
@@ -31,6 +31,8 @@ from mnist_lite.model.layers import Shape
 
 FLOAT32, DOT_PRODUCT, AMX, AMX_SPLIT, AMX_SPLIT_WHERE_FASTER = range(5)
 """How convolutions multiply: ``Products`` in bfloat16_convolution.h."""
+Announce = Callable[[str], object]
+"""Takes a line of text for the user."""
 _OUT_OF_MEMORY = "not enough memory for the kernels' maps"
 
 
@@ -71,11 +73,18 @@ class KernelBackend:
     takes_raw_batches = True
 
     def __init__(
-        self, module: nn.Sequential, shape: Shape, label_smoothing: float, threads: int, precision: str = "fp32"
+        self,
+        module: nn.Sequential,
+        shape: Shape,
+        label_smoothing: float,
+        threads: int,
+        precision: str = "fp32",
+        announce: Announce | None = None,
     ) -> None:
         """``module`` takes images of ``shape`` ``(C, H, W)``. Its parameters are float32 on the CPU.
 
         ``precision`` ``bf16``: the products of convolutions round their inputs to bfloat16. All else is float32.
+        ``announce`` gets a line before the kernels are compiled, because this takes a while.
 
         Raises:
             UnsupportedError: a layer that the kernels do not have, or a processor without products in bfloat16.
@@ -83,6 +92,8 @@ class KernelBackend:
             MemoryError: not enough memory or threads.
         """
         operations = compile_operations(module, shape)
+        if announce is not None and must_build():
+            announce("compiling the C++ kernels for this processor. This happens once and takes about 10 s.")
         self._library = load()
         self.version = Path(self._library._name).stem
         rounded = precision == "bf16"

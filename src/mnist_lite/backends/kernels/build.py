@@ -80,6 +80,14 @@ def cache_folder() -> Path:
     return (home if home.is_absolute() else Path("~/.cache").expanduser()) / "mnist-lite"
 
 
+def must_build() -> bool:
+    """Whether ``load`` starts the compiler. False: the library is there already, or ``load`` raises an error at once."""
+    with contextlib.suppress(BuildError, OSError, RuntimeError, subprocess.TimeoutExpired):
+        compiler = compiler_command()
+        return bool(compiler) and _find(f"kernels-{_fingerprint(compiler)}") is None
+    return False
+
+
 @cache
 def load() -> ctypes.CDLL:
     """The library for this processor. If there is none yet, it is built, which takes about 7 s.
