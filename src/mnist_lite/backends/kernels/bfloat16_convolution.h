@@ -131,7 +131,7 @@ struct Bfloat16Convolution : Convolution {
     bool is_faster() const {
         constexpr double MULTIPLY_ADD = 0.62, AMX_ROW = 1.85, SPLIT_NUMBER = 25, LEAST_GAIN = 1.1;
         const double out_area = op.out_area(), area = op.area(), kernel_area = op.kernel * op.kernel;
-        const double in_float32 = MULTIPLY_ADD * inputs * outputs * kernel_area * (2 * out_area + area);
+        const double in_float32 = MULTIPLY_ADD * cost();
         const int blocks = ceil_div(inputs, LANES);
         const double rows = outputs * out_area * ((double)forward_pairs.parts.size() + blocks * kernel_area / 2) +
                             inputs * area * (double)backward_pairs.parts.size();

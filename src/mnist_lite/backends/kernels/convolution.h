@@ -1,16 +1,17 @@
 // A convolution on one group of LANES images: forward, gradient of the input, gradient of the weights.
 //
 // The gradient of the input is the same product as forward, over the gradient of the output with a border and with flipped taps.
+// Each of the three is a direct product, or Winograd's where that is faster.
 #pragma once
 #include <algorithm>
 #include <cstring>
 
 #include "norm.h"
-#include "tiles.h"
+#include "winograd.h"
 
 // Memory of one thread for the group that it works on.
 struct Workspace {
-    std::vector<Vec> padded_input, bordered_grad, weight_grad_sums;
+    std::vector<Vec> padded_input, bordered_grad, weight_grad_sums, winograd;
     std::vector<Vec> pairs, transposed;  // maps in bfloat16
     std::vector<HalfVec> input_rows, grad_rows;
     std::vector<GradSums> grad_sums;  // of each channel of a pointwise operation
@@ -24,7 +25,8 @@ struct Convolution {
     const int border;                            // around the gradient of the output, for the gradient of the input
     const int bordered_width, bordered_height;
     const bool is_1x1;                           // without stride and padding: the whole map is one row
-    TiledProduct forward_product, backward_product;
+    Product forward_product, backward_product;
+    std::optional<WinogradWeightGrad> winograd_weight_grad;  // if it is faster
     std::vector<int32_t> taps;
     Partition channel_bands{}, tap_bands{};  // of the gradient of the weights
     int tile_channels, tile_taps;            // the largest tile in a band
@@ -46,28 +48,38 @@ struct Convolution {
             for (int c = 0; c < outputs; c++)
                 for (int x = 0; x < k; x++) backward_taps.push_back((c * bordered_height + y * d) * bordered_width + x * d);
         }
-        forward_product = {outputs, o.out_height, o.out_width, o.stride, o.stride * in_width, o.out_width, o.out_area(),
-                           forward_taps, k, d, o.stride, o.padding, o.height};
-        backward_product = {inputs, o.height, o.width, 1, bordered_width, o.width, o.area(),
-                            backward_taps, k, d, 1, border, o.stride * (o.out_height - 1) + 1};
+        TiledProduct forward{outputs, o.out_height, o.out_width, o.stride, o.stride * in_width, o.out_width, o.out_area(),
+                             forward_taps, k, d, o.stride, o.padding, o.height};
+        TiledProduct backward{inputs, o.height, o.width, 1, bordered_width, o.width, o.area(),
+                              backward_taps, k, d, 1, border, o.stride * (o.out_height - 1) + 1};
         if (is_1x1)
-            for (TiledProduct* product : {&forward_product, &backward_product})
-                product->columns *= product->rows, product->rows = 1;
-        forward_product.set_tiles();
-        backward_product.set_tiles();
+            for (TiledProduct* product : {&forward, &backward}) product->columns *= product->rows, product->rows = 1;
+        forward_product = {forward, inputs, in_plane()};
+        backward_product = {backward, outputs, (long)bordered_height * bordered_width};
         const int count = (int)taps.size();
         tap_bands = {count, outputs * count <= SUMS_OF_BAND ? 1 : ceil_div(count, TAPS_OF_BAND)};
         channel_bands = {outputs, std::min(outputs, ceil_div(outputs * tap_bands.largest(), SUMS_OF_BAND))};
         const auto [channel_blocks, tap_blocks] = choose_tiles(WEIGHT_GRAD_TILES, channel_bands.largest(), tap_bands.largest());
         tile_channels = channel_blocks.largest(), tile_taps = tap_blocks.largest();
-        forward_weights.resize(size());
-        backward_weights.resize(size());
+        forward_weights.resize(op.groups * forward_product.packed_size());
+        backward_weights.resize(op.groups * backward_product.packed_size());
+        if (k == 3 && d == 1 && o.stride == 1 && o.out_width >= TILE_OUTPUTS && inputs * outputs <= MAX_WINOGRAD_CHANNELS) {
+            winograd_weight_grad.emplace(inputs, outputs, o.out_height, o.out_width);
+            if (direct_weight_grad_cost() < LEAST_WINOGRAD_GAIN * winograd_weight_grad->cost()) winograd_weight_grad.reset();
+        }
     }
     virtual ~Convolution() = default;
     virtual void reserve(Workspace& w) const {
         if (op.padding) w.grow(w.padded_input, op.channels * in_plane());
         w.grow(w.bordered_grad, (long)op.out_channels * bordered_height * bordered_width);
         w.grow(w.weight_grad_sums, (long)channel_bands.largest() * tap_bands.largest());
+        for (const Product* product : {&forward_product, &backward_product}) w.grow(w.winograd, product->buffer_size());
+        if (winograd_weight_grad) w.grow(w.winograd, winograd_weight_grad->buffer_size());
+    }
+    // The time of a step in this layer, in multiply-adds of the direct product.
+    double cost() const {
+        const double weight_grad = winograd_weight_grad ? winograd_weight_grad->cost() : direct_weight_grad_cost();
+        return op.groups * (forward_product.cost() + backward_product.cost() + weight_grad);
     }
     long size() const { return (long)op.out_channels * (long)taps.size(); }  // of the weights
     long in_plane() const { return (long)in_height * in_width; }
@@ -75,12 +87,11 @@ struct Convolution {
     virtual void pack_weights(const float* weights) {
         const int k = op.kernel, count = (int)taps.size();
         for (int g = 0; g < op.groups; g++) {
-            const long start = (long)g * outputs * count;
-            const float* own = weights + start;
-            forward_product.pack(&forward_weights[start], k, [&](int to, int c, int y, int x) {
+            const float* own = weights + (long)g * outputs * count;
+            forward_product.pack(&forward_weights[g * forward_product.packed_size()], [&](int to, int c, int y, int x) {
                 return own[((long)to * inputs + c) * k * k + y * k + x];
             });
-            backward_product.pack(&backward_weights[start], k, [&](int to, int c, int y, int x) {
+            backward_product.pack(&backward_weights[g * backward_product.packed_size()], [&](int to, int c, int y, int x) {
                 return own[((long)c * inputs + to) * k * k + (k - 1 - y) * k + k - 1 - x];
             });
         }
@@ -101,9 +112,9 @@ struct Convolution {
     virtual void forward(const Vec* in, const float* bias, Vec* out, Workspace& workspace) const {
         in = pad(in, workspace);
         for (int g = 0; g < op.groups; g++)
-            forward_product.run(in + g * inputs * in_plane(), &forward_weights[(long)g * outputs * taps.size()],
+            forward_product.run(in + g * inputs * in_plane(), &forward_weights[g * forward_product.packed_size()],
                                 bias ? bias + g * outputs : nullptr, out + (long)g * outputs * op.out_area(), op.has_relu(),
-                                op.alpha);
+                                op.alpha, workspace.winograd.data());
     }
 
     // From the gradient of the output: the gradients of weights and bias, summed over this group of images, and the gradient
@@ -120,12 +131,16 @@ struct Convolution {
                       [&](int k, int y, int x, Vec v) { first[k * plane + (long)y * row + x * step] = v; });
         in = pad(in, workspace);
         for (int g = 0; g < op.groups; g++) {
-            const long start = (long)g * outputs * taps.size();
-            accumulate_weight_grad(in + g * inputs * in_plane(), first + g * outputs * plane, plane, row, step,
-                                   weight_grad + start, workspace);
+            const Vec *own_in = in + g * inputs * in_plane(), *own_grad = first + g * outputs * plane;
+            float* const own_weight_grad = weight_grad + (long)g * outputs * taps.size();
+            if (winograd_weight_grad)
+                winograd_weight_grad->run(own_in, in_width, in_plane(), own_grad, row, plane, own_weight_grad,
+                                          workspace.winograd.data());
+            else accumulate_weight_grad(own_in, own_grad, plane, row, step, own_weight_grad, workspace);
             if (grad_in)
                 backward_product.run((copied ? workspace.bordered_grad.data() : first) + g * outputs * plane,
-                                     &backward_weights[start], nullptr, grad_in + (long)g * inputs * op.area(), false, 0);
+                                     &backward_weights[g * backward_product.packed_size()], nullptr,
+                                     grad_in + (long)g * inputs * op.area(), false, 0, workspace.winograd.data());
         }
     }
 
@@ -176,5 +191,9 @@ private:
                     sum_lanes(sums + (long)k * width, (long)together * width, weight_grad + (long)(first_k + k) * count + first_t);
             }
     }
+    double direct_weight_grad_cost() const {
+        return (double)size() / op.groups * ((double)op.out_area() + LANE_SUM_COST);
+    }
     static constexpr int SUMS_OF_BAND = 2048, TAPS_OF_BAND = 256;
+    static constexpr int MAX_WINOGRAD_CHANNELS = 4096;  // inputs times outputs: with more, the sums need too much memory
 };

@@ -113,15 +113,25 @@ struct TiledProduct {
     Partition channel_blocks{}, column_blocks{};
 
     void set_tiles() { std::tie(channel_blocks, column_blocks) = choose_tiles(FORWARD_TILES, channels, columns); }
+    long packed_size() const { return (long)channels * (long)taps.size(); }
+    // The first row of the kernel that meets more than zeros at row y of the output, and the row behind the last one.
+    std::pair<int, int> kernel_rows(int y) const {
+        int first = 0, last = kernel;
+        if (rows == 1) return {first, last};
+        while (first < kernel && y * row_step + first * dilation < zeros_above) first++;
+        while (last > first && y * row_step + (last - 1) * dilation >= zeros_above + map_height) last--;
+        return {first, last};
+    }
+    double cost() const {  // in multiply-adds
+        double used_rows = 0;
+        for (int y = 0; y < rows; y++) used_rows += kernel_rows(y).second - kernel_rows(y).first;
+        return used_rows * columns * (double)packed_size() / kernel;
+    }
     // weights: as pack writes them
     void run(const Vec* in, const float* weights, const float* bias, Vec* out, bool relu, float negative_slope) const {
         const int count = (int)taps.size(), per_row = count / kernel;
         for (int y = 0; y < rows; y++) {
-            int first = 0, last = kernel;
-            if (rows > 1) {
-                while (first < kernel && y * row_step + first * dilation < zeros_above) first++;
-                while (last > first && y * row_step + (last - 1) * dilation >= zeros_above + map_height) last--;
-            }
+            const auto [first, last] = kernel_rows(y);
             const int from = first * per_row;
             for (int s = 0; s < column_blocks.count; s++)
                 for (int b = 0; b < channel_blocks.count; b++) {
@@ -134,14 +144,14 @@ struct TiledProduct {
         }
     }
     // Writes weight(output channel, input channel, row, column) in the order that run reads: block after block of the output
-    // channels, each taps x channels of the block. k: the side of the kernel.
+    // channels, each taps x channels of the block.
     template <class F>
-    void pack(float* to, int k, F weight) const {
-        const int inputs = (int)taps.size() / (k * k);
+    void pack(float* to, F weight) const {
+        const int inputs = (int)taps.size() / (kernel * kernel);
         for (int b = 0; b < channel_blocks.count; b++)
-            for (int y = 0; y < k; y++)
+            for (int y = 0; y < kernel; y++)
                 for (int c = 0; c < inputs; c++)
-                    for (int x = 0; x < k; x++)
+                    for (int x = 0; x < kernel; x++)
                         for (int i = 0; i < channel_blocks.size(b); i++) *to++ = weight(channel_blocks.start(b) + i, c, y, x);
     }
 };
