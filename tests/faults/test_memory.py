@@ -43,11 +43,11 @@ def test_out_of_memory_names_the_batch_size_and_what_fits(images: int, fitting: 
 
 
 class LittleMemory:
-    """The process can allocate 400 MB more than it has."""
+    """The process can allocate 600 MB more than it has."""
 
     def __call__(self) -> None:
         pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0])
-        limit = pages * resource.getpagesize() + 400_000_000
+        limit = pages * resource.getpagesize() + 600_000_000
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
