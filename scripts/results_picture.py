@@ -17,10 +17,10 @@ from mnist_lite.sweeps.statistics import Estimate
 
 LOWEST = 98.6
 """The bottom of the picture, in percent. A line below the axis names the networks with less."""
-NAMED_ON_THE_LEFT = ("genesis", "era4", "frontier_5k")
+NAMED_ON_THE_LEFT = ("genesis", "era3", "era4", "frontier_5k")
 """Their names would cover others on the right."""
-NAMED_ABOVE = ("step5",)
-"""Its name would cover that of eva5."""
+ON_THE_OTHER_SIDE = ("step5", "fast_99")
+"""Their names are above instead of below, or below instead of above. Otherwise they would cover those of eva5 and genesis."""
 RESOLUTION = 100 / 10_000
 """The accuracy that one test image adds, in percent."""
 
@@ -109,7 +109,7 @@ def _name(axes: Axes, shown: Sequence[Point], color: str, offset: int) -> None:
             axes.annotate(
                 point.name,
                 place,
-                (-5 if left else 5, abs(offset) if point.name in NAMED_ABOVE else offset),
+                (-5 if left else 5, -offset if point.name in ON_THE_OTHER_SIDE else offset),
                 textcoords="offset points",
                 ha="right" if left else "left",
                 va="center",
