@@ -63,7 +63,7 @@ struct Convolution {
         tile_channels = channel_blocks.largest(), tile_taps = tap_blocks.largest();
         forward_weights.resize(op.groups * forward_product.packed_size());
         backward_weights.resize(op.groups * backward_product.packed_size());
-        if (k == 3 && d == 1 && o.stride == 1 && o.out_width >= TILE_OUTPUTS && inputs * outputs <= MAX_WINOGRAD_CHANNELS) {
+        if (winograd_is_possible(k, d, o.stride, o.out_width) && inputs * outputs <= MAX_WINOGRAD_CHANNELS) {
             winograd_weight_grad.emplace(inputs, outputs, o.out_height, o.out_width);
             if (direct_weight_grad_cost() < LEAST_WINOGRAD_GAIN * winograd_weight_grad->cost()) winograd_weight_grad.reset();
         }

@@ -17,6 +17,10 @@ constexpr int POINTS = 6, TILE_OUTPUTS = 4;
 constexpr double TRANSFORM_COST = 24, LANE_SUM_COST = 6, FOLD_COST = 19;
 constexpr double LEAST_WINOGRAD_GAIN = 1.2;  // the costs are estimates
 
+inline bool winograd_is_possible(int kernel, int dilation, int stride, int columns) {
+    return kernel == 3 && dilation == 1 && stride == 1 && columns >= TILE_OUTPUTS;
+}
+
 // The values of the 6 inputs of a tile at the points. point: from one point to the next in `to`.
 inline void transform_inputs(const Vec* d, Vec* to, long point) {
     const Vec even = d[4] - 4 * d[2], odd = d[3] - 4 * d[1], even2 = d[4] - d[2], odd2 = d[3] - d[1];
@@ -54,7 +58,7 @@ inline void fold_weight_gradients(const Vec* m, long point, Vec* to) {
 // The tiles of the rows of an output. The last tile of a row ends at its end, so it may overlap the one before it.
 struct RowTiles {
     int rows, columns, count;  // count: tiles in a row
-    int band;                  // so many rows are computed at once: their values at the points stay in the cache
+    int band;                  // rows that are computed at once. They are few, so their values at the points stay in the cache.
 
     RowTiles(int rows_, int columns_, int inputs, int outputs, long max_values)
         : rows(rows_), columns(columns_), count(ceil_div(columns_, TILE_OUTPUTS)) {
@@ -222,7 +226,7 @@ struct Product {
     Product() = default;
     Product(const TiledProduct& product, int inputs, long in_plane) : direct(product) {
         direct.set_tiles();
-        if (product.kernel != 3 || product.dilation != 1 || product.step != 1 || product.columns < TILE_OUTPUTS) return;
+        if (!winograd_is_possible(product.kernel, product.dilation, product.step, product.columns)) return;
         winograd.emplace(direct, inputs, in_plane);
         if (direct.cost() < LEAST_WINOGRAD_GAIN * winograd->cost()) winograd.reset();
     }
