@@ -7,7 +7,6 @@ with its arguments, and Hydra composes the config in the child (0.2 s more). Bot
 from __future__ import annotations
 
 import functools
-import importlib
 import multiprocessing
 import os
 import select
@@ -50,7 +49,6 @@ DRAW_CURVES = curves.draw
 def warm_up() -> None:
     """Does in the server, once, what the first run of a process does late (2 s). Starts no thread."""
     torch.set_num_threads(1)
-    importlib.import_module("torch._dynamo")  # the first optimizer imports it
     digits.load_digits = functools.cache(digits.load_digits)
     digits.load_digits()
     build({"layers": [{"conv": 10}, "batch_norm", "relu", {"dropout": 0.1}, {"max_pool": 2}, "global_avg_pool"]})

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import itertools
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -284,3 +287,40 @@ def test_the_shape_of_every_layer_is_that_of_its_output(word: str, shape: tuple[
     module = make_layer(word, shape, ARGUMENTS.get(word, {}))
     expected = module(torch.zeros(2, *shape)).shape[1:]
     assert output_shape(module.to("meta"), shape) == expected
+
+
+@pytest.mark.parametrize("word", ["conv", "max_pool", "avg_pool"])
+def test_shapes_are_those_of_torch_for_all_small_arguments(word: str):
+    compared = refused = 0
+    for height, width, kernel, stride, padding in itertools.product(
+        (1, 4, 7), (2, 5), (1, 2, 3, 5), (1, 2, 3), (0, 1, 2)
+    ):
+        for dilation in (1, 2) if word == "conv" else (1,):
+            more = {"out": 2, "dilation": dilation} if word == "conv" else {}
+            try:
+                module = make_layer(
+                    word, (1, height, width), {"kernel": kernel, "stride": stride, "padding": padding, **more}
+                )
+            except ValueError as error:
+                assert "at most half" in str(error)
+                continue
+            try:
+                expected = tuple(module(torch.zeros(1, 1, height, width)).shape[1:])
+            except RuntimeError:  # torch refuses it
+                with pytest.raises(RuntimeError, match="its kernel covers"):
+                    output_shape(module, (1, height, width))
+                refused += 1
+            else:
+                assert output_shape(module, (1, height, width)) == expected
+                compared += 1
+    assert compared > 80
+    assert refused > 20
+
+
+def test_the_shape_of_a_network_does_not_import_the_compiler_of_torch():
+    code = (
+        "import sys\nfrom mnist_lite.model.build import build\n"
+        "build({'layers': [{'conv': 4}, 'batch_norm', 'relu', {'max_pool': 2}, 'global_avg_pool', {'conv': 10, 'kernel': 1}]})\n"
+        "assert not {'sympy', 'torch._dynamo'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

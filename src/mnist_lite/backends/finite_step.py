@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from mnist_lite.backends import without_compiler
+
 
 def all_finite(loss: torch.Tensor, module: nn.Module) -> torch.Tensor:
     """True if ``loss`` and every gradient of ``module`` are finite: a 0-dimensional bool tensor on their device."""
@@ -24,7 +26,7 @@ def step_if(finite: torch.Tensor, optimizer: torch.optim.Optimizer) -> None:
     if finite.device.type != "cpu":
         step_on_device(finite, optimizer)
     elif finite:
-        optimizer.step()
+        without_compiler.step(optimizer)
 
 
 def step_on_device(finite: torch.Tensor, optimizer: torch.optim.Optimizer) -> None:
@@ -32,7 +34,7 @@ def step_on_device(finite: torch.Tensor, optimizer: torch.optim.Optimizer) -> No
     if optimizer.defaults.get("fused") and finite.device.type != "mps":
         # torch's GradScaler skips steps with this attribute. The fused kernels read it on the device.
         optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
-        optimizer.step()
+        without_compiler.step(optimizer)
     else:
         _step_and_undo(finite, optimizer)
 
@@ -42,6 +44,6 @@ def _step_and_undo(finite: torch.Tensor, optimizer: torch.optim.Optimizer) -> No
     """``optimizer.step()``, undone where ``finite`` is false. Only the parameters are restored: a run ends after such a step."""
     parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
     before = [p.clone() for p in parameters]
-    optimizer.step()
+    without_compiler.step(optimizer)
     for parameter, old in zip(parameters, before, strict=True):
         parameter.copy_(torch.where(finite, parameter, old))

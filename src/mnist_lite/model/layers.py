@@ -147,12 +147,21 @@ def dropout2d(shape: Shape, p: float = 0.5) -> nn.Module:
 
 def max_pool(shape: Shape, kernel: int, stride: int | None = None, padding: int = 0) -> nn.Module:
     """``torch.nn.MaxPool2d``; the default stride is the kernel."""
+    _check_pool(kernel, stride, padding)
     return nn.MaxPool2d(kernel, stride, padding)
 
 
 def avg_pool(shape: Shape, kernel: int, stride: int | None = None, padding: int = 0) -> nn.Module:
     """``torch.nn.AvgPool2d``; the default stride is the kernel."""
+    _check_pool(kernel, stride, padding)
     return nn.AvgPool2d(kernel, stride, padding)
+
+
+def _check_pool(kernel: int, stride: int | None, padding: int) -> None:
+    if kernel < 1 or (stride is not None and stride < 1):
+        raise ValueError("kernel and stride must be >= 1")
+    if not 0 <= padding <= kernel // 2:
+        raise ValueError("padding must be >= 0 and at most half of kernel")
 
 
 def global_avg_pool(shape: Shape) -> nn.Module:
@@ -226,18 +235,19 @@ LAYERS: dict[str, Callable[..., nn.Module]] = {
     "sigmoid": _without_arguments(nn.Sigmoid),
     "identity": _without_arguments(nn.Identity),
 }
+MAX_STRIDE = 1_000_000
+"""A larger one would not change a shape, and torch computes with 64 bits."""
 MAPS_ONLY = ("conv", "ghost_batch_norm", "instance_norm", "dropout2d", "max_pool", "avg_pool", "global_avg_pool")
 """Words that take ``(C, H, W)`` only."""
 
 
 def output_shape(module: nn.Module, shape: Shape) -> Shape:
-    """The output shape of ``module``, a layer on torch's meta device, for an input of ``shape``.
+    """The output shape of ``module``, a layer, for an input of ``shape``. Nothing is computed.
 
-    Convolutions and pools are tried out: torch knows their rules. For most other layers, the meta device would import torch's
-    compiler, which takes a second or two.
+    Torch's meta device knows these shapes, too. But it would import torch's compiler, which takes a second or two.
 
     Raises:
-        RuntimeError: the input is too small for the kernel, or an argument is not allowed.
+        RuntimeError: the input is too small for the kernel.
     """
     match module:
         case nn.Flatten():
@@ -246,10 +256,31 @@ def output_shape(module: nn.Module, shape: Shape) -> Shape:
             return (module.out_features,)
         case GlobalAvgPool2d():
             return (shape[0], 1, 1)
-        case nn.Conv2d() | nn.MaxPool2d() | nn.AvgPool2d():
-            return tuple(module(torch.empty(2, *shape, device="meta")).shape[1:])
+        case nn.Conv2d():
+            return (module.out_channels, *_windows(shape, module, module.dilation))
+        case nn.MaxPool2d() | nn.AvgPool2d():
+            return (shape[0], *_windows(shape, module, 1))
         case _:  # norms, dropout and activations
             return shape
+
+
+def _windows(shape: Shape, layer: nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d, dilation: Any) -> tuple[int, int]:
+    """The number of places for the kernel of ``layer``, in height and width. The formula is in torch's page of ``Conv2d``."""
+    places = []
+    pairs = (_pair(value) for value in (layer.kernel_size, layer.stride, layer.padding, dilation))
+    for size, kernel, stride, padding, step in zip(shape[1:], *pairs, strict=True):
+        covered, padded = step * (kernel - 1) + 1, size + 2 * padding
+        if covered > padded:
+            with_padding = f" with its padding, {padded} x {padded}" if padding else ""
+            raise RuntimeError(f"its kernel covers {covered} x {covered} pixels, more than the input{with_padding}")
+        if stride > MAX_STRIDE:
+            raise RuntimeError(f"its stride is larger than {MAX_STRIDE:,}")
+        places.append((padded - covered) // stride + 1)
+    return places[0], places[1]
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    return value if isinstance(value, tuple) else (value, value)
 
 
 def make_layer(word: str, shape: Shape, arguments: dict[str, Any]) -> nn.Module:

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from mnist_lite.backends import out_of_memory
+from mnist_lite.backends import out_of_memory, without_compiler
 from mnist_lite.config.overrides import train_command
 from mnist_lite.config.schema import Config
 from mnist_lite.errors import MachineError, NoMemoryError, RunError
@@ -274,4 +274,4 @@ class RunLoop:
         labels = torch.zeros(images, dtype=torch.int64, device=device)
         optimizer.zero_grad(set_to_none=True)
         self._parts.plan.backend.gradients(torch.randn(images, *INPUT_SHAPE, device=device), labels, 0)
-        optimizer.step()
+        without_compiler.step(optimizer)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
+from mnist_lite.backends.without_compiler import skip_compiler_import
 from mnist_lite.config.signature import bind
 from mnist_lite.errors import UserError, did_you_mean
 
@@ -66,6 +67,7 @@ def build_optimizer(config: Mapping[str, Any], module: nn.Module) -> torch.optim
             {"params": [p for p in parameters if p.ndim > 1]},
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
+    skip_compiler_import()
     try:
         return classes[name](groups, **arguments)
     except (ValueError, TypeError, RuntimeError) as error:  # all from torch, for bad arguments

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from mnist_lite.backends import without_compiler
 from mnist_lite.config.schema import Config
 from mnist_lite.errors import RunError, UserError
 from mnist_lite.model.build import INPUT_SHAPE
@@ -50,7 +51,7 @@ class Trial:
         """
         try:
             self._module(torch.randn(images, *INPUT_SHAPE)).square().mean().backward()
-            self._optimizer.step()
+            without_compiler.step(self._optimizer)
         except (ValueError, RuntimeError, AssertionError, TypeError) as error:  # all from torch, for bad arguments
             raise UserError(f"{key} cannot do a training step: {str(error).splitlines()[0]}") from error
 
