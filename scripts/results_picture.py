@@ -17,7 +17,7 @@ from mnist_lite.sweeps.statistics import Estimate
 
 LOWEST = 98.6
 """The bottom of the picture, in percent. A line below the axis names the networks with less."""
-NAMED_ON_THE_LEFT = ("genesis", "era3", "era4", "frontier_5k")
+NAMED_ON_THE_LEFT = ("genesis", "era3", "era4", "frontier_5k", "frontier_8k")
 """Their names would cover others on the right."""
 ON_THE_OTHER_SIDE = ("step5", "fast_99")
 """Their names are above instead of below, or below instead of above. Otherwise they would cover those of eva5 and genesis."""

@@ -96,7 +96,7 @@ def test_fail_fast_stops_at_the_first_failure(run_inline: RunInline, tmp_path: P
 
 
 SEARCHES = ("search_rates", "search_regularisation", "search_widths")
-PRESETS = {"lr": 6, "seeds": 10, "ladder": 5, "norms": 16, "reproduce": 10, "frontier": 5}
+PRESETS = {"lr": 6, "seeds": 10, "ladder": 5, "norms": 16, "reproduce": 10, "frontier": 7}
 
 
 @pytest.mark.parametrize("name", PRESETS)
