@@ -17,9 +17,8 @@ NAMES = sorted(optimizer_classes())
 
 def network() -> nn.Sequential:
     torch.manual_seed(0)
-    return nn.Sequential(
-        nn.Linear(5, 4, bias=False), nn.Tanh(), nn.Linear(4, 3, bias=False)
-    )  # Muon takes matrices only
+    # No biases: Muon takes matrices only.
+    return nn.Sequential(nn.Linear(5, 4, bias=False), nn.Tanh(), nn.Linear(4, 3, bias=False))
 
 
 def torch_step(optimizer: torch.optim.Optimizer) -> None:

@@ -155,14 +155,32 @@ def test_a_second_ctrl_c_stops_the_workers_at_once(tmp_path: Path):
     assert "mnist_lite.train" not in text  # nothing can be resumed
 
 
-@linux
-def test_a_sweep_without_checkpoints_does_not_say_that_it_can_be_resumed(tmp_path: Path):
-    sweep = Sweep(tmp_path, *SLOW, "model=era4")
-    sweep.wait_for((sweep.folder / "jobs.jsonl").exists)  # the workers are still importing torch
+def stop_and_kill_workers(sweep: Sweep) -> str:
+    """Stops ``sweep`` by SIGTERM, and kills its workers before they can save a checkpoint. Returns the output."""
+    workers = sweep.workers()
     sweep.process.send_signal(signal.SIGTERM)
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
     code, text = sweep.end()
     assert code == 143, text
-    # If no job has started, nothing is left behind. A job that started early may have saved its checkpoint.
-    saved = any(sweep.folder.rglob("last.pt"))
-    assert ("No job has a checkpoint" in text) == (sweep.folder.exists() and not saved), text
-    assert ("mnist_lite.train" in text) == sweep.folder.exists()
+    assert not sweep.checkpoints()
+    return text
+
+
+@linux
+def test_a_sweep_without_checkpoints_does_not_say_that_it_can_be_resumed(tmp_path: Path):
+    sweep = Sweep(tmp_path, *SLOW, "model=base")  # a step takes 5 s and more
+    sweep.wait_for(lambda: len(list(sweep.folder.glob("*/config.yaml"))) == 2)
+    text = stop_and_kill_workers(sweep)
+    assert "No job has a checkpoint yet. To start again:" in text
+    assert "mnist_lite.train" in text
+
+
+@linux
+def test_a_sweep_that_is_stopped_before_its_first_job_leaves_no_folder(tmp_path: Path):
+    sweep = Sweep(tmp_path, *SLOW, "model=era4")
+    # The workers are still importing torch.
+    sweep.wait_for(lambda: (sweep.folder / "jobs.jsonl").exists() and len(sweep.workers()) == 2)
+    text = stop_and_kill_workers(sweep)
+    assert not sweep.folder.exists()
+    assert "mnist_lite.train" not in text

@@ -13,11 +13,11 @@ from torch.optim import Optimizer
 
 
 def skip_compiler_import() -> None:
-    """From now on, creating an optimizer, and reading or setting its state, do not import torch's compiler.
+    """After this call, an optimizer does not import torch's compiler when it is created, or when its state is read or set.
 
     torch wraps these methods with a function of ``torch/_compile.py``. At its first call, this function asks the compiler for a
-    version of the method that is never compiled, and keeps it in ``__dynamo_disable``. Without compiling, that is the method
-    itself, so this is what we put there. If a version of torch has no such wrapper, nothing changes.
+    version of the method that is never compiled. It keeps this version in the attribute ``__dynamo_disable``. Nothing is
+    compiled here, so we put the method itself there. If a version of torch has no such wrapper, nothing changes.
     """
     for method in vars(Optimizer).values():
         wrapper = getattr(method, "__code__", None)

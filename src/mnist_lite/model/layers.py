@@ -236,7 +236,7 @@ LAYERS: dict[str, Callable[..., nn.Module]] = {
     "identity": _without_arguments(nn.Identity),
 }
 MAX_STRIDE = 1_000_000
-"""A larger one would not change a shape, and torch computes with 64 bits."""
+"""No image is that large. torch fails with a stride that has more than 64 bits."""
 MAPS_ONLY = ("conv", "ghost_batch_norm", "instance_norm", "dropout2d", "max_pool", "avg_pool", "global_avg_pool")
 """Words that take ``(C, H, W)`` only."""
 
@@ -271,8 +271,8 @@ def _windows(shape: Shape, layer: nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d, dilat
     for size, kernel, stride, padding, step in zip(shape[1:], *pairs, strict=True):
         covered, padded = step * (kernel - 1) + 1, size + 2 * padding
         if covered > padded:
-            with_padding = f" with its padding, {padded} x {padded}" if padding else ""
-            raise RuntimeError(f"its kernel covers {covered} x {covered} pixels, more than the input{with_padding}")
+            side = "a side of the padded input" if padding else "a side of the input"
+            raise RuntimeError(f"its kernel covers {covered} x {covered} pixels, and {side} has {padded}")
         if stride > MAX_STRIDE:
             raise RuntimeError(f"its stride is larger than {MAX_STRIDE:,}")
         places.append((padded - covered) // stride + 1)

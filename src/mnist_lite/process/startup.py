@@ -43,8 +43,8 @@ def begin() -> None:
             # ``os.open`` takes the lowest free number, which is this number.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     keep_streams_usable()
-    # Python searches for garbage after each 700 new objects, and at its end among all objects. With the imports of torch, the
-    # former takes about 0.5 s and the latter 1 s, and neither finds anything.
+    # Python searches for garbage whenever there are 700 more objects, which takes about 0.5 s while torch is imported. It
+    # searches again at its end, for about 1 s. Then the memory is freed anyway.
     gc.set_threshold(*GARBAGE_THRESHOLDS)
     atexit.register(gc.freeze)
 
