@@ -93,6 +93,7 @@ struct Pointwise {
                          const DropoutMask& mask, const Vec* in, const Vec* out, Vec* grad, GradSums* sums) {
         constexpr bool has_alphas = std::is_same<Activation, PRelu>::value;
         constexpr bool is_relu = std::is_same<Activation, LeakyRelu>::value;
+        constexpr bool changes_grad = dropout != NO_DROPOUT || !std::is_same<Activation, NoActivation>::value;
         const bool mask_is_known = is_relu && op.alpha == 0;
         const float kept = dropout == NO_DROPOUT ? 1 : 1 - op.p;  // a kept output times this is the output before dropout
         const int area = op.area();
@@ -111,7 +112,7 @@ struct Pointwise {
                 if (dropout == DROP_CHANNELS) g *= keep;
                 if constexpr (has_alphas) sum.alphas += PRelu::alpha_grad(g, x);
                 g = Activation::backward(g, x, is_relu ? out[at] : out[at] * kept, alpha);
-                grad[at] = g;
+                if constexpr (changes_grad) grad[at] = g;
                 if (norm) sum.grads += g, sum.weighted += g * (in[at] - channel.mean);
             }
             if (norm || has_alphas) sums[c] = sum;

@@ -4,6 +4,7 @@
 // kernel, dilation and input channels.
 #pragma once
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -20,15 +21,19 @@ void forward_tile(const Vec* in, int step, const int32_t* taps, int count, const
     Vec total[K][X];
     for (int k = 0; k < K; k++)
         for (int x = 0; x < X; x++) total[k][x] = bias ? broadcast(bias[k]) : Vec{};
-    for (int t = 0; t < count; t++) {
-        const Vec* from = in + taps[t];
-        Vec v[X];
-        for (int x = 0; x < X; x++) v[x] = from[x * step];
-        for (int k = 0; k < K; k++) {
-            const Vec w = broadcast(weights[t * K + k]);
-            for (int x = 0; x < X; x++) total[k][x] += w * v[x];
+    const auto add_taps = [&](auto step) {
+        for (int t = 0; t < count; t++) {
+            const Vec* from = in + taps[t];
+            Vec v[X];
+            for (int x = 0; x < X; x++) v[x] = from[x * step];
+            for (int k = 0; k < K; k++) {
+                const Vec w = broadcast(weights[t * K + k]);
+                for (int x = 0; x < X; x++) total[k][x] += w * v[x];
+            }
         }
-    }
+    };
+    if (step == 1) add_taps(std::integral_constant<int, 1>{});  // a constant, so that the addresses need no arithmetic
+    else add_taps(step);
     for (int k = 0; k < K; k++)
         for (int x = 0; x < X; x++)
             out[k * out_plane + x] = relu ? leaky_relu(total[k][x], negative_slope) : total[k][x];
