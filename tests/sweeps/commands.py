@@ -57,9 +57,14 @@ class Sweep:
         """The number of jobs with a checkpoint."""
         return len(list(self.folder.glob("*/last.pt")))
 
+    def servers(self) -> list[int]:
+        """The process id of the server from which the workers are forked, if it has started."""
+        name = b"multiprocessing.forkserver"
+        return [pid for pid in children(self.process.pid) if name in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
     def workers(self) -> list[int]:
         """The process ids of the workers."""
-        return [pid for pid in children(self.process.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        return [worker for server in self.servers() for worker in children(server)]
 
 
 def run(folder: Path, *arguments: str) -> tuple[int, str]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from mnist_lite.config.schema import Config
+from mnist_lite.errors import RunError
 from mnist_lite.sweeps import pool
 from mnist_lite.sweeps.job import Job, Outcome
 from mnist_lite.sweeps.job_status import failure, is_skipped
@@ -55,6 +57,9 @@ class FakeProcess:
         pass
 
 
+START_WORKER = pool._Pool._start_worker
+
+
 @pytest.fixture(autouse=True)
 def fake_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     def start_worker(self: pool._Pool) -> pool._Worker:
@@ -63,6 +68,8 @@ def fake_workers(monkeypatch: pytest.MonkeyPatch) -> None:
         return worker
 
     monkeypatch.setattr(pool._Pool, "_start_worker", start_worker)
+    # A process has only one fork server, and tests/faults/child.py needs its own.
+    monkeypatch.setattr(pool, "start_fork_server", lambda _module: None)
 
 
 def start(folder: Path, jobs: int, workers: int) -> tuple[pool._Pool, FakeSource]:
@@ -131,3 +138,14 @@ def test_a_job_has_failed_after_three_deaths_of_its_worker(
     assert running(workers) == ["1"]
     assert is_skipped(tmp_path / "0", retry_failed=False) == lasting
     assert f"exit code {code}" in str(failure(tmp_path / "0"))
+
+
+def test_a_fork_server_that_has_died_ends_the_sweep_with_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def start(_process: object) -> NoReturn:
+        raise EOFError("unexpected EOF")
+
+    monkeypatch.setattr(pool._Pool, "_start_worker", START_WORKER)
+    monkeypatch.setattr(pool, "start_without_ctrl_c", start)
+    source = FakeSource([Job(("seed=0",), Config(), tmp_path / "0")], tmp_path)
+    with pytest.raises(RunError, match="no worker can be started: unexpected EOF"):
+        pool.run_jobs(source, 1, fail_fast=False, display=source)  # type: ignore[arg-type]

@@ -76,6 +76,21 @@ def test_a_worker_that_is_killed_is_replaced_and_its_job_continues(reference: Pa
 
 @pytest.mark.long
 @linux
+def test_a_sweep_whose_server_is_killed_starts_another(reference: Path, tmp_path: Path):
+    sweep = Sweep(tmp_path, *SWEEP)
+    sweep.wait_for(lambda: sweep.checkpoints() > 0)
+    workers, servers = sweep.workers(), sweep.servers()
+    os.kill(servers[0], signal.SIGKILL)
+    os.kill(workers[0], signal.SIGKILL)
+    sweep.wait_for(lambda: bool(sweep.workers()))
+    assert sweep.servers() != servers
+    code, text = sweep.end()
+    assert code == 0, text
+    assert_same_sweep(sweep.folder, reference)
+
+
+@pytest.mark.long
+@linux
 def test_a_sweep_that_is_killed_ends_with_the_same_runs(reference: Path, tmp_path: Path):
     sweep = Sweep(tmp_path, *SWEEP, "sweep.workers=2")
     sweep.wait_for(lambda: sweep.checkpoints() - len(list(sweep.folder.glob("*/summary.json"))) == 2)
@@ -179,8 +194,8 @@ def test_a_sweep_without_checkpoints_does_not_say_that_it_can_be_resumed(tmp_pat
 @linux
 def test_a_sweep_that_is_stopped_before_its_first_job_leaves_no_folder(tmp_path: Path):
     sweep = Sweep(tmp_path, *SLOW, "model=era4")
-    # The workers are still importing torch.
-    sweep.wait_for(lambda: (sweep.folder / "jobs.jsonl").exists() and len(sweep.workers()) == 2)
+    sweep.wait_for(lambda: (sweep.folder / "jobs.jsonl").exists() and len(sweep.servers()) == 1)
+    assert not sweep.workers()  # torch is still being imported
     text = stop_and_kill_workers(sweep)
     assert not sweep.folder.exists()
     assert "mnist_lite.train" not in text

@@ -95,28 +95,46 @@ class Cleanup:
 def start_without_ctrl_c(process: BaseProcess) -> None:
     """Starts ``process`` with SIGINT blocked. Ctrl-C then never reaches it, and its parent must end it.
 
-    A terminal sends SIGINT to every process of a command. A child inherits the blocked signals of its parent. A SIGINT that comes
-    to the parent during the start is delivered after the start.
+    A terminal sends SIGINT to every process of a command.
     """
-    with _safe_path():
-        if not hasattr(signal, "pthread_sigmask"):  # Windows
-            process.start()
-            return
-        from multiprocessing import resource_tracker
+    with _safe_path(), _inherited_block({signal.SIGINT}):
+        process.start()
 
-        resource_tracker.ensure_running()  # it unblocks SIGINT, so it must not run inside ``process.start``
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+def start_fork_server(module: str) -> None:
+    """Starts the server of ``multiprocessing``'s method ``forkserver``. It imports ``module``, and this function does not wait.
+
+    All signals of ``SIGNALS`` are blocked in the server and in the processes that are forked from it. A signal to the whole
+    process group must not end the server: it reports how each of these processes ended. They unblock the signals that they need.
+    """
+    from multiprocessing import forkserver
+
+    forkserver.set_forkserver_preload([module])
+    with _safe_path(), _inherited_block(set(SIGNALS)):
+        forkserver.ensure_running()
+
+
+@contextlib.contextmanager
+def _inherited_block(signals: set[signal.Signals]) -> Iterator[None]:
+    """Inside, ``signals`` are blocked, and a new process inherits this. A signal that comes inside is delivered at the end."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # it unblocks SIGINT, so it must not run inside the block
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager
 def _safe_path() -> Iterator[None]:
     """Inside, a new process of Python 3.11 or later imports nothing from the current folder.
 
-    ``spawn`` starts Python with ``-c``, and that Python would search the current folder first.
+    ``multiprocessing`` starts Python with ``-c``, and that Python would search the current folder first.
     """
     before = os.environ.get("PYTHONSAFEPATH")
     os.environ["PYTHONSAFEPATH"] = "1"

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import sys
 import time
 from collections import Counter, deque
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING
 
-from mnist_lite.process.startup import start_without_ctrl_c
+from mnist_lite.errors import RunError
+from mnist_lite.process.startup import start_fork_server, start_without_ctrl_c
 from mnist_lite.process.stop_request import StopRequest
 from mnist_lite.sweeps.job import Job, Outcome, Progress
 from mnist_lite.sweeps.job_status import clear_failure, mark_failed
 from mnist_lite.sweeps.progress import ProgressDisplay
 from mnist_lite.sweeps.source import JobSource
 from mnist_lite.sweeps.worker import serve
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext, SpawnContext
 
 MAX_DEATHS = 3
 """A job has failed when this number of workers have died while they ran it."""
@@ -25,6 +31,8 @@ CRASHES = tuple(-number for number in (signal.SIGSEGV, signal.SIGABRT, signal.SI
 
 Every other death counts as a failure of the machine. For example, Linux kills processes when memory is short.
 """
+FORKS = sys.platform == "linux"
+"""Whether the workers are forked from a process that has imported torch. Elsewhere, a fork after such imports is not safe."""
 MAX_STOP_SECONDS = 60.0
 """The time that a worker has to finish its step and save, after a request to stop. Then it is killed."""
 
@@ -58,8 +66,8 @@ def run_jobs(source: JobSource, workers: int, fail_fast: bool, display: Progress
         stop.at_once = pool.kill
         stop.can_save = True
         try:
-            pool.start_workers()  # they import torch while the first job is composed
-            while pool.assign_jobs() and stop.received is None:
+            pool.start_workers()
+            while stop.received is None and pool.assign_jobs():
                 pool.handle_messages()
         finally:
             pool.close()
@@ -78,10 +86,15 @@ class _Pool:
         """Jobs that must start again, and a job that was taken in advance."""
         self._workers: list[_Worker] = []
         self._deaths = Counter[Job]()
-        self._context = multiprocessing.get_context("spawn")
+        self._context: ForkServerContext | SpawnContext = (
+            multiprocessing.get_context("forkserver") if FORKS else multiprocessing.get_context("spawn")
+        )
 
     def start_workers(self) -> None:
-        """Starts all workers."""
+        """Starts all workers, and composes the first job while torch is imported."""
+        if FORKS:
+            start_fork_server("mnist_lite.sweeps.run_job")
+            self._waiting.extend(islice(self._jobs, 1))
         for _ in range(self._limit):
             self._start_worker()
 
@@ -142,7 +155,10 @@ class _Pool:
         pipe, worker_pipe = self._context.Pipe()
         lifeline, worker_lifeline = self._context.Pipe()
         process = self._context.Process(target=serve, args=(worker_pipe, worker_lifeline), daemon=True)
-        start_without_ctrl_c(process)
+        try:
+            start_without_ctrl_c(process)
+        except (EOFError, OSError) as error:  # the server of the forks has died
+            raise RunError(f"no worker can be started: {error}") from error
         worker_pipe.close()
         worker_lifeline.close()
         worker = _Worker(process, pipe, lifeline)

@@ -1,6 +1,6 @@
 """A worker process of a sweep: receives jobs from the pool, runs them, and sends messages back.
 
-A worker imports torch once and reads each data set once.
+A worker reads each data set once. On Linux it is forked from a process that has imported torch.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ def serve(pipe: Connection, lifeline: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # blocked by ``start_fork_server``
     threading.Thread(target=_terminate_after, args=(lifeline,), daemon=True).start()
-    from mnist_lite.sweeps.run_job import run_job  # imports torch, before the first job comes
+    from mnist_lite.sweeps.run_job import run_job  # imports torch before the first job comes, if it is not imported
 
     last_sent = 0.0
 
