@@ -22,7 +22,7 @@ from mnist_lite.insight.locate import find_runs
 from mnist_lite.runner.config_file import read_config
 from mnist_lite.runner.metrics import epoch_ends
 from mnist_lite.runner.metrics_file import read_evaluations
-from mnist_lite.runner.summary import read_summary
+from mnist_lite.runner.summary import Summary, read_summary
 
 PICTURE = Path("docs/results.png")
 
@@ -43,19 +43,8 @@ def main(arguments: Sequence[str]) -> None:
 
 def result_of(folder: Path) -> Result | None:
     """The result of the run in ``folder``. None: it is not finished, or it is no shipped recipe on all of MNIST."""
-    summary = read_summary(folder)
-    if (
-        summary is None
-        or summary.experiment not in RECIPES
-        or (summary.data["name"], summary.data["test"]) != ("mnist", 10_000)
-    ):
-        return None
-    others = [
-        change
-        for change in changes(read_config(folder))
-        if not change.startswith(("experiment=", "seed=", "data=mnist"))
-    ]
-    if others:
+    summary = recipe_summary(folder)
+    if summary is None or summary.experiment not in RECIPES:
         return None
     return Result(
         summary.experiment,
@@ -67,6 +56,20 @@ def result_of(folder: Path) -> Result | None:
         summary.git or "",
         tuple(round(row["test/accuracy"], 2) for row in epoch_ends(read_evaluations(folder))),
     )
+
+
+def recipe_summary(folder: Path, may_change: tuple[str, ...] = ()) -> Summary | None:
+    """The summary of the run in ``folder``. None: it is not finished, or it is no shipped recipe on all of MNIST.
+
+    Its seed is free. So are the overrides that begin with a text of ``may_change``.
+    """
+    summary = read_summary(folder)
+    if summary is None or summary.experiment is None:
+        return None
+    if (summary.data["name"], summary.data["test"]) != ("mnist", 10_000):
+        return None
+    free = ("experiment=", "seed=", "data=mnist", *may_change)
+    return summary if all(change.startswith(free) for change in changes(read_config(folder))) else None
 
 
 if __name__ == "__main__":

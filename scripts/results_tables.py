@@ -29,12 +29,12 @@ def pages(results: Sequence[Result]) -> dict[str, str]:
     readme, page = (TOP / name for name in ("README.md", "docs/results.md"))
     texts = {
         "README.md": _readme(readme.read_text(encoding="utf-8"), results),
-        "docs/results.md": _replaced(
+        "docs/results.md": replaced(
             page.read_text(encoding="utf-8"),
             {
-                "published": published_table(results),
-                "frontier": frontier_table(results),
-                "fast": fast_table(results),
+                "published: from results.csv": published_table(results),
+                "frontier: from results.csv": frontier_table(results),
+                "fast: from results.csv": fast_table(results),
             },
         ),
         "docs/experiments.md": _searches((TOP / "docs/experiments.md").read_text(encoding="utf-8")),
@@ -59,7 +59,7 @@ def published_table(results: Sequence[Result]) -> str:
             figures = [figure(runs, key) for key in FIGURES]
             cells = [recipe, f"{runs[0].parameters:,}", epochs, count(runs), *figures, gap, minutes, published]
         lines.append(cells)
-    return _table(("recipe", "parameters", "epochs", "n", *FIGURES.values(), "gap", "minutes", "published best"), lines)
+    return table(("recipe", "parameters", "epochs", "n", *FIGURES.values(), "gap", "minutes", "published best"), lines)
 
 
 def frontier_table(results: Sequence[Result]) -> str:
@@ -74,7 +74,7 @@ def frontier_table(results: Sequence[Result]) -> str:
             lines.append(
                 [recipe, f"{runs[0].parameters:,}", count(runs), *figures, f"{goal.accuracy:.2f}", goal.best_known]
             )
-    return _table(heads, lines)
+    return table(heads, lines)
 
 
 def fast_table(results: Sequence[Result]) -> str:
@@ -86,10 +86,11 @@ def fast_table(results: Sequence[Result]) -> str:
             lines.append(
                 [recipe, f"{runs[0].parameters:,}", str(runs[0].epochs), count(runs), figure(runs, "final"), seconds]
             )
-    return _table(("recipe", "parameters", "epochs", "n", "final", "seconds"), lines)
+    return table(("recipe", "parameters", "epochs", "n", "final", "seconds"), lines)
 
 
-def _table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+def table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *lines))
 
 
@@ -113,12 +114,12 @@ def _of(results: Iterable[Result], recipe: str) -> list[Result]:
     return [r for r in results if r.recipe == recipe]
 
 
-def _replaced(text: str, tables: Mapping[str, str]) -> str:
-    """``text`` with each table in place of the table after its mark ``<!-- <name>: from results.csv -->``."""
-    for name, table in tables.items():
-        start, end = f"<!-- {name}: from results.csv -->", "<!-- end -->"
+def replaced(text: str, tables: Mapping[str, str]) -> str:
+    """``text`` with each table in place of the table after its mark ``<!-- <mark> -->``."""
+    for mark, new in tables.items():
+        start, end = f"<!-- {mark} -->", "<!-- end -->"
         before, rest = text.split(start)
-        text = f"{before}{start}\n\n{table}\n\n{end}{rest.split(end, 1)[1]}"
+        text = f"{before}{start}\n\n{new}\n\n{end}{rest.split(end, 1)[1]}"
     return text
 
 
@@ -134,7 +135,7 @@ def _searches(text: str) -> str:
         least, limit, shortest, longest = (int(match[name]) for name in ("least", "limit", "shortest", "longest"))
         chosen = choose(runs, range(least, limit), range(shortest, longest + 1))
         counts = f"{_counted(configurations(chosen), 'configuration')}, {_counted(len(chosen), 'run')}."
-        return f"{match['mark']}\n\n{_table(heads, search_table(chosen))}\n\n{counts}\n\n<!-- end -->"
+        return f"{match['mark']}\n\n{table(heads, search_table(chosen))}\n\n{counts}\n\n<!-- end -->"
 
     numbers = r"(?P<least>\d+) to (?P<limit>\d+) parameters, (?P<shortest>\d+) to (?P<longest>\d+) epochs"
     return re.sub(rf"(?P<mark><!-- search: {numbers} -->).*?<!-- end -->", filled, text, flags=re.DOTALL)
