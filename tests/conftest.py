@@ -11,7 +11,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import importlib
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,19 @@ def composed() -> Compose:
         return validate(config, Config)
 
     return make
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_fork_server_of_a_sweep() -> Iterator[None]:
+    """In the process of the tests, a sweep does not start its fork server.
+
+    A process has only one fork server, and the children of ``tests/faults/child.py`` need theirs.
+    """
+    from mnist_lite.sweeps import pool
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool, "start_fork_server", lambda _module: None)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -68,8 +68,6 @@ def fake_workers(monkeypatch: pytest.MonkeyPatch) -> None:
         return worker
 
     monkeypatch.setattr(pool._Pool, "_start_worker", start_worker)
-    # A process has only one fork server, and tests/faults/child.py needs its own.
-    monkeypatch.setattr(pool, "start_fork_server", lambda _module: None)
 
 
 def start(folder: Path, jobs: int, workers: int) -> tuple[pool._Pool, FakeSource]:
