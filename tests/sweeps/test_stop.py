@@ -82,8 +82,8 @@ def test_a_sweep_whose_server_is_killed_starts_another(reference: Path, tmp_path
     workers, servers = sweep.workers(), sweep.servers()
     os.kill(servers[0], signal.SIGKILL)
     os.kill(workers[0], signal.SIGKILL)
-    sweep.wait_for(lambda: bool(sweep.workers()))
-    assert sweep.servers() != servers
+    sweep.wait_for(lambda: bool(set(sweep.workers()) - set(workers)))
+    assert set(sweep.servers()) - set(servers)
     code, text = sweep.end()
     assert code == 0, text
     assert_same_sweep(sweep.folder, reference)
@@ -149,6 +149,19 @@ def test_a_sweep_that_is_stopped_saves_every_job(case: str, code: int, tmp_path:
         assert "2 of 2 running jobs can continue from a checkpoint" in text
         (command,) = [line for line in text.splitlines() if "mnist_lite.train" in line]
         assert command.endswith(f" sweep.dir={sweep.folder}") and "Traceback" not in text
+
+
+@linux
+def test_a_sweep_whose_server_was_killed_waits_for_its_workers(tmp_path: Path):
+    sweep = Sweep(tmp_path, *SLOW, "model=era4")
+    sweep.wait_for(lambda: len(evaluations(sweep)) == 2)
+    workers = sweep.workers()
+    os.kill(sweep.servers()[0], signal.SIGKILL)
+    sweep.process.send_signal(signal.SIGTERM)
+    code, text = sweep.end()
+    assert all_ended(workers)
+    assert code == 143, text
+    assert "2 of 2 running jobs can continue from a checkpoint" in text
 
 
 @linux

@@ -122,9 +122,10 @@ def _inherited_block(signals: set[signal.Signals]) -> Iterator[None]:
         return
     from multiprocessing import resource_tracker
 
-    resource_tracker.ensure_running()  # it unblocks SIGINT, so it must not run inside the block
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
+        resource_tracker.ensure_running()  # its process must not end by SIGHUP. This call unblocks SIGINT and SIGTERM
+        signal.pthread_sigmask(signal.SIG_SETMASK, before | signals)
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import os
 import signal
 import sys
 import time
@@ -50,6 +52,35 @@ class _Worker:
         """Asks the worker to stop. An idle one ends at once. A busy one ends after its step and saves its state."""
         self.pipe.close()
         self.lifeline.close()
+
+    def is_running(self) -> bool:
+        """Whether the process exists.
+
+        ``process`` learns from the fork server that its process has ended. Without the server, ``process`` says so at once.
+        """
+        if self.process.is_alive() or not FORKS:
+            return self.process.is_alive()
+        assert self.process.pid is not None
+        try:
+            os.kill(self.process.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def wait(self, deadline: float) -> None:
+        """Waits until the process has ended, and kills it at ``deadline``, a time of ``time.monotonic``."""
+        self.process.join(max(0.0, deadline - time.monotonic()))
+        while self.is_running() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self.kill()
+        self.process.join()
+
+    def kill(self) -> None:
+        """Ends the process at once."""
+        if self.is_running():
+            assert self.process.pid is not None
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.process.pid, signal.SIGKILL) if FORKS else self.process.kill()
 
 
 def run_jobs(source: JobSource, workers: int, fail_fast: bool, display: ProgressDisplay) -> int:
@@ -137,10 +168,7 @@ class _Pool:
             worker.close()
         deadline = time.monotonic() + MAX_STOP_SECONDS
         for worker in self._workers:
-            worker.process.join(max(0.0, deadline - time.monotonic()))
-            if worker.process.is_alive():
-                worker.process.kill()
-                worker.process.join()
+            worker.wait(deadline)
         running = [worker.job for worker in self._workers if worker.job]
         self._workers = []
         if running:
@@ -149,7 +177,7 @@ class _Pool:
     def kill(self) -> None:
         """Ends all workers at once. Their state is not saved. Another thread may call this."""
         for worker in list(self._workers):
-            worker.process.kill()
+            worker.kill()
 
     def _start_worker(self) -> _Worker:
         pipe, worker_pipe = self._context.Pipe()
