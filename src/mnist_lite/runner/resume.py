@@ -62,8 +62,8 @@ def _check_epochs(config: Config, state: Checkpoint) -> None:
     steps, before = _steps_per_epoch(config, state), state["config"]["epochs"]
     if before != config.epochs and not can_extend(config, before, config.epochs, steps):
         raise UserError(
-            f"epochs: this run has a schedule over {before} epochs ({config.scheduler['name']}), so it cannot have "
-            f"{config.epochs}. To train {config.epochs} epochs, start a new run: leave out resume"
+            f"epochs: the schedule of this run ({config.scheduler['name']}) ends with epoch {before}. To train "
+            f"{config.epochs} epochs, start a new run: leave out resume"
         )
     if state["step"] > config.epochs * steps:
         raise UserError(f"epochs: the run is in epoch {state['epoch']} already; {config.epochs} epochs are too few")
